@@ -1,0 +1,248 @@
+"""Training compute in floating-point operations, from the architecture and the sequence lengths.
+
+The estimates follow Eq. 18-27: a forward pass costs two operations per weight and token plus
+the attention scores, a backward pass twice a forward pass.  ``accounting`` is ``"retu"``, the
+paper's convention, or ``"strict"``: only the head's V*H weights are multiplied (the input
+embedding is a look-up), expert tokens are not charged a generation pass, and the pass that
+recomputes the old log-probabilities is charged where it takes place.
+
+Deviations
+----------
+- Attention is n_heads * head_dim wide, which equals the paper's H only when head_dim = H / n_heads.
+- Query, key, value and output are counted one by one: the paper's 2H(H + D_KV) with D_KV one
+  of key and value (its text says both).
+- Eq. 25 lacks the factor B; UPT generates G responses for each of the B prompts.
+- Eq. 24-27 share one per-token cost; on-policy and expert tokens are charged here at their own
+  mean lengths.
+- A mean length understates attention, which grows with the mean square: the ``*_tokens`` and
+  ``*_logged`` functions take the sums over the real lengths instead.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from switchpoint.errors import InputError
+
+EXA = 1e18
+Accounting = Literal["retu", "strict"]
+TokenSums = tuple[float, float]
+"""(number of tokens, sum of the squared sequence lengths) of a group of sequences."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The sizes of a dense decoder with gated MLPs that its FLOPs depend on."""
+
+    n_layers: int
+    hidden_size: int
+    intermediate_size: int
+    n_heads: int
+    n_kv_heads: int
+    head_dim: int
+    vocab_size: int
+    tie_word_embeddings: bool = False
+
+    @classmethod
+    def from_config(cls, config: dict, source: str = "config") -> "Architecture":
+        """From a Hugging Face config; ``source`` names it in errors.
+
+        Raises
+        ------
+        InputError
+            For a missing or non-positive size, and for a mixture of experts.
+        """
+        experts = sorted({"num_experts", "num_local_experts", "n_routed_experts"} & config.keys())
+        if experts:
+            raise InputError(f"{source}: {experts[0]} marks a mixture of experts; give a dense model")
+
+        def size(key: str, default: int | None = None) -> int:
+            value = config.get(key)
+            value = default if value is None else value
+            if type(value) is not int or value <= 0:
+                raise InputError(f"{source}: {key} is {value!r}; set it to a positive integer")
+            return value
+
+        hidden_size, n_heads = size("hidden_size"), size("num_attention_heads")
+        return cls(
+            n_layers=size("num_hidden_layers"),
+            hidden_size=hidden_size,
+            intermediate_size=size("intermediate_size"),
+            n_heads=n_heads,
+            n_kv_heads=size("num_key_value_heads", n_heads),
+            head_dim=size("head_dim", hidden_size // n_heads),
+            vocab_size=size("vocab_size"),
+            tie_word_embeddings=bool(config.get("tie_word_embeddings", False)),
+        )
+
+
+BUNDLED = {
+    "Qwen2.5-7B": Architecture(28, 3584, 18944, 28, 4, 128, 152064),
+    "Qwen2.5-14B": Architecture(48, 5120, 13824, 40, 8, 128, 152064),
+    "Llama-3.2-3B": Architecture(28, 3072, 8192, 24, 8, 128, 128256, tie_word_embeddings=True),
+}
+
+
+def architecture(model: str | Path) -> Architecture:
+    """The architecture of a bundled model name, a ``config.json`` or a model directory.
+
+    Raises
+    ------
+    InputError
+        When ``model`` is none of these, or its config is not valid.
+    """
+    if str(model) in BUNDLED:
+        return BUNDLED[str(model)]
+    path = Path(model) / "config.json" if Path(model).is_dir() else Path(model)
+    if not path.is_file():
+        raise InputError(
+            f"model {str(model)!r} is neither a model directory, nor a config.json, "
+            f"nor a bundled name ({', '.join(BUNDLED)})"
+        )
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON ({error}); give the model's config.json") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{path}: holds no JSON object; give the model's config.json")
+    return Architecture.from_config(config, str(path))
+
+
+def n_parameters(arch: Architecture, accounting: Accounting = "retu") -> int:
+    """Weights that a token is multiplied with (Eq. 18), ``retu`` with 2VH for the vocabulary."""
+    if accounting not in ("retu", "strict"):
+        raise InputError(f"accounting is {accounting!r}; choose 'retu' or 'strict'")
+    mlp = 3 * arch.hidden_size * arch.intermediate_size
+    attention = arch.hidden_size * 2 * (arch.n_heads + arch.n_kv_heads) * arch.head_dim
+    vocabulary = arch.vocab_size * arch.hidden_size * (2 if accounting == "retu" else 1)
+    return arch.n_layers * (mlp + attention) + vocabulary
+
+
+def forward_tokens(
+    arch: Architecture, n_tokens: float, sum_squared_lengths: float, accounting: Accounting = "retu"
+) -> float:
+    """FLOPs of one forward pass over sequences, exact from their token sums (Eq. 19).
+
+    ``n_tokens`` is the sum of the lengths S and ``sum_squared_lengths`` the sum of S^2 over
+    the sequences, prompt included.
+    """
+    attention = 4.0 * arch.n_layers * arch.n_heads * arch.head_dim
+    return 2.0 * n_parameters(arch, accounting) * n_tokens + attention * sum_squared_lengths
+
+
+def forward_per_token(arch: Architecture, length: float, accounting: Accounting = "retu") -> float:
+    """FLOPs of the forward pass per token of a sequence of ``length`` tokens (Eq. 19)."""
+    return forward_tokens(arch, 1.0, length, accounting)
+
+
+def rl_step_logged(
+    arch: Architecture,
+    generated: TokenSums,
+    trained: TokenSums,
+    accounting: Accounting = "retu",
+    old_logprob_pass: bool = False,
+) -> float:
+    """FLOPs of one RL step: a forward pass over the generated, three over the trained sequences.
+
+    ``strict`` adds one forward pass over the trained sequences when ``old_logprob_pass``.
+    """
+    passes = 4 if accounting == "strict" and old_logprob_pass else 3
+    return forward_tokens(arch, *generated, accounting) + passes * forward_tokens(arch, *trained, accounting)
+
+
+def sft_step_logged(arch: Architecture, trained: TokenSums, accounting: Accounting = "retu") -> float:
+    """FLOPs of one SFT step on sequences with these token sums (Eq. 21, exact)."""
+    return 3 * forward_tokens(arch, *trained, accounting)
+
+
+def sft_step(
+    arch: Architecture, batch_size: float, mean_length: float, accounting: Accounting = "retu"
+) -> float:
+    """FLOPs of one SFT step, 3 B S F (Eq. 21)."""
+    return sft_step_logged(arch, _equal(batch_size, mean_length), accounting)
+
+
+def dapo_step(
+    arch: Architecture,
+    rounds: float,
+    generation_batch: float,
+    train_batch: float,
+    group_size: float,
+    mean_length: float,
+    accounting: Accounting = "retu",
+    old_logprob_pass: bool = False,
+) -> float:
+    """FLOPs of one DAPO step, (K B_gen + 3 B_train) G S F, K the sampling rounds (Eq. 22).
+
+    ``mean_length`` counts prompt and response.
+    """
+    generated = _equal(rounds * generation_batch * group_size, mean_length)
+    trained = _equal(train_batch * group_size, mean_length)
+    return rl_step_logged(arch, generated, trained, accounting, old_logprob_pass)
+
+
+def grpo_step(
+    arch: Architecture,
+    batch_size: float,
+    group_size: float,
+    mean_length: float,
+    accounting: Accounting = "retu",
+    old_logprob_pass: bool = False,
+) -> float:
+    """FLOPs of one GRPO step, 4 B G S F (Eq. 23): DAPO with one round and all groups kept."""
+    return dapo_step(
+        arch, 1, batch_size, batch_size, group_size, mean_length, accounting, old_logprob_pass
+    )
+
+
+def luffy_step(
+    arch: Architecture,
+    batch_size: float,
+    group_size: float,
+    on_length: float,
+    n_experts: float,
+    expert_length: float,
+    accounting: Accounting = "retu",
+    old_logprob_pass: bool = False,
+) -> float:
+    """FLOPs of one LUFFY or SRFT step, 4 B (G S_on + N S_off) F (Eq. 24).
+
+    ``group_size`` G counts the on-policy responses per prompt only (the paper's 7), ``n_experts``
+    N the expert trajectories per prompt.
+    """
+    on_policy = _equal(batch_size * group_size, on_length)
+    both = _add(on_policy, _equal(batch_size * n_experts, expert_length))
+    generated = both if accounting == "retu" else on_policy
+    return rl_step_logged(arch, generated, both, accounting, old_logprob_pass)
+
+
+def upt_step(
+    arch: Architecture,
+    batch_size: float,
+    group_size: float,
+    on_samples: float,
+    on_length: float,
+    expert_samples: float,
+    expert_length: float,
+    accounting: Accounting = "retu",
+    old_logprob_pass: bool = False,
+) -> float:
+    """FLOPs of one UPT step, [B G S_on + 3 (N_on S_on + N_off S_off)] F (Eq. 25-27, with B).
+
+    ``on_samples`` N_on and ``expert_samples`` N_off count the trained sequences of the whole batch.
+    """
+    generated = _equal(batch_size * group_size, on_length)
+    trained = _add(_equal(on_samples, on_length), _equal(expert_samples, expert_length))
+    return rl_step_logged(arch, generated, trained, accounting, old_logprob_pass)
+
+
+def _equal(n_sequences: float, length: float) -> TokenSums:
+    """Token sums of sequences that all have the mean length."""
+    if n_sequences < 0 or length < 0:
+        raise InputError(f"{n_sequences} sequences of mean length {length}: give numbers of 0 or more")
+    return n_sequences * length, n_sequences * length**2
+
+
+def _add(first: TokenSums, second: TokenSums) -> TokenSums:
+    return first[0] + second[0], first[1] + second[1]

@@ -1,0 +1,78 @@
+"""Model directories: the tiny base model's architecture and tokenizer, loading, saving."""
+
+import itertools
+import json
+import re
+from pathlib import Path
+
+from switchpoint.data import step_lists
+
+# One token per number, word or mark, each with the space that follows it, so that a
+# step's label and phrase are the same tokens in the problem and in the solution.
+PIECES = r"\\boxed\{|\(\d+\) |\d+| = |[A-Za-z]+:? ?|[.,;] ?|\s|\S"
+SPECIAL_TOKENS = {"pad_token": "<pad>", "eos_token": "<eos>", "unk_token": "<unk>"}
+ANSWER_MARKER = "<sol>"
+MAX_STEPS = 12
+CHAT_TEMPLATE = (
+    "{%- for message in messages -%}"
+    "{%- if message['role'] == 'user' -%}{{ message['content'] }}<sol>"
+    "{%- elif message['role'] == 'assistant' -%}{{ message['content'] }}<eos>"
+    "{%- else -%}{{ raise_exception('only user and assistant messages') }}{%- endif -%}"
+    "{%- endfor -%}"
+)
+TINY_LLAMA = {
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 32,  # vLLM on CPU refuses 16
+    "intermediate_size": 168,
+    "max_position_embeddings": 512,
+    "tie_word_embeddings": False,  # vLLM on CPU does not reload a tied head
+}
+
+
+def vocabulary() -> list[str]:
+    """Every piece that a generated text can hold, in a fixed order."""
+    phrases = itertools.chain.from_iterable(step_lists.PHRASES.values())
+    texts = [f"({n}) " for n in range(1, MAX_STEPS + 1)]
+    texts += [str(state) for state in step_lists.STATES]
+    texts += [f"{phrase} " for phrase in phrases] + step_lists.SEPARATORS + step_lists.CLOSINGS
+    texts += [f"{name} has " for name in step_lists.NAMES] + ["Start with ", " = ", " ", ".", "\\boxed{", "}"]
+    pieces = itertools.chain.from_iterable(re.findall(PIECES, text) for text in texts)
+    return [*SPECIAL_TOKENS.values(), ANSWER_MARKER, *dict.fromkeys(pieces)]
+
+
+def make_tokenizer():
+    """The step-list tokenizer: every generated text decodes to itself, character by character."""
+    from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers
+    from tokenizers.models import WordLevel
+    from transformers import PreTrainedTokenizerFast
+
+    ids = {piece: index for index, piece in enumerate(vocabulary())}
+    tokenizer = Tokenizer(WordLevel(ids, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(PIECES), behavior="isolated")
+    tokenizer.decoder = decoders.Fuse()
+    tokenizer.add_special_tokens([*SPECIAL_TOKENS.values(), ANSWER_MARKER])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        additional_special_tokens=[ANSWER_MARKER],
+        chat_template=CHAT_TEMPLATE,
+        clean_up_tokenization_spaces=False,
+        model_max_length=TINY_LLAMA["max_position_embeddings"],
+        **SPECIAL_TOKENS,
+    )
+
+
+def make_tiny_llama(tokenizer):
+    """The tiny base model's architecture with fresh weights (seed torch first)."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        **TINY_LLAMA,
+    )
+    return LlamaForCausalLM(config)
