@@ -10,6 +10,13 @@ import math
 from switchpoint import models
 from switchpoint.data import step_lists
 
+CARD = """# Tiny base model
+
+A Llama of 124,000 parameters for step-list arithmetic, pretrained by Switchpoint's rule
+`make_base` on generated documents: arithmetic facts, direct answers, and worked solutions
+of which three results in ten are wrong. `run.json` records how it was made.
+"""
+
 
 def pretrain(seed: int, stages: list[dict], log=print):
     """(model, tokenizer) after the stages; each has steps, batch_size, learning_rate, facts_share, n_steps."""

@@ -54,7 +54,16 @@ def token_logprobs(model, input_ids: torch.Tensor, temperature: float = 1.0) -> 
     ``input_ids`` (sequences, length), padded on the right; returns float32 of shape
     (sequences, length - 1).  The policy is the softmax of logits / temperature.
     """
-    logits = model(input_ids=input_ids, use_cache=False).logits[:, :-1].float() / temperature
+    return chosen_logprobs(policy_logits(model, input_ids, temperature), input_ids)
+
+
+def policy_logits(model, input_ids: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
+    """logits / temperature that predict tokens 1 .. length - 1, shape (sequences, length - 1, vocabulary)."""
+    return model(input_ids=input_ids, use_cache=False).logits[:, :-1].float() / temperature
+
+
+def chosen_logprobs(logits: torch.Tensor, input_ids: torch.Tensor) -> torch.Tensor:
+    """Log-probabilities of the tokens that follow, from ``policy_logits``."""
     chosen = logits.gather(-1, input_ids[:, 1:, None]).squeeze(-1)
     return chosen - torch.logsumexp(logits, dim=-1)
 

@@ -1,8 +1,9 @@
 """Model directories: the tiny base model's architecture and tokenizer, loading, saving."""
 
 import itertools
-import json
+import os
 import re
+import tempfile
 from pathlib import Path
 
 from switchpoint.data import step_lists
@@ -76,3 +77,62 @@ def make_tiny_llama(tokenizer):
         **TINY_LLAMA,
     )
     return LlamaForCausalLM(config)
+
+
+def load(directory: str | Path):
+    """(model, tokenizer) of a Hugging Face model directory, in float32, on the device."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from switchpoint import engine
+
+    model = AutoModelForCausalLM.from_pretrained(directory, dtype="float32", local_files_only=True)
+    return model.to(engine.device()).eval(), load_tokenizer(directory)
+
+
+def load_tokenizer(directory: str | Path):
+    """The tokenizer of a model directory."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(directory, local_files_only=True)
+
+
+def end_tokens(model, tokenizer) -> set[int]:
+    """Every token that ends a turn: generation_config's and the tokenizer's."""
+    configured = model.generation_config.eos_token_id
+    ends = configured if isinstance(configured, list) else [configured]
+    return {token for token in [*ends, tokenizer.eos_token_id] if token is not None}
+
+
+def save(model, tokenizer, directory: str | Path, card: str) -> None:
+    """Writes a model directory that transformers and vLLM load unchanged.
+
+    The files are written aside and renamed one by one, the weights last.
+    """
+    directory = Path(directory)
+    with tempfile.TemporaryDirectory(dir=make_parent(directory)) as scratch:
+        model.generation_config.eos_token_id = sorted(end_tokens(model, tokenizer))
+        model.generation_config.pad_token_id = tokenizer.pad_token_id
+        model.save_pretrained(scratch, max_shard_size="1TB")
+        tokenizer.save_pretrained(scratch)
+        Path(scratch, "README.md").write_text(card, encoding="utf-8")
+        directory.mkdir(exist_ok=True)
+        for name in sorted(os.listdir(scratch), key=lambda name: (name == "model.safetensors", name)):
+            Path(scratch, name).replace(directory / name)
+
+
+def make_parent(path: Path) -> Path:
+    """The directory that holds ``path``, made if missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.parent
+
+
+def render_prompt(tokenizer, problem: str) -> list[int]:
+    """Token ids of the prompt: one user message through the chat template (template ``retu``)."""
+    messages = [{"role": "user", "content": problem}]
+    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def render_response(tokenizer, solution: str) -> list[int]:
+    """Token ids of an expert trajectory, closed by the end token."""
+    return [*tokenizer(solution, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]

@@ -67,8 +67,8 @@ def label_losses(loss: np.ndarray) -> list[str]:
     ratio = loss / loss.min()
     stable = ratio <= (1 + STABLE_TOLERANCE) * (1 + ROUNDING)
     severe = ratio >= (1 + SEVERE_TOLERANCE) * (1 - ROUNDING)
-    first, *_, last = (*np.flatnonzero(stable)[[0]], np.flatnonzero(stable)[-1])
     index = np.arange(len(loss))
+    first, last = index[stable][[0, -1]]
     conditions = [stable, index < first, index < last, severe]
     return np.select(conditions, ["stable", "adaptive", "gap", "severe"], "mild").tolist()
 
@@ -98,14 +98,14 @@ def _label_run(rows: pd.DataFrame) -> dict:
 
 
 def _checked(losses: pd.DataFrame) -> pd.DataFrame:
-    """The rows by run (in order of appearance) and step, all valid."""
+    """The rows, all valid, by step; runs keep the order of their first rows."""
     check_columns(losses, ["run", "step", "loss"], "losses")
     step, loss = numbers(losses, "step"), numbers(losses, "loss")
     refuse(losses, (step < 0) | (step % 1 != 0), "step", "give a whole number of 0 or more")
     refuse(losses, loss <= 0, "loss", "give the validation loss, a positive number")
     table = pd.DataFrame({"run": losses["run"], "step": step.astype(int), "loss": loss})
     refuse(losses, table.duplicated(["run", "step"]), "step", "its run has this step already; keep one row")
-    return table.sort_values(["step"], kind="stable")
+    return pd.concat([rows.sort_values("step") for _, rows in table.groupby("run", sort=False)])
 
 
 def check_columns(table: pd.DataFrame, columns: list[str], name: str) -> None:
@@ -134,6 +134,5 @@ def refuse(table: pd.DataFrame, bad: pd.Series, column: str, fix: str) -> None:
     if len(where):
         row = where[0]
         run = table["run"].iloc[row] if "run" in table else "?"
-        raise InputError(
-            f"row {row + 1} (line {row + 2}, run {run}): {column} is {table[column].iloc[row]!r}; {fix}"
-        )
+        value = table[column].iloc[[row]].tolist()[0]
+        raise InputError(f"row {row + 1} (line {row + 2}, run {run}): {column} is {value!r}; {fix}")

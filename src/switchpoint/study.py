@@ -278,6 +278,10 @@ class Study(Strict):
 
     # Configuration slices: what a job depends on besides its input files.
 
+    def base_job(self) -> str:
+        """The slice of `make_base`."""
+        return job("base", seed=0, stages=[stage.model_dump() for stage in self.model.pretrain])
+
     def source_job(self, name: str) -> str:
         """The slice of `ingest`."""
         return job("ingest", name=name, seed=self.seed, **self.data.sources[name].model_dump())
@@ -291,7 +295,7 @@ class Study(Strict):
         solver = self.data.solver.model_dump(exclude={"model", "source", "samples", "temperature"})
         run = Sft(**solver, save_steps=[self.data.solver.steps])
         return job(
-            "sft", seed=0, max_length=self.model.max_length, **run.model_dump(exclude={"seeds"})
+            "sft", set="solver", seed=0, max_length=self.model.max_length, **run.model_dump(exclude={"seeds"})
         )
 
     def win_rate_job(self) -> str:
@@ -329,6 +333,19 @@ class Study(Strict):
         """The slice of an evaluation of a group of checkpoints."""
         fields = self.evaluation.model_dump()
         return job("evaluate", run=run, steps=steps, out_of_distribution=self.out_of_distribution(), **fields)
+
+    def analyze_job(self) -> str:
+        """The slice of `collect`."""
+        return job("analyze", out_of_distribution=self.out_of_distribution())
+
+    def report_job(self) -> str:
+        """The slice of the report: the hyperparameters it prints (RETU Table 2)."""
+        sections = {f"SFT {name}": run.model_dump() for name, run in self.sft.items()}
+        sections["RL (all)"] = self.rl.model_dump()
+        for algorithm in dict.fromkeys(arm.algorithm for arm in self.arms):
+            sections[algorithm] = preset(algorithm, self.rl.preset)
+        sections["Evaluation"] = self.evaluation.model_dump()
+        return job("report", study=self.study, hyperparameters=sections)
 
     def out_of_distribution(self) -> list[str]:
         """Names of the out-of-distribution slices."""
@@ -404,6 +421,25 @@ def parse(config: dict) -> Study:
         return Study.model_validate_json(json.dumps(config))
     except pydantic.ValidationError as error:
         raise InputError(describe(error)) from None
+
+
+def check_files(study: Study) -> None:
+    """Checks that lock files, data files and the base model are there and well formed.
+
+    InputError before any job starts; called when the workflow is read.
+    """
+    from switchpoint.data import sources
+
+    if study.model.base and not Path(study.model.base, "config.json").is_file():
+        raise InputError(f"model.base is {study.model.base!r}, which holds no config.json; give a model directory")
+    for name, source in study.data.sources.items():
+        if not Path(source.lock).is_file():
+            raise InputError(
+                f"data.sources.{name}.lock is {source.lock!r}, which does not exist; "
+                "write it with `python -m switchpoint lock PATH`"
+            )
+        if source.kind == "file":
+            sources.check_file_source(source.path, source.lock)
 
 
 def describe(error: pydantic.ValidationError) -> str:

@@ -116,7 +116,8 @@ def test_labels_partition_the_steps_in_order(losses):
     order = " ".join(found["labels"].values())
     assert list(found["labels"]) == [str(step) for step in range(len(losses))]
     stable = [int(step) for step, name in found["labels"].items() if name == "stable"]
-    assert found["stable"] == [stable[0], stable[-1]] and found["step_min"] in stable
+    assert found["stable"] == [stable[0], stable[-1]]
+    assert found["step_min"] in stable
     for step, name in enumerate(order.split()):
         where = "adaptive" if step < stable[0] else "gap" if step < stable[-1] else None
         allowed = {"stable", where} if where else {"stable", "mild", "severe"}

@@ -1,0 +1,5 @@
+"""``python -m switchpoint``."""
+
+from switchpoint.cli import main
+
+main()

@@ -1,0 +1,272 @@
+"""The RL run: rollouts, rewards, dynamic sampling, updates, monitoring, one model at the end.
+
+Everything random is a function of (seed, step, prompt, sample), and the prompt cursor is
+saved with the step, so a killed run resumes and ends where an uninterrupted one would.
+
+Deviations: see ``objectives``.  With one update per step the old policy is the new one,
+the ratio is 1 and the clip range cannot act; the log says so.
+"""
+
+import math
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from switchpoint import engine, evaluation, files, flops, grading, models, paths
+from switchpoint.data import order
+from switchpoint.rl import objectives
+from switchpoint.rl.advantages import group_advantages
+from switchpoint.rl.dynamic_sampling import Batch, Group, fill_batch
+from switchpoint.rollouts import torch as rollouts
+from switchpoint.run import Progress, Run
+
+
+def resolve_start(job: dict, base: str, sft: str | None) -> dict:
+    """The start's model directory and what its SFT cost: ``base``, ``<set>-<step>`` or a named one."""
+    if job["start"] == "base":
+        return {"model": base, "start_step": 0, "sft_exaflops": 0.0, "val_loss": None}
+    name = job["start"].rpartition("-")[2]
+    step = int(name) if name.isdigit() else files.read_json(f"{sft}/selection.json")[name]
+    row = pd.read_csv(f"{sft}/losses.csv").set_index("step").loc[step]
+    return {
+        "model": f"{sft}/step_{step}",
+        "start_step": step,
+        "sft_exaflops": float(row["exaflops"]),
+        "val_loss": float(row["loss"]),
+    }
+
+
+def generate(model, tokenizer, prompts: list[dict], job: dict, step: int, first: int, count: int) -> list[Group]:
+    """G graded rollouts for ``count`` prompts of the endless stream, from position ``first``."""
+    chosen = [prompts[row] for row in order.rows(len(prompts), job["seed"], first, count)]
+    requests = [
+        rollouts.Prompt(prompt["token_ids"], f"{step}/{first + index}/{sample}")
+        for index, prompt in enumerate(chosen)
+        for sample in range(job["rollouts"])
+    ]
+    answers = rollouts.sample(
+        model,
+        requests,
+        max_new_tokens=job["max_new_tokens"],
+        temperature=job["temperature"],
+        seed=job["seed"],
+        eos=models.end_tokens(model, tokenizer),
+    )
+    groups = []
+    for index, prompt in enumerate(chosen):
+        mine = answers[index * job["rollouts"] : (index + 1) * job["rollouts"]]
+        texts = tokenizer.batch_decode([answer.token_ids for answer in mine], skip_special_tokens=True)
+        rewards = [int(grading.grade(prompt["answer"], text).correct) for text in texts]
+        groups.append(Group(prompt, mine, rewards))
+    return groups
+
+
+def update(trainer: engine.Engine, groups: list[Group], job: dict, pad_token_id: int) -> dict[str, float]:
+    """The optimizer updates of one step on its groups; returns the log's figures."""
+    rewards = torch.tensor([group.rewards for group in groups], dtype=torch.float32)
+    advantages = group_advantages(rewards, job["advantage_std"]).flatten().tolist()
+    sequences = [
+        (group.prompt["token_ids"], rollout.token_ids, rollout.logprobs)
+        for group in groups
+        for rollout in group.rollouts
+    ]
+    several = job["updates_per_step"] > 1
+    old = old_logprobs(trainer.model, sequences, job, pad_token_id) if several else None
+    per_update = math.ceil(len(sequences) / job["updates_per_step"])
+    figures: dict[str, float] = {"loss": 0.0, "entropy": 0.0, "logprob_gap": 0.0}
+    for first in range(0, len(sequences), per_update):
+        rows = list(range(first, min(first + per_update, len(sequences))))
+        figures = train_on(trainer, [sequences[row] for row in rows], [advantages[row] for row in rows],
+                           None if old is None else [old[row] for row in rows], job, pad_token_id)  # fmt: skip
+        if not math.isfinite(figures["loss"]):
+            return figures
+        figures["norm"] = trainer.update()
+    return figures
+
+
+@torch.no_grad()
+def old_logprobs(model, sequences, job: dict, pad_token_id: int) -> list[torch.Tensor]:
+    """Log-probabilities of each sequence's tokens before the step's first update."""
+    result: list[torch.Tensor] = [torch.empty(0)] * len(sequences)
+    lengths = [len(prompt) + len(response) for prompt, response, _ in sequences]
+    for rows in engine.by_length(lengths, job["microbatch_size"]):
+        input_ids = engine.pad_right([sequences[row][0] + sequences[row][1] for row in rows], pad_token_id)
+        for row, logprobs in zip(rows, engine.token_logprobs(model, input_ids, job["temperature"]), strict=True):
+            result[row] = logprobs
+    return result
+
+
+def train_on(trainer, sequences, advantages, old, job: dict, pad_token_id: int) -> dict[str, float]:
+    """Gradients of one update, micro-batch by micro-batch; the loss is normalised over the whole update."""
+    lengths = [len(prompt) + len(response) for prompt, response, _ in sequences]
+    n_tokens = sum(len(response) for _, response, _ in sequences)
+    figures = {"loss": 0.0, "entropy": 0.0, "logprob_gap": 0.0}
+    for rows in engine.by_length(lengths, job["microbatch_size"]):
+        input_ids = engine.pad_right([sequences[row][0] + sequences[row][1] for row in rows], pad_token_id)
+        mask = engine.response_mask([len(sequences[row][0]) for row in rows], [lengths[row] for row in rows])
+        logits = engine.policy_logits(trainer.model, input_ids, job["temperature"])
+        logprobs = engine.chosen_logprobs(logits, input_ids)
+        before = logprobs.detach() if old is None else torch.stack([old[row][: mask.shape[1]] for row in rows])
+        losses = objectives.policy_loss(
+            logprobs,
+            before,
+            torch.tensor([[advantages[row]] for row in rows], device=logprobs.device),
+            clip_low=job["clip_low"],
+            clip_high=job["clip_high"],
+            dual_clip=job["dual_clip"],
+        )
+        entropy = objectives.token_entropy(logits)
+        loss = objectives.aggregate(
+            losses - job["entropy_coef"] * entropy,
+            mask,
+            job["aggregation"],
+            n_tokens=n_tokens,
+            n_sequences=len(sequences),
+            max_tokens=job["max_new_tokens"],
+        )
+        trainer.backward(loss)
+        figures["loss"] += loss.item()
+        figures["entropy"] += float((entropy * mask).sum()) / n_tokens
+        sampled = torch.zeros_like(logprobs)
+        for index, row in enumerate(rows):
+            start = len(sequences[row][0]) - 1
+            sampled[index, start : start + len(sequences[row][2])] = torch.tensor(sequences[row][2])
+        figures["logprob_gap"] += float(((logprobs.detach() - sampled).abs() * mask).sum()) / n_tokens
+    return figures
+
+
+def token_sums(groups: list[Group]) -> tuple[int, int]:
+    """Sum of the sequence lengths, and of their squares, over all rollouts (for the FLOPs)."""
+    lengths = [
+        len(group.prompt["token_ids"]) + len(rollout.token_ids) for group in groups for rollout in group.rollouts
+    ]
+    return sum(lengths), sum(length**2 for length in lengths)
+
+
+def step_log(step: int, batch: Batch, figures: dict[str, float]) -> dict:
+    """One line of the run's log."""
+    answers = [rollout for group in batch.generated for rollout in group.rollouts]
+    return {
+        "step": step,
+        "reward": sum(sum(group.rewards) for group in batch.generated) / len(answers),
+        "rounds": batch.rounds,
+        **batch.counts,
+        "trained_groups": len(batch.groups),
+        "response_tokens": sum(len(answer.token_ids) for answer in answers) / len(answers),
+        "truncated": sum(answer.truncated for answer in answers) / len(answers),
+        **figures,
+    }
+
+
+def run(job: dict, base: str, sft: str | None, prompts: str, benchmarks: str, out: str, state: str) -> None:
+    """Trains; writes ``model/``, ``samples.parquet``, ``points.csv`` and ``run.json``, whatever the end.
+
+    A run without a mixed group left ends as ``exhausted``, one with a non-finite loss as
+    ``diverged``; both keep the last good model and exit well.
+    """
+    start = resolve_start(job, base, sft)
+    inputs = {"start": f"{start['model']}/model.safetensors", "prompts": prompts, "benchmarks": benchmarks}
+    this = Run(job, inputs, state)
+    engine.configure(job["seed"])
+    model, tokenizer = models.load(start["model"])
+    trainer = engine.Engine(
+        model,
+        learning_rate=job["learning_rate"],
+        weight_decay=job["weight_decay"],
+        betas=tuple(job["betas"]),
+        max_grad_norm=job["max_grad_norm"],
+    )
+    progress = {"step": 0, "cursor": 0, "flops": 0.0, "log": [], "evaluated": {}, "status": "running"}
+    if this.checkpoint.exists():
+        progress = trainer.load(this.checkpoint)
+        print(f"resumed at step {progress['step']}", flush=True)
+    if job["updates_per_step"] == 1 and job["clip_low"] is not None:
+        print("one update per step: the ratio is 1 and the clip range cannot act", flush=True)
+    rows = pd.read_parquet(prompts)
+    questions = [
+        {"id": row.id, "answer": evaluation.gold(row.answer), "token_ids": models.render_prompt(tokenizer, row.problem)}
+        for row in rows.itertuples()
+    ]
+    problems = pd.read_parquet(benchmarks)
+    show = Progress("rl", job["steps"])
+    while progress["status"] == "running":
+        train_until_evaluation(trainer, tokenizer, questions, problems, job, progress, this, show)
+        trainer.save(this.checkpoint, progress)
+    finish(trainer, tokenizer, problems, job, progress, this, start, out)
+
+
+def train_until_evaluation(trainer, tokenizer, questions, problems, job, progress, this, show) -> None:
+    """One step, after the monitoring evaluation that is due before it (and at the very end)."""
+    step, model = progress["step"], trainer.model
+    if step % job["eval_every"] == 0 or step == job["steps"]:
+        path = this.state / f"monitor_{step}.parquet"
+        samples = evaluation.evaluate(model.eval(), tokenizer, problems, "monitor", job["evaluation"], step)
+        evaluation.write_parquet(samples, path)
+        progress["evaluated"][str(step)] = progress["flops"] / flops.EXA
+    if step == job["steps"]:
+        progress["status"] = "finished"
+        return
+    for _ in range(min(job["save_every"], job["steps"] - step, job["eval_every"] - step % job["eval_every"])):
+        if not train_step(trainer, tokenizer, questions, job, progress, this):
+            return
+        show(progress["step"], **{key: progress["log"][-1][key] for key in ("reward", "rounds", "entropy")})
+
+
+def train_step(trainer, tokenizer, questions, job: dict, progress: dict, this: Run) -> bool:
+    """One RL step; False when the run ends early."""
+    step, model = progress["step"], trainer.model
+    batch = fill_batch(
+        lambda first, count: generate(model, tokenizer, questions, job, step, first, count),
+        progress["cursor"],
+        batch_size=job["batch_size"],
+        generation_batch=job["generation_batch"],
+        max_rounds=job["max_rounds"],
+        filtered=job["dynamic_sampling"],
+        on_unfilled=job["on_unfilled"],
+    )
+    progress["cursor"] = batch.cursor
+    if not batch.groups and job["on_unfilled"] != "skip":
+        progress["status"] = "exhausted"
+        return False
+    figures = update(trainer, batch.groups, job, tokenizer.pad_token_id) if batch.groups else {}
+    if batch.groups and not math.isfinite(figures["loss"]):
+        progress["status"] = "diverged"
+        return False
+    architecture = flops.Architecture.from_config(model.config.to_dict())
+    progress["flops"] += flops.rl_step_logged(
+        architecture, token_sums(batch.generated), token_sums(batch.groups), accounting="retu"
+    )
+    progress["step"] = step + 1
+    progress["log"].append(step_log(step + 1, batch, {"loss": 0.0, "entropy": 0.0} | figures))
+    return True
+
+
+def finish(trainer, tokenizer, problems, job, progress, this, start, out: str) -> None:
+    """The test evaluation of the last model, then every declared output."""
+    name = paths.RL.format(**job)
+    final = evaluation.evaluate(trainer.model, tokenizer, problems, "test", job["evaluation"], progress["step"])
+    monitored = {
+        int(step): pd.read_parquet(this.state / f"monitor_{step}.parquet") for step in progress["evaluated"]
+    }
+    spent = {int(step): value for step, value in progress["evaluated"].items()}
+    table = pd.concat(
+        evaluation.points(samples, name, "rl", spent[step], spent[step] + start["sft_exaflops"],
+                          job["out_of_distribution"])
+        for step, samples in monitored.items()
+    )  # fmt: skip
+    card = f"# {name}, step {progress['step']}\n\nMade by Switchpoint from {start['model']}.\n"
+    models.save(trainer.model, tokenizer, this.state / "model", card)
+    this.publish("model", out)
+    samples = pd.concat([*monitored.values(), final])
+    evaluation.write_parquet(samples, f"{out}/samples.parquet")
+    evaluation.write_csv(table, f"{out}/points.csv")
+    this.finish(
+        f"{out}/run.json",
+        progress["status"],
+        start=start,
+        steps=progress["step"],
+        exaflops=progress["flops"] / flops.EXA,
+        verdicts=samples["verdict"].value_counts().to_dict(),
+        log=progress["log"],
+    )

@@ -1,0 +1,94 @@
+"""What every job shares: its configuration slice, its resumable state, its ``run.json``."""
+
+import importlib.metadata
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from switchpoint import files
+
+PACKAGES = ["torch", "transformers", "math-verify", "numpy", "pandas", "scipy"]
+
+
+class Progress:
+    """A progress line that rewrites itself on a terminal, and plain lines in a log."""
+
+    def __init__(self, label: str, total: int, every_seconds: float = 5.0):
+        self.label, self.total, self.every = label, total, every_seconds
+        self.started = self.shown = time.monotonic()
+
+    def __call__(self, step: int, **figures: float) -> None:
+        """Shows the step and its figures (on a log at most every few seconds, and the last)."""
+        now, terminal = time.monotonic(), sys.stderr.isatty()
+        if not terminal and step < self.total and now - self.shown < self.every:
+            return
+        self.shown = now
+        text = " ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        line = f"{self.label} {step}/{self.total} {text} ({now - self.started:.0f} s)"
+        end = "\n" if not terminal or step == self.total else ""
+        print(("\r\x1b[K" if terminal else "") + line, end=end, file=sys.stderr, flush=True)
+
+
+class Run:
+    """One job: where its state lives, how it resumes, what it records.
+
+    The state sits in ``state/<job>/<fingerprint>`` beside the outputs and is never
+    declared to Snakemake, which deletes the outputs of a failed job.  The fingerprint
+    covers the configuration slice (with the recipe number) and the inputs' contents, so
+    a changed learning rate or data set never resumes an old run.
+    """
+
+    def __init__(self, job: dict, inputs: dict[str, str], state_dir: str | Path):
+        self.job, self.started, self.cpu = job, time.time(), time.process_time()
+        self.inputs = {name: files.sha256(path) for name, path in sorted(inputs.items())}
+        self.fingerprint = files.digest({"job": job, "inputs": self.inputs})
+        self.state = Path(state_dir) / self.fingerprint
+        self.state.mkdir(parents=True, exist_ok=True)
+        self.attempt = self.record_attempt()
+
+    def record_attempt(self) -> int:
+        """Counts the attempts of this very job."""
+        path = self.state / "attempts"
+        attempt = 1 + (int(path.read_text()) if path.exists() else 0)
+        files.write_text(path, str(attempt))
+        return attempt
+
+    @property
+    def checkpoint(self) -> Path:
+        """The resumable training state."""
+        return self.state / "state.pt"
+
+    def publish(self, directory: str, out: str | Path) -> None:
+        """Puts a directory of the state among the outputs, by hard link and rename.
+
+        The state keeps it: Snakemake deletes the outputs of a failed job, and the next
+        attempt then has it still.
+        """
+        target = Path(out) / directory
+        target.mkdir(parents=True, exist_ok=True)
+        for file in sorted((self.state / directory).iterdir()):
+            temporary = target / f".{file.name}.tmp"
+            temporary.unlink(missing_ok=True)
+            os.link(file, temporary)
+            temporary.replace(target / file.name)
+
+    def finish(self, path: str | Path, status: str, **figures) -> None:
+        """Writes ``run.json`` and drops the state; call it after every other output is in place."""
+        files.write_json(
+            path,
+            {
+                "status": status,
+                "job": self.job,
+                "inputs": self.inputs,
+                "fingerprint": self.fingerprint,
+                "attempt": self.attempt,
+                "seconds": round(time.time() - self.started, 1),
+                "cpu_seconds": round(time.process_time() - self.cpu, 1),
+                "versions": {name: importlib.metadata.version(name) for name in ["switchpoint", *PACKAGES]},
+                "slurm_job": os.environ.get("SLURM_JOB_ID"),
+                **figures,
+            },
+        )
+        shutil.rmtree(self.state.parent)

@@ -1,0 +1,136 @@
+"""The SFT run: checkpoints at the listed steps, the validation loss at step 0 and at each.
+
+The order of the examples is a function of (seed, epoch) and every state is saved with
+its step, so a killed run resumes and ends where an uninterrupted one would.
+
+Deviations: the loss is the token mean over the whole optimizer batch (RETU Eq. 1 sums;
+the official code averages per micro-batch); the validation loss is the exact token mean
+over all validation examples, with its standard error over examples.
+"""
+
+import math
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from switchpoint import engine, files, flops, models, paths
+from switchpoint.data import order
+from switchpoint.errors import InputError
+from switchpoint.rl.objectives import sft_loss
+from switchpoint.run import Progress, Run
+
+
+def encode(tokenizer, rows: pd.DataFrame, max_length: int) -> tuple[list[tuple[list[int], list[int]]], int]:
+    """(prompt ids, response ids) of each row, cut to ``max_length``, and how many were cut."""
+    examples, cut = [], 0
+    for problem, solution in zip(rows["problem"], rows["solution"], strict=True):
+        prompt = models.render_prompt(tokenizer, problem)
+        response = models.render_response(tokenizer, solution)
+        cut += len(prompt) + len(response) > max_length
+        examples.append((prompt, response[: max(max_length - len(prompt), 0)]))
+    if any(not response for _, response in examples):
+        raise InputError(f"a prompt fills all {max_length} tokens; raise model.max_length")
+    return examples, cut
+
+
+def learning_rate_factor(job: dict, step: int) -> float:
+    """Warm-up, then constant, or cosine to 0 over the whole run."""
+    warmup = job["warmup"] * job["steps"]
+    if step < warmup:
+        return (step + 1) / warmup
+    if job["schedule"] == "constant":
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(job["steps"] - warmup, 1)))
+
+
+def losses_of(model, examples, microbatch_size: int, pad_token_id: int):
+    """Per micro-batch: rows, token log-probabilities and mask of (prompt, response) examples."""
+    lengths = [len(prompt) + len(response) for prompt, response in examples]
+    for rows in engine.by_length(lengths, microbatch_size):
+        sequences = [examples[row][0] + examples[row][1] for row in rows]
+        input_ids = engine.pad_right(sequences, pad_token_id)
+        mask = engine.response_mask([len(examples[row][0]) for row in rows], [lengths[row] for row in rows])
+        yield rows, engine.token_logprobs(model, input_ids), mask
+
+
+@torch.no_grad()
+def validation_loss(model, examples, microbatch_size: int, pad_token_id: int) -> tuple[float, float]:
+    """Exact token mean over all examples (nats), and its standard error over examples."""
+    negative, tokens = torch.zeros(len(examples)), torch.zeros(len(examples))
+    for rows, logprobs, mask in losses_of(model, examples, microbatch_size, pad_token_id):
+        negative[rows] = -(logprobs * mask).sum(1).cpu()
+        tokens[rows] = mask.sum(1).cpu()
+    loss = float(negative.double().sum() / tokens.double().sum())
+    residual = (negative - loss * tokens).double()  # ratio estimator
+    error = float(residual.std() * math.sqrt(len(examples)) / tokens.double().sum())
+    return loss, error
+
+
+def train_step(trainer: engine.Engine, examples, microbatch_size: int, pad_token_id: int) -> tuple[float, float]:
+    """One optimizer update; returns the loss (token mean of the batch) and the gradient norm."""
+    n_tokens = sum(len(response) for _, response in examples)
+    total = 0.0
+    for _, logprobs, mask in losses_of(trainer.model, examples, microbatch_size, pad_token_id):
+        loss = sft_loss(logprobs, mask, n_tokens)
+        trainer.backward(loss)
+        total += loss.item()
+    return total, trainer.update()
+
+
+def run(job: dict, base: str, data: str, validation: str, out: str, state: str) -> None:
+    """Trains, and writes ``step_<n>/`` model directories, ``losses.csv``, ``selection.json``, ``run.json``."""
+    inputs = {"data": data, "validation": validation, "base": f"{base}/model.safetensors"}
+    this = Run(job, inputs, state)
+    engine.configure(job["seed"])
+    model, tokenizer = models.load(base)
+    pad, size = tokenizer.pad_token_id, job["microbatch_size"]
+    examples, cut = encode(tokenizer, pd.read_parquet(data), job["max_length"])
+    held_out, held_out_cut = encode(tokenizer, pd.read_parquet(validation), job["max_length"])
+    trainer = engine.Engine(
+        model,
+        learning_rate=job["learning_rate"],
+        weight_decay=job["weight_decay"],
+        betas=tuple(job["betas"]),
+        max_grad_norm=job["max_grad_norm"],
+        schedule=lambda step: learning_rate_factor(job, step),
+    )
+    progress = {"losses": [], "tokens": 0, "squared": 0}
+    if this.checkpoint.exists():
+        progress = trainer.load(this.checkpoint)
+        print(f"resumed at step {trainer.steps}", flush=True)
+    architecture = flops.architecture(base)
+    show = Progress("sft", job["steps"])
+    saves = set(job["save_steps"])
+    if not progress["losses"]:
+        progress["losses"].append([0, *validation_loss(model, held_out, size, pad), 0.0])
+    while trainer.steps < max(saves):
+        first = trainer.steps * job["batch_size"]
+        batch = [examples[row] for row in order.rows(len(examples), job["seed"], first, job["batch_size"])]
+        loss, norm = train_step(trainer, batch, size, pad)
+        lengths = [len(prompt) + len(response) for prompt, response in batch]
+        progress["tokens"] += sum(lengths)
+        progress["squared"] += sum(length**2 for length in lengths)
+        show(trainer.steps, loss=loss, norm=norm)
+        if trainer.steps in saves:
+            cost = 3 * flops.forward_tokens(architecture, progress["tokens"], progress["squared"], "retu")
+            progress["losses"].append([trainer.steps, *validation_loss(model, held_out, size, pad), cost / flops.EXA])
+            card = f"# {job['set']}, SFT step {trainer.steps}, seed {job['seed']}\n\nMade by Switchpoint from {base}.\n"
+            models.save(model, tokenizer, this.state / f"step_{trainer.steps}", card)
+            trainer.save(this.checkpoint, progress)
+    for step in job["save_steps"]:
+        this.publish(f"step_{step}", out)
+    write_losses(progress["losses"], job, out)
+    figures = {"tokens": progress["tokens"], "truncated_examples": cut, "truncated_validation": held_out_cut}
+    this.finish(Path(out) / "run.json", "finished", exaflops=progress["losses"][-1][3], **figures)
+
+
+def write_losses(losses: list[list], job: dict, out: str) -> None:
+    """``losses.csv`` and the selection file of the named starts (step 0 is no start)."""
+    table = pd.DataFrame(losses, columns=["step", "loss", "se", "exaflops"])
+    table.insert(0, "run", paths.SFT.format(set=job["set"], seed=job["seed"]))
+    saved = table[table["step"] > 0]
+    best = saved.loc[saved["loss"].idxmin(), "step"]
+    files.write_json(Path(out) / "selection.json", {"min_val_loss": int(best)})
+    with files.atomic(Path(out) / "losses.csv") as temporary:
+        table.to_csv(temporary, index=False)

@@ -1,0 +1,74 @@
+from switchpoint import paths
+from switchpoint import study as studies
+from switchpoint.errors import InputError
+from snakemake.exceptions import WorkflowError
+
+# A study given with --configfile replaces the default one; Snakemake would merge them.
+if not workflow.configfiles:
+
+    configfile: workflow.source_path("../../config.yaml")
+
+
+try:
+    study = studies.parse(config)
+    studies.check_files(study)
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+
+def out(template, **fields):
+    """A path template under results/<study>."""
+    return study.path(template, **fields)
+
+
+def state(job):
+    """The undeclared, resumable state of a job."""
+    return study.path(f"state/{job}")
+
+
+def log_file(name):
+    """A job's log file."""
+    return study.path(f"logs/{name}.log")
+
+
+def checkpoints(set, seed):
+    """Directories of an SFT run's checkpoints (`seed` may be a wildcard)."""
+    return [out(paths.CHECKPOINT, set=set, seed=seed, step=step) for step in study.sft[set].save_steps]
+
+
+def start_inputs(wildcards):
+    """What an RL job needs of its start: the base model, or the SFT run's checkpoint(s)."""
+    if wildcards.start == "base":
+        return [f"{study.base}/model.safetensors"]
+    name, _, step = wildcards.start.rpartition("-")
+    run = out(paths.SFT, set=name, seed=wildcards.seed)
+    steps = [step] if step.isdigit() else study.sft[name].save_steps
+    return [f"{run}/losses.csv", f"{run}/selection.json"] + [
+        f"{run}/step_{step}/model.safetensors" for step in steps
+    ]
+
+
+def sft_option(wildcards):
+    """The RL command's option that names the SFT run of its start."""
+    if wildcards.start == "base":
+        return ""
+    return "--sft " + out(paths.SFT, set=wildcards.start.rpartition("-")[0], seed=wildcards.seed)
+
+
+def evaluations():
+    """Directories of all evaluations, the base's first."""
+    groups = ["base"] + [paths.SFT.format(**run) for run in study.sft_runs()]
+    return [out(paths.EVALUATION, group=group) for group in groups]
+
+
+def repeat(option, values):
+    """`--option value` for each value."""
+    return " ".join(f"--{option} {value}" for value in values)
+
+
+wildcard_constraints:
+    set="[A-Za-z][A-Za-z0-9_]*",
+    source="[A-Za-z][A-Za-z0-9_]*",
+    seed="[0-9]+",
+    algorithm="[a-z_]+",
+    start="[A-Za-z0-9_-]+",

@@ -1,0 +1,192 @@
+SOLVER = study.data.solver.model or out(paths.SOLVER) + f"/step_{study.data.solver.steps}"
+
+
+rule make_base:
+    output:
+        paths.model_files(out(paths.BASE)),
+        out(paths.BASE) + "/run.json",
+    log:
+        log_file("make_base"),
+    params:
+        job=study.base_job(),
+        out=out(paths.BASE),
+        state=state("base"),
+    conda:
+        "../../envs/train.yaml"
+    shell:
+        "python -m switchpoint make-base --job {params.job:q} --out {params.out} --state {params.state} > {log} 2>&1"
+
+
+rule ingest:
+    input:
+        lock=lambda wildcards: study.data.sources[wildcards.source].lock,
+    output:
+        out(paths.SOURCE, source="{source}"),
+    log:
+        log_file("ingest/{source}"),
+    params:
+        job=lambda wildcards: study.source_job(wildcards.source),
+    conda:
+        "../../envs/data.yaml"
+    shell:
+        "python -m switchpoint ingest --job {params.job:q} --out {output} > {log} 2>&1"
+
+
+rule deduplicate:
+    input:
+        [out(paths.SOURCE, source=name) for name in study.data.pool],
+    output:
+        pool=out(paths.POOL),
+        counts=out("data/duplicates.json"),
+    log:
+        log_file("deduplicate"),
+    params:
+        sources=repeat("source", [out(paths.SOURCE, source=name) for name in study.data.pool]),
+    conda:
+        "../../envs/data.yaml"
+    shell:
+        "python -m switchpoint pool {params.sources} --out {output.pool} --counts {output.counts} > {log} 2>&1"
+
+
+rule hold_out_validation:
+    input:
+        out(paths.POOL),
+    output:
+        out(paths.VALIDATION),
+    log:
+        log_file("hold_out_validation"),
+    params:
+        job=study.curate_job(size=study.data.validation),
+    conda:
+        "../../envs/data.yaml"
+    shell:
+        "python -m switchpoint validation --job {params.job:q} --pool {input} --out {output} > {log} 2>&1"
+
+
+rule train_solver:
+    input:
+        base=f"{study.base}/model.safetensors",
+        data=out(paths.SOURCE, source=study.data.solver.source or "none"),
+        validation=out(paths.VALIDATION),
+    output:
+        paths.model_files(out(paths.SOLVER) + f"/step_{study.data.solver.steps}"),
+        [out(paths.SOLVER) + f"/{name}" for name in ("losses.csv", "selection.json", "run.json")],
+    log:
+        log_file("train_solver"),
+    params:
+        job=study.solver_job(),
+        base=study.base,
+        out=out(paths.SOLVER),
+        state=state("solver"),
+    conda:
+        "../../envs/train.yaml"
+    shell:
+        "python -m switchpoint sft --job {params.job:q} --base {params.base} --data {input.data}"
+        " --validation {input.validation} --out {params.out} --state {params.state} > {log} 2>&1"
+
+
+rule measure_win_rates:
+    input:
+        model=f"{SOLVER}/model.safetensors",
+        pool=out(paths.POOL),
+    output:
+        out(paths.WIN_RATES),
+    log:
+        log_file("measure_win_rates"),
+    params:
+        job=study.win_rate_job(),
+        model=SOLVER,
+        state=state("win_rates"),
+    conda:
+        "../../envs/train.yaml"
+    shell:
+        "python -m switchpoint win-rates --job {params.job:q} --model {params.model} --pool {input.pool}"
+        " --out {output} --state {params.state} > {log} 2>&1"
+
+
+rule select_set:
+    input:
+        pool=out(paths.POOL),
+        win_rates=out(paths.WIN_RATES),
+        validation=out(paths.VALIDATION),
+    output:
+        out(paths.SET, set="{set}"),
+    log:
+        log_file("select_set/{set}"),
+    params:
+        job=lambda wildcards: study.curate_job(**study.data.sets[wildcards.set].model_dump()),
+    conda:
+        "../../envs/data.yaml"
+    shell:
+        "python -m switchpoint select --job {params.job:q} --pool {input.pool} --win-rates {input.win_rates}"
+        " --validation {input.validation} --out {output} > {log} 2>&1"
+
+
+rule select_prompts:
+    input:
+        pool=out(paths.POOL),
+        win_rates=out(paths.WIN_RATES),
+        validation=out(paths.VALIDATION),
+        base=f"{study.base}/tokenizer.json",
+    output:
+        prompts=out(paths.PROMPTS),
+        mix=out(paths.MIX),
+    log:
+        log_file("select_prompts"),
+    params:
+        job=study.curate_job(**study.data.prompts.model_dump()),
+        base=study.base,
+    conda:
+        "../../envs/data.yaml"
+    shell:
+        "python -m switchpoint prompts --job {params.job:q} --pool {input.pool} --win-rates {input.win_rates}"
+        " --validation {input.validation} --base {params.base} --out {output.prompts} --mix {output.mix}"
+        " > {log} 2>&1"
+
+
+rule decontaminate:
+    input:
+        pool=out(paths.POOL),
+        sources=[out(paths.SOURCE, source=bench.source) for bench in study.data.benchmarks.values()],
+    output:
+        kept=out(paths.BENCHMARKS),
+        dropped=out(paths.DROPPED),
+    log:
+        log_file("decontaminate"),
+    params:
+        job=study.decontaminate_job(),
+        sources=repeat(
+            "source", [out(paths.SOURCE, source=bench.source) for bench in study.data.benchmarks.values()]
+        ),
+    conda:
+        "../../envs/data.yaml"
+    shell:
+        "python -m switchpoint benchmarks --job {params.job:q} --pool {input.pool} {params.sources}"
+        " --out {output.kept} --dropped {output.dropped} > {log} 2>&1"
+
+
+rule report_data:
+    input:
+        sets=[out(paths.SET, set=name) for name in study.data.sets],
+        pool=out(paths.POOL),
+        win_rates=out(paths.WIN_RATES),
+        validation=out(paths.VALIDATION),
+        prompts=out(paths.PROMPTS),
+        mix=out(paths.MIX),
+        benchmarks=out(paths.BENCHMARKS),
+        base=f"{study.base}/tokenizer.json",
+    output:
+        overlaps=out(paths.OVERLAPS),
+        statistics=out(paths.STATISTICS),
+    log:
+        log_file("report_data"),
+    params:
+        sets=repeat("sets", [out(paths.SET, set=name) for name in study.data.sets]),
+        base=study.base,
+    conda:
+        "../../envs/data.yaml"
+    shell:
+        "python -m switchpoint data-report {params.sets} --pool {input.pool} --win-rates {input.win_rates}"
+        " --validation {input.validation} --prompts {input.prompts} --mix {input.mix}"
+        " --benchmarks {input.benchmarks} --base {params.base} --overlaps {output.overlaps}"
+        " --statistics {output.statistics} > {log} 2>&1"
