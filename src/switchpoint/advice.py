@@ -56,7 +56,9 @@ def advise(
         count = pd.Series([name for name, _ in sorted(starts)]).value_counts()
         algorithm = min(count.index, key=lambda name: (-count[name], name))
     candidates = _candidates([seed for seed in sequential if seed["algorithm"] == algorithm])
-    pure = _candidates([seed for seed in seeds if seed["parent"] == "base" and seed["algorithm"] == algorithm])
+    pure = _candidates(
+        [seed for seed in seeds if seed["parent"] == "base" and seed["algorithm"] == algorithm]
+    )
     needed = _needed(candidates)
     ranked = sorted(candidates, key=lambda start: (-start["estimate"], start["exaflops"], start["start"]))
     best = ranked[0] if ranked else None
@@ -243,7 +245,9 @@ def _reasons(
         reasons.append("Some ceilings are unidentified: a final score only bounds its ceiling from below.")
     budgets = [start["rl_exaflops"] for start in ranked]
     if budgets and max(budgets) > BUDGET_TOLERANCE * min(budgets):
-        reasons.append(f"RL budgets differ, {min(budgets):.4g} to {max(budgets):.4g} exaFLOPs: so may scores.")
+        reasons.append(
+            f"RL budgets differ, {min(budgets):.4g} to {max(budgets):.4g} exaFLOPs: so may scores."
+        )
     reasons += [f"{name} did not finish." for start in ranked for name in start["unfinished"]]
     if comparison:
         verdict = {True: "significant", False: "not significant", None: "standard error unknown"}

@@ -33,9 +33,9 @@ def pretrain(seed: int, stages: list[dict], log=print):
             weight_decay=0.01,
             betas=(0.9, 0.95),
             max_grad_norm=1.0,
-            schedule=lambda step, total=total: min(1.0, (step + 1) / 50)
-            * 0.5
-            * (1 + math.cos(math.pi * step / total)),
+            schedule=lambda step, total=total: (
+                min(1.0, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * step / total))
+            ),
         )
         for step in range(total):
             documents = [

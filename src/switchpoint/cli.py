@@ -67,7 +67,9 @@ def win_rates(job: Job, model: PathOption, pool: PathOption, out: PathOption, st
 
 
 @app.command()
-def select(job: Job, pool: PathOption, win_rates: PathOption, validation: PathOption, out: PathOption) -> None:
+def select(
+    job: Job, pool: PathOption, win_rates: PathOption, validation: PathOption, out: PathOption
+) -> None:
     """Draws one SFT data set."""
     from switchpoint.data import records
     from switchpoint.data import select as selection
@@ -106,7 +108,9 @@ def prompts(
 
 
 @app.command("benchmarks")
-def benchmarks_command(job: Job, pool: PathOption, source: Paths, out: PathOption, dropped: PathOption) -> None:
+def benchmarks_command(
+    job: Job, pool: PathOption, source: Paths, out: PathOption, dropped: PathOption
+) -> None:
     """Gathers the benchmark slices, decontaminates them and splits off the monitoring problems."""
     from switchpoint.data import benchmarks, decontaminate, records, select
     from switchpoint.evaluation import write_csv
@@ -265,7 +269,9 @@ def flops_command(
         )
     else:
         raise InputError(f"paradigm is {paradigm!r}; use sft, grpo or dapo")
-    typer.echo(json.dumps({"exaflops": step * steps / flops.EXA, "accounting": accounting, "paradigm": paradigm}))
+    typer.echo(
+        json.dumps({"exaflops": step * steps / flops.EXA, "accounting": accounting, "paradigm": paradigm})
+    )
 
 
 @app.command()

@@ -28,7 +28,8 @@ def evaluate(model, tokenizer, problems: pd.DataFrame, split: str, job: dict, st
     chosen = problems[problems["split"] == split]
     pairs = [(row, sample) for row in chosen.itertuples() for sample in range(job[f"{split}_samples"])]
     prompts = [
-        rollouts.Prompt(models.render_prompt(tokenizer, row.problem), f"{row.id}/{sample}") for row, sample in pairs
+        rollouts.Prompt(models.render_prompt(tokenizer, row.problem), f"{row.id}/{sample}")
+        for row, sample in pairs
     ]
     answers = rollouts.sample(
         model,
@@ -42,10 +43,9 @@ def evaluate(model, tokenizer, problems: pd.DataFrame, split: str, job: dict, st
     for (row, sample), answer in zip(pairs, answers, strict=True):
         text = tokenizer.decode(answer.token_ids, skip_special_tokens=True)
         verdict = grading.grade(gold(row.answer), text)
-        records.append(
-            (step, split, row.benchmark, row.id, sample, len(answer.token_ids), answer.truncated)
-            + (verdict.extracted, verdict.status, verdict.correct, text)
-        )
+        graded = verdict.extracted, verdict.status, verdict.correct
+        where = step, split, row.benchmark, row.id, sample
+        records.append((*where, len(answer.token_ids), answer.truncated, *graded, text))
     return pd.DataFrame(records, columns=SAMPLE_COLUMNS)
 
 
@@ -101,7 +101,9 @@ def write_csv(table: pd.DataFrame, path: str | Path) -> None:
         table.to_csv(temporary, index=False)
 
 
-def run_group(job: dict, checkpoints: list[str], losses: str | None, benchmarks: str, out: str, state: str) -> None:
+def run_group(
+    job: dict, checkpoints: list[str], losses: str | None, benchmarks: str, out: str, state: str
+) -> None:
     """Evaluates a group of checkpoints of one run on both splits; resumes at the next checkpoint.
 
     Writes ``samples.parquet``, ``points.csv`` (monitoring problems) and ``run.json``.

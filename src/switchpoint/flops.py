@@ -191,9 +191,7 @@ def grpo_step(
     old_logprob_pass: bool = False,
 ) -> float:
     """FLOPs of one GRPO step, 4 B G S F (Eq. 23): DAPO with one round and all groups kept."""
-    return dapo_step(
-        arch, 1, batch_size, batch_size, group_size, mean_length, accounting, old_logprob_pass
-    )
+    return dapo_step(arch, 1, batch_size, batch_size, group_size, mean_length, accounting, old_logprob_pass)
 
 
 def luffy_step(

@@ -39,7 +39,7 @@ def last_boxed(text: str) -> str | None:
 
 def last_answer_block(text: str) -> str | None:
     """Content of the last ``<answer>...</answer>``; None without one."""
-    before, opened, rest = text.rpartition("<answer>")
+    _, opened, rest = text.rpartition("<answer>")
     content, closed, _ = rest.partition("</answer>")
     return content.strip() if opened and closed else None
 

@@ -81,7 +81,7 @@ def make_tiny_llama(tokenizer):
 
 def load(directory: str | Path):
     """(model, tokenizer) of a Hugging Face model directory, in float32, on the device."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     from switchpoint import engine
 

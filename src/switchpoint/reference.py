@@ -50,7 +50,14 @@ def reference() -> str:
         if model in seen:
             continue
         seen.add(model)
-        lines = [f"## {model.__name__}", "", model.__doc__.strip(), "", "| key | default | meaning |", "|---|---|---|"]
+        lines = [
+            f"## {model.__name__}",
+            "",
+            model.__doc__.strip(),
+            "",
+            "| key | default | meaning |",
+            "|---|---|---|",
+        ]
         for name, field in model.model_fields.items():
             default = "required" if field.is_required() else f"`{shown(field.default)}`"
             lines.append(f"| `{name}` | {default} | {field.description or ''} |")

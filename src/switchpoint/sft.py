@@ -67,7 +67,9 @@ def validation_loss(model, examples, microbatch_size: int, pad_token_id: int) ->
     return loss, error
 
 
-def train_step(trainer: engine.Engine, examples, microbatch_size: int, pad_token_id: int) -> tuple[float, float]:
+def train_step(
+    trainer: engine.Engine, examples, microbatch_size: int, pad_token_id: int
+) -> tuple[float, float]:
     """One optimizer update; returns the loss (token mean of the batch) and the gradient norm."""
     n_tokens = sum(len(response) for _, response in examples)
     total = 0.0
@@ -114,7 +116,9 @@ def run(job: dict, base: str, data: str, validation: str, out: str, state: str) 
         show(trainer.steps, loss=loss, norm=norm)
         if trainer.steps in saves:
             cost = 3 * flops.forward_tokens(architecture, progress["tokens"], progress["squared"], "retu")
-            progress["losses"].append([trainer.steps, *validation_loss(model, held_out, size, pad), cost / flops.EXA])
+            progress["losses"].append(
+                [trainer.steps, *validation_loss(model, held_out, size, pad), cost / flops.EXA]
+            )
             card = f"# {job['set']}, SFT step {trainer.steps}, seed {job['seed']}\n\nMade by Switchpoint from {base}.\n"
             models.save(model, tokenizer, this.state / f"step_{trainer.steps}", card)
             trainer.save(this.checkpoint, progress)

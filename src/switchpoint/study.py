@@ -91,7 +91,9 @@ class StepLists(Strict):
     def ordered(self):
         low, high = self.n_steps
         if not 1 <= low <= high <= 12:
-            raise ValueError(f"n_steps is [{low}, {high}]; give two whole numbers with 1 <= low <= high <= 12")
+            raise ValueError(
+                f"n_steps is [{low}, {high}]; give two whole numbers with 1 <= low <= high <= 12"
+            )
         return self
 
 
@@ -132,7 +134,9 @@ class Prompts(Strict):
 
     sources: list[Name] = Field(min_length=1, description="Pool sources to draw from.")
     size: int = Field(ge=1, description="Number of prompts.")
-    win_rate: tuple[float, float] = Field((0.0, 1.0), description="Keep prompts with a win rate in this range.")
+    win_rate: tuple[float, float] = Field(
+        (0.0, 1.0), description="Keep prompts with a win rate in this range."
+    )
     mix_max_tokens: int = Field(8192, ge=1, description="Longest expert trajectory in the mix set.")
 
 
@@ -215,7 +219,9 @@ class Arm(Strict):
     starts: list[str] = Field(
         min_length=1, description="`base`, `<set>-<step>`, `<set>-min_val_loss`, or `all` saved checkpoints."
     )
-    seeds: list[int] = Field([0], min_length=1, description="The RL seed s starts from the SFT run of seed s.")
+    seeds: list[int] = Field(
+        [0], min_length=1, description="The RL seed s starts from the SFT run of seed s."
+    )
 
 
 class Evaluation(Strict):
@@ -301,9 +307,7 @@ class Study(Strict):
     def win_rate_job(self) -> str:
         """The slice of `win_rates`."""
         fields = self.data.solver.model_dump(include={"samples", "temperature"})
-        return job(
-            "win_rates", seed=self.seed, max_new_tokens=self.evaluation.max_new_tokens, **fields
-        )
+        return job("win_rates", seed=self.seed, max_new_tokens=self.evaluation.max_new_tokens, **fields)
 
     def decontaminate_job(self) -> str:
         """The slice of `decontaminate`."""
@@ -371,12 +375,13 @@ def check_references(study: Study) -> None:
     for name in data.prompts.sources:
         if name not in data.pool:
             raise ValueError(f"data.prompts.sources names {name!r}, which is not in data.pool {data.pool}")
-    pool_size = sum(source.size for name in data.pool if (source := data.sources[name]).kind == "step_lists")
-    generated = all(data.sources[name].kind == "step_lists" for name in data.pool)
+    pool = [data.sources[name] for name in data.pool]
+    generated = all(source.kind == "step_lists" for source in pool)
+    pool_size = sum(source.size for source in pool if generated and source.solutions)
     for name, chosen in data.sets.items():
         if generated and chosen.size and chosen.size > pool_size - data.validation:
             raise ValueError(
-                f"data.sets.{name}.size is {chosen.size}, but the pool has {pool_size} problems, "
+                f"data.sets.{name}.size is {chosen.size}, but the pool has {pool_size} expert trajectories, "
                 f"{data.validation} of them held out for validation; lower the size or raise the pool's"
             )
     for name, bench in data.benchmarks.items():
@@ -401,7 +406,9 @@ def check_start(study: Study, start: str, seed: int) -> None:
         return
     name, _, step = start.rpartition("-")
     if name not in study.sft:
-        raise ValueError(f"arms: start {start!r} is neither `base` nor <set>-<step>; sft has {sorted(study.sft)}")
+        raise ValueError(
+            f"arms: start {start!r} is neither `base` nor <set>-<step>; sft has {sorted(study.sft)}"
+        )
     run = study.sft[name]
     if step not in NAMED_STARTS and step not in map(str, run.save_steps):
         raise ValueError(
@@ -431,7 +438,9 @@ def check_files(study: Study) -> None:
     from switchpoint.data import sources
 
     if study.model.base and not Path(study.model.base, "config.json").is_file():
-        raise InputError(f"model.base is {study.model.base!r}, which holds no config.json; give a model directory")
+        raise InputError(
+            f"model.base is {study.model.base!r}, which holds no config.json; give a model directory"
+        )
     for name, source in study.data.sources.items():
         if not Path(source.lock).is_file():
             raise InputError(

@@ -20,7 +20,14 @@ def study(scores: dict, se: float | None = 0.5, base: float | None = None, algor
     for step, seed, score in starts:
         run = f"rl/{algorithm}/{f'a-{step}' if step else 'base'}/seed_{seed}"
         for exaflops, value in ((0.0, 20.0), (2.0, 99.0), (4.0, score)):
-            row = {"run": run, "phase": "rl", "exaflops": exaflops, "benchmark": "overall", "score": value, "se": se}
+            row = {
+                "run": run,
+                "phase": "rl",
+                "exaflops": exaflops,
+                "benchmark": "overall",
+                "score": value,
+                "se": se,
+            }
             curves += [row, row | {"benchmark": "math", "score": 1.0}]
         runs.append(
             {"run": run, "parent": f"sft/a/seed_{seed}" if step else "base", "set": "a" if step else None,
@@ -29,7 +36,9 @@ def study(scores: dict, se: float | None = 0.5, base: float | None = None, algor
         )  # fmt: skip
     sft = {"run": "sft/a/seed_0", "parent": "base", "set": "a", "algorithm": "sft", "seed": 0, "start_step": 0,
            "sft_exaflops": 9.0, "val_loss": 1.0, "status": "finished"}  # fmt: skip
-    curves.append({"run": "sft/a/seed_0", "phase": "sft", "exaflops": 9.0, "benchmark": "overall", "score": 50.0})
+    curves.append(
+        {"run": "sft/a/seed_0", "phase": "sft", "exaflops": 9.0, "benchmark": "overall", "score": 50.0}
+    )
     return pd.DataFrame(curves), pd.DataFrame([*runs, sft])
 
 

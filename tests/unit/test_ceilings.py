@@ -10,7 +10,9 @@ from switchpoint.errors import InputError
 A, P_START, C_MID, B = 80.0, 60.0, 2.0, 1.5
 
 
-def curve(n: int = 30, x_max: float = 20.0, noise: float = 0.4, seed: int = 0, run: str = "r") -> pd.DataFrame:
+def curve(
+    n: int = 30, x_max: float = 20.0, noise: float = 0.4, seed: int = 0, run: str = "r"
+) -> pd.DataFrame:
     x = np.linspace(x_max / n, x_max, n)
     score = P_START + (A - P_START) * rise(x, C_MID, B) + np.random.default_rng(seed).normal(0, noise, n)
     return pd.DataFrame({"run": run, "exaflops": x, "score": score, "p_start": P_START})

@@ -20,7 +20,11 @@ PUBLISHED = {
 
 def table(runs: dict) -> pd.DataFrame:
     return pd.DataFrame(
-        [{"run": run, "step": step, "loss": loss} for run, losses in runs.items() for step, loss in losses.items()]
+        [
+            {"run": run, "step": step, "loss": loss}
+            for run, losses in runs.items()
+            for step, loss in losses.items()
+        ]
     )
 
 
@@ -59,7 +63,15 @@ def test_thresholds_are_taken_as_written():
 def test_lone_spike_is_guarded():
     losses = {1: 1.0, 2: 1.2, 3: 1.05, 4: 1.2, 5: 1.3, 6: 1.05, 7: 1.2}
     found = label(losses)
-    assert list(found["labels"].values()) == ["stable", "severe", "mild", "severe", "severe", "mild", "severe"]
+    assert list(found["labels"].values()) == [
+        "stable",
+        "severe",
+        "mild",
+        "severe",
+        "severe",
+        "mild",
+        "severe",
+    ]
     assert list(found["guarded"].values()) == ["stable", "mild", "mild", "severe", "severe", "mild", "severe"]
 
 
@@ -129,4 +141,7 @@ def test_labels_partition_the_steps_in_order(losses):
 @settings(max_examples=50, deadline=None)
 @given(losses_strategy, st.sampled_from([2.0**-20, 0.25, 8.0, 2.0**20]))
 def test_labels_do_not_depend_on_the_unit_of_loss(losses, scale):
-    assert label(dict(enumerate(losses)))["labels"] == label({s: v * scale for s, v in enumerate(losses)})["labels"]
+    assert (
+        label(dict(enumerate(losses)))["labels"]
+        == label({s: v * scale for s, v in enumerate(losses)})["labels"]
+    )

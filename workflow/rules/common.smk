@@ -6,7 +6,7 @@ from snakemake.exceptions import WorkflowError
 # A study given with --configfile replaces the default one; Snakemake would merge them.
 if not workflow.configfiles:
 
-    configfile: workflow.source_path("../../config.yaml")
+    configfile: "config.yaml"
 
 
 try:
@@ -16,9 +16,14 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 
-def out(template, **fields):
-    """A path template under results/<study>."""
-    return study.path(template, **fields)
+def out(*template, **fields):
+    """A path under results/<study>; the parts of the template are joined with `/`."""
+    return study.path("/".join(template), **fields)
+
+
+def outs(directory, *names, **fields):
+    """Files of a directory under results/<study>."""
+    return [out(directory, name, **fields) for name in names]
 
 
 def state(job):
@@ -33,7 +38,10 @@ def log_file(name):
 
 def checkpoints(set, seed):
     """Directories of an SFT run's checkpoints (`seed` may be a wildcard)."""
-    return [out(paths.CHECKPOINT, set=set, seed=seed, step=step) for step in study.sft[set].save_steps]
+    return [
+        out(paths.CHECKPOINT, set=set, seed=seed, step=step)
+        for step in study.sft[set].save_steps
+    ]
 
 
 def start_inputs(wildcards):
@@ -43,21 +51,26 @@ def start_inputs(wildcards):
     name, _, step = wildcards.start.rpartition("-")
     run = out(paths.SFT, set=name, seed=wildcards.seed)
     steps = [step] if step.isdigit() else study.sft[name].save_steps
-    return [f"{run}/losses.csv", f"{run}/selection.json"] + [
-        f"{run}/step_{step}/model.safetensors" for step in steps
-    ]
+    names = [f"step_{step}/model.safetensors" for step in steps]
+    return files_of([run], "losses.csv", "selection.json", *names)
 
 
 def sft_option(wildcards):
     """The RL command's option that names the SFT run of its start."""
     if wildcards.start == "base":
         return ""
-    return "--sft " + out(paths.SFT, set=wildcards.start.rpartition("-")[0], seed=wildcards.seed)
+    name = wildcards.start.rpartition("-")[0]
+    return f"--sft {out(paths.SFT, set=name, seed=wildcards.seed)}"
+
+
+def files_of(directories, *names):
+    """Files of several directories."""
+    return [f"{directory}/{name}" for directory in directories for name in names]
 
 
 def evaluations():
     """Directories of all evaluations, the base's first."""
-    groups = ["base"] + [paths.SFT.format(**run) for run in study.sft_runs()]
+    groups = ["base", *(paths.SFT.format(**run) for run in study.sft_runs())]
     return [out(paths.EVALUATION, group=group) for group in groups]
 
 

@@ -1,18 +1,18 @@
-SOLVER = study.data.solver.model or out(paths.SOLVER) + f"/step_{study.data.solver.steps}"
+SOLVER = study.data.solver.model or out(paths.SOLVER, f"step_{study.data.solver.steps}")
 
 
 rule make_base:
     output:
         paths.model_files(out(paths.BASE)),
-        out(paths.BASE) + "/run.json",
+        run=out(paths.BASE, "run.json"),
     log:
         log_file("make_base"),
-    params:
-        job=study.base_job(),
-        out=out(paths.BASE),
-        state=state("base"),
     conda:
         "../../envs/train.yaml"
+    params:
+        job=study.base_job(),
+        out=subpath(output.run, parent=True),
+        state=state("base"),
     shell:
         "python -m switchpoint make-base --job {params.job:q} --out {params.out} --state {params.state} > {log} 2>&1"
 
@@ -24,10 +24,10 @@ rule ingest:
         out(paths.SOURCE, source="{source}"),
     log:
         log_file("ingest/{source}"),
-    params:
-        job=lambda wildcards: study.source_job(wildcards.source),
     conda:
         "../../envs/data.yaml"
+    params:
+        job=lambda wildcards: study.source_job(wildcards.source),
     shell:
         "python -m switchpoint ingest --job {params.job:q} --out {output} > {log} 2>&1"
 
@@ -40,10 +40,12 @@ rule deduplicate:
         counts=out("data/duplicates.json"),
     log:
         log_file("deduplicate"),
-    params:
-        sources=repeat("source", [out(paths.SOURCE, source=name) for name in study.data.pool]),
     conda:
         "../../envs/data.yaml"
+    params:
+        sources=repeat(
+            "source", [out(paths.SOURCE, source=name) for name in study.data.pool]
+        ),
     shell:
         "python -m switchpoint pool {params.sources} --out {output.pool} --counts {output.counts} > {log} 2>&1"
 
@@ -55,10 +57,10 @@ rule hold_out_validation:
         out(paths.VALIDATION),
     log:
         log_file("hold_out_validation"),
-    params:
-        job=study.curate_job(size=study.data.validation),
     conda:
         "../../envs/data.yaml"
+    params:
+        job=study.curate_job(size=study.data.validation),
     shell:
         "python -m switchpoint validation --job {params.job:q} --pool {input} --out {output} > {log} 2>&1"
 
@@ -69,17 +71,18 @@ rule train_solver:
         data=out(paths.SOURCE, source=study.data.solver.source or "none"),
         validation=out(paths.VALIDATION),
     output:
-        paths.model_files(out(paths.SOLVER) + f"/step_{study.data.solver.steps}"),
-        [out(paths.SOLVER) + f"/{name}" for name in ("losses.csv", "selection.json", "run.json")],
+        paths.model_files(SOLVER),
+        outs(paths.SOLVER, "losses.csv", "selection.json"),
+        run=out(paths.SOLVER, "run.json"),
     log:
         log_file("train_solver"),
-    params:
-        job=study.solver_job(),
-        base=study.base,
-        out=out(paths.SOLVER),
-        state=state("solver"),
     conda:
         "../../envs/train.yaml"
+    params:
+        job=study.solver_job(),
+        base=subpath(input.base, parent=True),
+        out=subpath(output.run, parent=True),
+        state=state("solver"),
     shell:
         "python -m switchpoint sft --job {params.job:q} --base {params.base} --data {input.data}"
         " --validation {input.validation} --out {params.out} --state {params.state} > {log} 2>&1"
@@ -93,12 +96,12 @@ rule measure_win_rates:
         out(paths.WIN_RATES),
     log:
         log_file("measure_win_rates"),
-    params:
-        job=study.win_rate_job(),
-        model=SOLVER,
-        state=state("win_rates"),
     conda:
         "../../envs/train.yaml"
+    params:
+        job=study.win_rate_job(),
+        model=subpath(input.model, parent=True),
+        state=state("win_rates"),
     shell:
         "python -m switchpoint win-rates --job {params.job:q} --model {params.model} --pool {input.pool}"
         " --out {output} --state {params.state} > {log} 2>&1"
@@ -113,10 +116,12 @@ rule select_set:
         out(paths.SET, set="{set}"),
     log:
         log_file("select_set/{set}"),
-    params:
-        job=lambda wildcards: study.curate_job(**study.data.sets[wildcards.set].model_dump()),
     conda:
         "../../envs/data.yaml"
+    params:
+        job=lambda wildcards: study.curate_job(
+            **study.data.sets[wildcards.set].model_dump()
+        ),
     shell:
         "python -m switchpoint select --job {params.job:q} --pool {input.pool} --win-rates {input.win_rates}"
         " --validation {input.validation} --out {output} > {log} 2>&1"
@@ -133,11 +138,11 @@ rule select_prompts:
         mix=out(paths.MIX),
     log:
         log_file("select_prompts"),
-    params:
-        job=study.curate_job(**study.data.prompts.model_dump()),
-        base=study.base,
     conda:
         "../../envs/data.yaml"
+    params:
+        job=study.curate_job(**study.data.prompts.model_dump()),
+        base=subpath(input.base, parent=True),
     shell:
         "python -m switchpoint prompts --job {params.job:q} --pool {input.pool} --win-rates {input.win_rates}"
         " --validation {input.validation} --base {params.base} --out {output.prompts} --mix {output.mix}"
@@ -147,19 +152,26 @@ rule select_prompts:
 rule decontaminate:
     input:
         pool=out(paths.POOL),
-        sources=[out(paths.SOURCE, source=bench.source) for bench in study.data.benchmarks.values()],
+        sources=[
+            out(paths.SOURCE, source=bench.source)
+            for bench in study.data.benchmarks.values()
+        ],
     output:
         kept=out(paths.BENCHMARKS),
         dropped=out(paths.DROPPED),
     log:
         log_file("decontaminate"),
+    conda:
+        "../../envs/data.yaml"
     params:
         job=study.decontaminate_job(),
         sources=repeat(
-            "source", [out(paths.SOURCE, source=bench.source) for bench in study.data.benchmarks.values()]
+            "source",
+            [
+                out(paths.SOURCE, source=bench.source)
+                for bench in study.data.benchmarks.values()
+            ],
         ),
-    conda:
-        "../../envs/data.yaml"
     shell:
         "python -m switchpoint benchmarks --job {params.job:q} --pool {input.pool} {params.sources}"
         " --out {output.kept} --dropped {output.dropped} > {log} 2>&1"
@@ -180,11 +192,11 @@ rule report_data:
         statistics=out(paths.STATISTICS),
     log:
         log_file("report_data"),
-    params:
-        sets=repeat("sets", [out(paths.SET, set=name) for name in study.data.sets]),
-        base=study.base,
     conda:
         "../../envs/data.yaml"
+    params:
+        sets=repeat("sets", [out(paths.SET, set=name) for name in study.data.sets]),
+        base=subpath(input.base, parent=True),
     shell:
         "python -m switchpoint data-report {params.sets} --pool {input.pool} --win-rates {input.win_rates}"
         " --validation {input.validation} --prompts {input.prompts} --mix {input.mix}"

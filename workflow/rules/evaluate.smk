@@ -3,16 +3,17 @@ rule evaluate_base:
         model=f"{study.base}/model.safetensors",
         benchmarks=out(paths.BENCHMARKS),
     output:
-        [out(paths.EVALUATION, group="base") + f"/{name}" for name in ("samples.parquet", "points.csv", "run.json")],
+        outs(paths.EVALUATION, "samples.parquet", "points.csv", group="base"),
+        run=out(paths.EVALUATION, "run.json", group="base"),
     log:
         log_file("evaluations/base"),
-    params:
-        job=study.evaluate_job("base", [0]),
-        model=study.base,
-        out=out(paths.EVALUATION, group="base"),
-        state=state("evaluations/base"),
     conda:
         "../../envs/train.yaml"
+    params:
+        job=study.evaluate_job("base", [0]),
+        model=subpath(input.model, parent=True),
+        out=subpath(output.run, parent=True),
+        state=state("evaluations/base"),
     shell:
         "python -m switchpoint evaluate --job {params.job:q} --checkpoint {params.model}"
         " --benchmarks {input.benchmarks} --out {params.out} --state {params.state} > {log} 2>&1"
@@ -20,25 +21,25 @@ rule evaluate_base:
 
 rule evaluate_sft:
     input:
-        models=lambda wildcards: [f"{path}/model.safetensors" for path in checkpoints(**wildcards)],
-        losses=out(paths.SFT, set="{set}", seed="{seed}") + "/losses.csv",
+        models=lambda wildcards: [
+            f"{path}/model.safetensors" for path in checkpoints(**wildcards)
+        ],
+        losses=out(paths.SFT, "losses.csv"),
         benchmarks=out(paths.BENCHMARKS),
     output:
-        [
-            out(paths.EVALUATION, group=paths.SFT) + f"/{name}"
-            for name in ("samples.parquet", "points.csv", "run.json")
-        ],
+        outs(paths.EVALUATION, "samples.parquet", "points.csv", group=paths.SFT),
+        run=out(paths.EVALUATION, "run.json", group=paths.SFT),
     log:
-        log_file("evaluations/" + paths.SFT),
+        log_file(f"evaluations/{paths.SFT}"),
+    conda:
+        "../../envs/train.yaml"
     params:
         job=lambda wildcards: study.evaluate_job(
             paths.SFT.format(**wildcards), study.sft[wildcards.set].save_steps
         ),
         checkpoints=lambda wildcards: repeat("checkpoint", checkpoints(**wildcards)),
-        out=out(paths.EVALUATION, group=paths.SFT),
-        state=state("evaluations/" + paths.SFT),
-    conda:
-        "../../envs/train.yaml"
+        out=subpath(output.run, parent=True),
+        state=state(f"evaluations/{paths.SFT}"),
     shell:
         "python -m switchpoint evaluate --job {params.job:q} {params.checkpoints} --losses {input.losses}"
         " --benchmarks {input.benchmarks} --out {params.out} --state {params.state} > {log} 2>&1"

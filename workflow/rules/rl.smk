@@ -1,6 +1,3 @@
-RUN = out(paths.RL, algorithm="{algorithm}", start="{start}", seed="{seed}")
-
-
 rule rl:
     input:
         start=start_inputs,
@@ -8,20 +5,19 @@ rule rl:
         prompts=out(paths.PROMPTS),
         benchmarks=out(paths.BENCHMARKS),
     output:
-        paths.model_files(f"{RUN}/model"),
-        f"{RUN}/samples.parquet",
-        f"{RUN}/points.csv",
-        f"{RUN}/run.json",
+        paths.model_files(out(paths.RL, "model")),
+        outs(paths.RL, "samples.parquet", "points.csv"),
+        run=out(paths.RL, "run.json"),
     log:
         log_file(paths.RL),
-    params:
-        job=lambda wildcards: study.rl_job(**wildcards),
-        base=study.base,
-        sft=sft_option,
-        out=RUN,
-        state=state(paths.RL),
     conda:
         "../../envs/train.yaml"
+    params:
+        job=lambda wildcards: study.rl_job(**wildcards),
+        base=subpath(input.base, parent=True),
+        sft=sft_option,
+        out=subpath(output.run, parent=True),
+        state=state(paths.RL),
     shell:
         "python -m switchpoint rl --job {params.job:q} --base {params.base} {params.sft}"
         " --prompts {input.prompts} --benchmarks {input.benchmarks} --out {params.out}"

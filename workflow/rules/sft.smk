@@ -10,20 +10,22 @@ for name in study.sft:
             data=out(paths.SET, set=name),
             validation=out(paths.VALIDATION),
         output:
-            [file for directory in checkpoints(name, "{seed}") for file in paths.model_files(directory)],
             [
-                out(paths.SFT, set=name, seed="{seed}") + f"/{file}"
-                for file in ("losses.csv", "selection.json", "run.json")
+                file
+                for directory in checkpoints(name, "{seed}")
+                for file in paths.model_files(directory)
             ],
+            outs(paths.SFT, "losses.csv", "selection.json", set=name, seed="{seed}"),
+            run=out(paths.SFT, "run.json", set=name, seed="{seed}"),
         log:
             log_file(f"sft/{name}/seed_{{seed}}"),
-        params:
-            job=lambda wildcards, name=name: study.sft_job(name, wildcards.seed),
-            base=study.base,
-            out=out(paths.SFT, set=name, seed="{seed}"),
-            state=state(paths.SFT.format(set=name, seed="{seed}")),
         conda:
             "../../envs/train.yaml"
+        params:
+            job=lambda wildcards, name=name: study.sft_job(name, wildcards.seed),
+            base=subpath(input.base, parent=True),
+            out=subpath(output.run, parent=True),
+            state=state(paths.SFT.format(set=name, seed="{seed}")),
         shell:
             "python -m switchpoint sft --job {params.job:q} --base {params.base} --data {input.data}"
             " --validation {input.validation} --out {params.out} --state {params.state} > {log} 2>&1"

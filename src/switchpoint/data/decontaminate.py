@@ -89,6 +89,8 @@ def split(
     gone = sorted(reasons)
     columns = ["nearest_id", "nearest_problem", "cosine", "reason"]
     dropped = benchmarks.iloc[gone].reset_index(drop=True)
-    dropped[columns] = pd.DataFrame([reasons[position] for position in gone], columns=columns, index=dropped.index)
+    dropped[columns] = pd.DataFrame(
+        [reasons[position] for position in gone], columns=columns, index=dropped.index
+    )
     kept = benchmarks.drop(benchmarks.index[gone]).reset_index(drop=True)
     return kept, dropped

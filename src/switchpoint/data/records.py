@@ -29,7 +29,9 @@ def validate(frame: pd.DataFrame, where: str, need_solution: bool = False) -> pd
     duplicated = frame["id"].duplicated()
     if duplicated.any():
         row = int(duplicated.to_numpy().argmax())
-        raise InputError(f"{where}, row {row + 1}: id {frame['id'].iloc[row]!r} stands twice; make ids unique")
+        raise InputError(
+            f"{where}, row {row + 1}: id {frame['id'].iloc[row]!r} stands twice; make ids unique"
+        )
     for number, row in enumerate(frame.itertuples(index=False), start=1):
         check_row(row, f"{where}, row {number}", need_solution)
     return frame
@@ -37,7 +39,9 @@ def validate(frame: pd.DataFrame, where: str, need_solution: bool = False) -> pd
 
 def check_row(row, where: str, need_solution: bool) -> None:
     """InputError when the problem, an answer or a needed solution is not a non-blank string."""
-    answers = row.answer if isinstance(row.answer, (list, tuple)) or hasattr(row.answer, "tolist") else [row.answer]
+    answers = (
+        row.answer if isinstance(row.answer, (list, tuple)) or hasattr(row.answer, "tolist") else [row.answer]
+    )
     texts = {"problem": [row.problem], "answer": list(answers) or [""]}
     if need_solution or isinstance(row.solution, str):
         texts["solution"] = [row.solution]

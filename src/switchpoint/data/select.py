@@ -32,7 +32,9 @@ def deduplicate(frames: list[pd.DataFrame]) -> tuple[pd.DataFrame, dict[str, int
 def draw(rows: pd.DataFrame, size: int | None, seed: int, what: str) -> pd.DataFrame:
     """``size`` rows (all when None) in the order of a hash of (seed, id)."""
     if size is not None and size > len(rows):
-        raise InputError(f"{what}: {size} rows are asked for, {len(rows)} are there; lower the size or add data")
+        raise InputError(
+            f"{what}: {size} rows are asked for, {len(rows)} are there; lower the size or add data"
+        )
     order = rows["id"].map(lambda name: hashlib.sha256(f"{seed}/{name}".encode()).hexdigest())
     return rows.loc[order.sort_values().index[:size]].reset_index(drop=True)
 
@@ -49,7 +51,12 @@ def with_win_rate(pool: pd.DataFrame, win_rates: pd.DataFrame, validation_ids: s
 
 
 def select_set(
-    pool: pd.DataFrame, win_rates: pd.DataFrame, validation_ids: set[str], stratum: str, size: int | None, seed: int
+    pool: pd.DataFrame,
+    win_rates: pd.DataFrame,
+    validation_ids: set[str],
+    stratum: str,
+    size: int | None,
+    seed: int,
 ) -> pd.DataFrame:
     """An SFT set: rows of the stratum that have an expert trajectory."""
     rows = with_win_rate(pool, win_rates, validation_ids)

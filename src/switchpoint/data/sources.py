@@ -17,7 +17,9 @@ from switchpoint.errors import InputError
 def ingest(job: dict) -> pd.DataFrame:
     """The checked rows of one source; column ``source`` is its name."""
     if job["kind"] == "step_lists":
-        rows = step_lists.make_problems(job["seed"], job["name"], job["size"], tuple(job["n_steps"]), job["tiers"])
+        rows = step_lists.make_problems(
+            job["seed"], job["name"], job["size"], tuple(job["n_steps"]), job["tiers"]
+        )
         frame = pd.DataFrame(rows)
         if not job["solutions"]:
             frame["solution"] = None

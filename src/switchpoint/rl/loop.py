@@ -8,7 +8,6 @@ the ratio is 1 and the clip range cannot act; the log says so.
 """
 
 import math
-from pathlib import Path
 
 import pandas as pd
 import torch
@@ -37,7 +36,9 @@ def resolve_start(job: dict, base: str, sft: str | None) -> dict:
     }
 
 
-def generate(model, tokenizer, prompts: list[dict], job: dict, step: int, first: int, count: int) -> list[Group]:
+def generate(
+    model, tokenizer, prompts: list[dict], job: dict, step: int, first: int, count: int
+) -> list[Group]:
     """G graded rollouts for ``count`` prompts of the endless stream, from position ``first``."""
     chosen = [prompts[row] for row in order.rows(len(prompts), job["seed"], first, count)]
     requests = [
@@ -92,7 +93,9 @@ def old_logprobs(model, sequences, job: dict, pad_token_id: int) -> list[torch.T
     lengths = [len(prompt) + len(response) for prompt, response, _ in sequences]
     for rows in engine.by_length(lengths, job["microbatch_size"]):
         input_ids = engine.pad_right([sequences[row][0] + sequences[row][1] for row in rows], pad_token_id)
-        for row, logprobs in zip(rows, engine.token_logprobs(model, input_ids, job["temperature"]), strict=True):
+        for row, logprobs in zip(
+            rows, engine.token_logprobs(model, input_ids, job["temperature"]), strict=True
+        ):
             result[row] = logprobs
     return result
 
@@ -107,7 +110,9 @@ def train_on(trainer, sequences, advantages, old, job: dict, pad_token_id: int) 
         mask = engine.response_mask([len(sequences[row][0]) for row in rows], [lengths[row] for row in rows])
         logits = engine.policy_logits(trainer.model, input_ids, job["temperature"])
         logprobs = engine.chosen_logprobs(logits, input_ids)
-        before = logprobs.detach() if old is None else torch.stack([old[row][: mask.shape[1]] for row in rows])
+        before = (
+            logprobs.detach() if old is None else torch.stack([old[row][: mask.shape[1]] for row in rows])
+        )
         losses = objectives.policy_loss(
             logprobs,
             before,
@@ -139,7 +144,9 @@ def train_on(trainer, sequences, advantages, old, job: dict, pad_token_id: int) 
 def token_sums(groups: list[Group]) -> tuple[int, int]:
     """Sum of the sequence lengths, and of their squares, over all rollouts (for the FLOPs)."""
     lengths = [
-        len(group.prompt["token_ids"]) + len(rollout.token_ids) for group in groups for rollout in group.rollouts
+        len(group.prompt["token_ids"]) + len(rollout.token_ids)
+        for group in groups
+        for rollout in group.rollouts
     ]
     return sum(lengths), sum(length**2 for length in lengths)
 
@@ -185,7 +192,11 @@ def run(job: dict, base: str, sft: str | None, prompts: str, benchmarks: str, ou
         print("one update per step: the ratio is 1 and the clip range cannot act", flush=True)
     rows = pd.read_parquet(prompts)
     questions = [
-        {"id": row.id, "answer": evaluation.gold(row.answer), "token_ids": models.render_prompt(tokenizer, row.problem)}
+        {
+            "id": row.id,
+            "answer": evaluation.gold(row.answer),
+            "token_ids": models.render_prompt(tokenizer, row.problem),
+        }
         for row in rows.itertuples()
     ]
     problems = pd.read_parquet(benchmarks)
@@ -245,7 +256,9 @@ def train_step(trainer, tokenizer, questions, job: dict, progress: dict, this: R
 def finish(trainer, tokenizer, problems, job, progress, this, start, out: str) -> None:
     """The test evaluation of the last model, then every declared output."""
     name = paths.RL.format(**job)
-    final = evaluation.evaluate(trainer.model, tokenizer, problems, "test", job["evaluation"], progress["step"])
+    final = evaluation.evaluate(
+        trainer.model, tokenizer, problems, "test", job["evaluation"], progress["step"]
+    )
     monitored = {
         int(step): pd.read_parquet(this.state / f"monitor_{step}.parquet") for step in progress["evaluated"]
     }

@@ -65,9 +65,9 @@ def sample_chunk(
     """Samples one chunk; rows that have ended leave the batch every ``COMPACT`` steps."""
     from transformers import DynamicCache
 
-    draws = torch.from_numpy(
-        np.stack([uniforms(seed, prompt.key, max_new_tokens) for prompt in prompts])
-    ).to(device())
+    draws = torch.from_numpy(np.stack([uniforms(seed, prompt.key, max_new_tokens) for prompt in prompts])).to(
+        device()
+    )
     lengths = torch.tensor([len(prompt.token_ids) for prompt in prompts], device=device())
     longest, shortest = int(lengths.max()), int(lengths.min())
     total = longest + max_new_tokens

@@ -1,0 +1,380 @@
+"""The report's figures, each a string of SVG whose bytes depend on its inputs alone."""
+
+import io
+import re
+from collections.abc import Iterable
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from scipy import special, stats
+
+from switchpoint.report.tables import Z95, absent, compute_unit, pooled
+
+# Okabe and Ito's colours, told apart with every common colour blindness; black is the base model.
+COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+BASE_COLOR = "#222222"
+MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
+PHASES = {
+    "adaptive": "#dce9f5",
+    "stable": "#dff0d8",
+    "mild": "#fdf0cf",
+    "severe": "#f6d9d2",
+    "gap": "#eeeeee",
+}
+WIDTH = 11.0  # inches; the page shows it 1150 px wide
+STYLE = {
+    "font.size": 9,
+    "font.family": "DejaVu Sans",
+    "axes.titlesize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+}
+
+
+def compute_performance(curves: pd.DataFrame) -> str:
+    """RETU Figure 2: overall score against all compute spent, SFT first, RL branching off it."""
+    curves = overall(curves)
+    factor, unit = compute_unit(curves["exaflops_total"])
+    curves = curves.assign(x=curves["exaflops_total"] * factor)
+    sft, rl = curves[curves["phase"] == "sft"], branches(curves)
+    sets = list(dict.fromkeys([*map(set_of, sft["run"]), *map(set_of, rl["run"])]))
+    colors = color_of([name for name in sets if name != "base"])
+    algorithms = list(dict.fromkeys(name.split("/")[1] for name in rl["run"]))
+    markers = marker_of(algorithms)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((WIDTH, 5.4), layout="constrained")
+        axes = figure.add_subplot()
+        for base in curves.loc[curves["phase"] == "base", "score"]:
+            axes.axhline(base, color=BASE_COLOR, linewidth=1, linestyle=":")
+        for name, rows in sft[sft["x"] > 0].groupby(sft["run"].map(set_of), sort=False):
+            points = pooled(rows, ["step"]).sort_values("x")
+            draw(axes, points, colors[name], "o", linewidth=2.2, markersize=5)
+        for run, rows in rl[rl["x"] > 0].groupby("run", sort=False):
+            marker = markers[run.split("/")[1]]
+            draw(axes, rows, colors[set_of(run)], marker, linewidth=0.9, linestyle="--", markersize=3.5)
+        log_axis(axes, curves.loc[curves["x"] > 0, "x"])
+        axes.set(xlabel=f"Total compute, {unit} (SFT and RL)", ylabel="Overall score")
+        figure.legend(handles=performance_legend(colors, markers, "base" in sets), loc="outside right upper")
+        return svg(figure, "compute", "Overall score against total compute")
+
+
+def performance_legend(colors: dict, markers: dict, pure: bool) -> list:
+    """One entry per SFT set, one per RL algorithm, and the base model."""
+    sets = [name for name in colors if name != "base"]
+    handles = [
+        Line2D([], [], color=colors[name], lw=2.2, marker="o", ms=5, label=f"SFT on {name}") for name in sets
+    ]
+    handles += [
+        Line2D([], [], color="#666666", lw=0.9, ls="--", marker=marker, ms=4, label=f"RL with {name}")
+        for name, marker in markers.items()
+    ]
+    if pure:
+        handles.append(Patch(color=BASE_COLOR, label="RL from the base"))
+    return [*handles, Line2D([], [], color=BASE_COLOR, lw=1, ls=":", label="Base model")]
+
+
+def ceiling_decomposition(
+    curves: pd.DataFrame, phases: dict, ceilings: dict, runs: pd.DataFrame, set_name: str
+) -> str:
+    """RETU Figure 3 for one SFT set: score after SFT, and what RL adds to it.
+
+    The upper end is the fitted ceiling where every seed's is identified, else the last RL
+    score, which only bounds the ceiling from below.
+    """
+    curves = overall(curves)
+    sft = curves[(curves["phase"] == "sft") & (curves["run"].map(set_of) == set_name)]
+    factor, unit = compute_unit(sft["exaflops_total"])
+    points = pooled(sft, ["step"]).sort_values("exaflops_total")
+    after = outcomes(curves, ceilings, runs)
+    after = after[after["set"] == set_name]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((WIDTH, 4.0), layout="constrained")
+        axes = figure.add_subplot()
+        points["x"] = points["exaflops_total"] * factor
+        shown = shade(axes, points, phases, list(sft["run"].unique()))
+        draw(axes, points, COLORS[0], "o", linewidth=2, markersize=5)
+        starts = points.set_index("step")
+        algorithms = marker_of(after["algorithm"].unique())
+        for row in after.to_dict("records"):
+            if row["start_step"] in starts.index:
+                start = starts.loc[row["start_step"]]
+                draw_outcome(axes, start["x"], start["score"], row, algorithms[row["algorithm"]])
+        axes.set(xlabel=f"SFT compute, {unit}", ylabel="Overall score", title=f"SFT on {set_name}")
+        axes.set_xlim(0, points["x"].max() * 1.04)
+        axes.grid(visible=False, axis="x")
+        figure.legend(handles=decomposition_legend(after, algorithms, shown), loc="outside right upper")
+        return svg(figure, f"decomposition-{set_name}", f"What RL adds after SFT on {set_name}")
+
+
+def draw_outcome(axes: Axes, x: float, start: float, row: dict, marker: str) -> None:
+    """The upper end of one start: a ceiling (filled) or a last score (open), and the gap below it."""
+    color = COLORS[1]
+    identified = row["basis"] == "ceiling"
+    axes.plot([x, x], [start, row["value"]], color=color, linewidth=5, alpha=0.25, solid_capstyle="butt")
+    axes.errorbar(
+        [x], [row["value"]], yerr=bars(row["low"], row["value"], row["high"]), color=color, marker=marker,
+        markersize=7, markerfacecolor=color if identified else "white", linewidth=1.2, capsize=3,
+    )  # fmt: skip
+    axes.annotate(
+        f"{row['value'] - start:+.1f}", (x, (start + row["value"]) / 2), (6, 0),
+        textcoords="offset points", fontsize=8, color="#7a3500", va="center",
+    )  # fmt: skip
+
+
+def decomposition_legend(after: pd.DataFrame, algorithms: dict, shown: list[str]) -> list:
+    """The marks that the figure has, and the phases it is shaded with."""
+    handles = [Line2D([], [], color=COLORS[0], marker="o", lw=2, label="After SFT (P_sft)")]
+    names = {"ceiling": "fitted ceiling", "final score": "last score"}
+    for (algorithm, basis), _ in after.groupby(["algorithm", "basis"], sort=False):
+        face = COLORS[1] if basis == "ceiling" else "white"
+        handles.append(
+            Line2D([], [], color=COLORS[1], marker=algorithms[algorithm], mfc=face, lw=1.2, ms=7,
+                   label=f"{algorithm}: {names[basis]}")
+        )  # fmt: skip
+    if len(after):
+        handles.append(Patch(color=COLORS[1], alpha=0.25, label="What RL adds (PL)"))
+    return handles + [Patch(color=PHASES[name], label=f"{name} phase") for name in PHASES if name in shown]
+
+
+def shade(axes: Axes, points: pd.DataFrame, phases: dict, runs: list[str]) -> list[str]:
+    """Colours the background by the phase of the nearest checkpoint; returns the phases there are.
+
+    Seeds that disagree on a checkpoint's phase leave it unshaded.
+    """
+    labelled = [phases["runs"][run]["guarded"] for run in runs if run in phases["runs"]]
+    labels = [{found.get(f"{step:.0f}") for found in labelled} for step in points["step"]]
+    x = points["x"].to_numpy()
+    edges = np.concatenate([[min(0, x[0])], (x[1:] + x[:-1]) / 2, [x[-1] * 1.04]])
+    shown = []
+    for found, left, right in zip(labels, edges[:-1], edges[1:], strict=True):
+        name = next(iter(found)) if len(found) == 1 else None
+        if name in PHASES:
+            axes.axvspan(left, right, color=PHASES[name], linewidth=0, zorder=-5)
+            shown.append(name)
+    return shown
+
+
+def fits(curves: pd.DataFrame, ceilings: dict) -> str:
+    """RETU Figure 5b-f: every RL run's points, its fitted curve and its ceiling's interval."""
+    curves = overall(curves)
+    rl = curves[curves["phase"] == "rl"]
+    names = list(rl["run"].unique())
+    columns = min(3, len(names))
+    lines = -(-len(names) // columns)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((WIDTH, 2.7 * lines + 0.4), layout="constrained")
+        grid = figure.subplots(lines, columns, squeeze=False, sharey=True).ravel()
+        for axes, name in zip(grid, names, strict=False):
+            draw_fit(
+                axes, rl[rl["run"] == name].sort_values("exaflops"), ceilings["runs"].get(name, {}), name
+            )
+        for axes in grid[len(names) :]:
+            axes.remove()
+        for axes in grid[::columns]:
+            axes.set_ylabel("Overall score")
+        handles = [
+            Line2D([], [], color=COLORS[0], marker="o", ms=4, lw=1, ls="none", label="Score, ±1.96 se"),
+            Line2D([], [], color=COLORS[1], lw=1.8, label="Fitted curve"),
+            Patch(color=COLORS[2], alpha=0.2, label="Ceiling, 95 % interval"),
+        ]
+        figure.legend(handles=handles, loc="outside upper right", ncols=3)
+        return svg(figure, "fits", "Scores and fitted curves of the RL runs")
+
+
+def draw_fit(axes: Axes, rows: pd.DataFrame, fit: dict, name: str) -> None:
+    """One panel: points, and the curve and ceiling where the data identify them."""
+    factor, unit = compute_unit(rows["exaflops"])
+    x = rows["exaflops"] * factor
+    draw(axes, rows.assign(x=x), COLORS[0], "o", linewidth=0, markersize=4)
+    if not absent(fit.get("a")) and not absent(fit.get("c_mid")) and not absent(fit.get("b")):
+        grid = np.linspace(0, x.max(), 200)
+        with np.errstate(divide="ignore"):
+            rise = special.expit(fit["b"] * np.log(grid / (fit["c_mid"] * factor)))
+        axes.plot(grid, fit["p_start"] + (fit["a"] - fit["p_start"]) * rise, color=COLORS[1], linewidth=1.8)
+        axes.axhline(fit["a"], color=COLORS[2], linewidth=1, linestyle="--")
+        low, high = fit.get("a_ci95") or (None, None)
+        if not absent(low) and not absent(high):
+            axes.axhspan(low, high, color=COLORS[2], alpha=0.15, linewidth=0)
+    axes.set_title(f"{name}\n{fit.get('status', 'not fitted')}", loc="left")
+    axes.set_xlabel(f"RL compute, {unit}")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+
+
+def loss_against_ceiling(
+    losses: pd.DataFrame, ceilings: dict, curves: pd.DataFrame, runs: pd.DataFrame
+) -> str:
+    """RETU Figure 5a: each set's lowest validation loss against the best that RL made of it.
+
+    On ceilings when every set has an identified one for the commonest algorithm, else on last scores.
+    """
+    points, basis = best_of_sets(losses, outcomes(overall(curves), ceilings, runs))
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((WIDTH * 0.62, 3.8), layout="constrained")
+        axes = figure.add_subplot()
+        for color, row in zip(cycle(COLORS, len(points)), points.to_dict("records"), strict=True):
+            error = bars(row["low"], row["value"], row["high"])
+            axes.errorbar([row["loss"]], [row["value"]], yerr=error, color=color, marker="o", ms=7, capsize=3)
+            label = f"{row['set']}-{row['start_step']:.0f}"
+            axes.annotate(label, (row["loss"], row["value"]), (8, 4), textcoords="offset points", fontsize=8)
+        axes.set(xlabel="Lowest validation loss of the set", ylabel=f"Best {basis} after RL")
+        axes.set_title(correlation(points["loss"], points["value"]), loc="left")
+        axes.margins(x=0.2, y=0.15)
+        return svg(figure, "loss", "Lowest validation loss against the best score after RL")
+
+
+def best_of_sets(losses: pd.DataFrame, after: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Each set's lowest loss (mean over seeds) with its best outcome, and what these outcomes are."""
+    counts = after.groupby("algorithm")["set"].nunique()
+    after = after[after["algorithm"] == counts.idxmax()]
+    ceiling = after[after["basis"] == "ceiling"]
+    identified = set(ceiling["set"]) == set(after["set"])
+    if identified:
+        after = ceiling
+    else:
+        after = after.assign(value=after["final"], low=after["final_low"], high=after["final_high"])
+    best = after.sort_values("value", ascending=False).drop_duplicates("set").sort_values("set")
+    lowest = losses.groupby("run", sort=False)["loss"].min()
+    loss = lowest.groupby(lowest.index.map(set_of)).mean().rename("loss")
+    return best.merge(loss, left_on="set", right_index=True), "ceiling" if identified else "last score"
+
+
+def correlation(loss: pd.Series, value: pd.Series) -> str:
+    """Pearson's r in words, or why there is none."""
+    if len(loss) < 4:
+        return f"Too few sets for a correlation ({len(loss)}; at least 4)"
+    if loss.nunique() == 1 or value.nunique() == 1:
+        return "No correlation: one axis does not vary"
+    r, p = stats.pearsonr(loss, value)
+    return f"Pearson r = {r:.2f} (p = {p:.2g}, {len(loss)} sets)"
+
+
+# What the figures are made of
+
+
+def overall(curves: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the weighted score."""
+    return curves[curves["benchmark"] == "overall"]
+
+
+def set_of(run: str) -> str:
+    """The SFT set in a run's name; ``base`` for the base model and pure RL."""
+    parts = run.split("/")
+    if parts[0] == "sft":
+        return parts[1]
+    return parts[2].rpartition("-")[0] or "base" if parts[0] == "rl" else "base"
+
+
+def branches(curves: pd.DataFrame) -> pd.DataFrame:
+    """The RL runs' points, each run beginning where it branches off."""
+    rl = curves[curves["phase"] == "rl"].sort_values("exaflops", kind="stable")
+    return pd.concat([rows for _, rows in rl.groupby("run", sort=True)]) if len(rl) else rl
+
+
+def outcomes(curves: pd.DataFrame, ceilings: dict, runs: pd.DataFrame) -> pd.DataFrame:
+    """What RL made of every SFT checkpoint, pooled over seeds.
+
+    Columns set, algorithm, start_step, basis (``ceiling`` or ``final score``), value, low, high
+    (its 95 % interval, missing where unknown), final, final_low, final_high.
+    """
+    last = curves[curves["phase"] == "rl"].sort_values("exaflops").groupby("run").tail(1).set_index("run")
+    rl = runs[runs["run"].isin(last.index) & (runs["parent"] != "base")].sort_values("run")
+    rl = rl.drop_duplicates(["algorithm", "parent", "start_step", "seed"])
+    found = [ceilings["runs"].get(run, {}) for run in rl["run"]]
+    spans = [fit.get("a_ci95") or (None, None) for fit in found]
+    table = rl[["set", "algorithm", "start_step"]].assign(
+        final=last["score"].reindex(rl["run"]).to_numpy(),
+        final_se=last["se"].reindex(rl["run"]).to_numpy(),
+        a=np.array([fit.get("a") for fit in found], dtype=float),
+        a_se=np.array(
+            [np.nan if None in span else (span[1] - span[0]) / (2 * Z95) for span in spans], dtype=float
+        ),
+    )
+    keys = ["set", "algorithm", "start_step"]
+    final = pooled(table, keys, "final", "final_se")
+    complete = table.groupby(keys)["a"].transform("count") == table.groupby(keys)["a"].transform("size")
+    ceiling = pooled(table[complete], keys, "a", "a_se")
+    both = final[[*keys, "final", "final_se"]].merge(ceiling[[*keys, "a", "a_se"]], how="left", on=keys)
+    return with_intervals(both)
+
+
+def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """Adds which estimate counts, and the 95 % intervals."""
+    known = table["a"].notna()
+    value, error = table["a"].where(known, table["final"]), table["a_se"].where(known, table["final_se"])
+    return table.assign(
+        basis=np.where(known, "ceiling", "final score"),
+        value=value, low=value - Z95 * error, high=value + Z95 * error,
+        final_low=table["final"] - Z95 * table["final_se"], final_high=table["final"] + Z95 * table["final_se"],
+    )  # fmt: skip
+
+
+# Drawing
+
+
+def draw(axes: Axes, points: pd.DataFrame, color: str, marker: str, **style) -> None:
+    """Points with their 95 % intervals (±1.96 se) where they have one."""
+    axes.plot(points["x"], points["score"], color=color, marker=marker, **style)
+    known = points[points["se"].notna()]
+    axes.errorbar(
+        known["x"],
+        known["score"],
+        yerr=Z95 * known["se"],
+        fmt="none",
+        ecolor=color,
+        elinewidth=0.8,
+        alpha=0.35,
+    )
+
+
+def bars(low: float, value: float, high: float) -> list[list[float]] | None:
+    """An error bar from an interval; None where it is unknown."""
+    return None if absent(low) or absent(high) else [[value - low], [high - value]]
+
+
+def log_axis(axes: Axes, x: pd.Series) -> None:
+    """A logarithmic x axis with plain numbers, enough of them however short it is."""
+    axes.set_xscale("log")
+    short = len(x) > 0 and x.max() / x.min() < 100
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if short else (1,)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def color_of(names: Iterable[str]) -> dict[str, str]:
+    """A colour for every set; black for the base."""
+    names = list(names)
+    return dict(zip(names, cycle(COLORS, len(names)), strict=True)) | {"base": BASE_COLOR}
+
+
+def marker_of(names: Iterable[str]) -> dict[str, str]:
+    """A marker for every algorithm."""
+    names = list(names)
+    return dict(zip(names, cycle(MARKERS, len(names)), strict=True))
+
+
+def cycle(values: list[str], n: int) -> list[str]:
+    """The first n values, beginning again when they run out."""
+    return [values[i % len(values)] for i in range(n)]
+
+
+def svg(figure: Figure, name: str, label: str) -> str:
+    """The figure as an ``<svg>`` element with fixed ids, unique on a page of several figures."""
+    with matplotlib.rc_context({"svg.hashsalt": name}):
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    source = buffer.getvalue()
+    source = re.sub(r"<metadata>.*?</metadata>", "", source[source.index("<svg") :], flags=re.DOTALL)
+    source = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{name}-", source)
+    return source.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)

@@ -1,0 +1,194 @@
+"""The report: one self-contained HTML page."""
+
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from switchpoint import files
+from switchpoint.report import figures, tables
+
+ANALYSIS_TABLES = ["curves", "results", "runs", "losses"]
+ANALYSIS_RECORDS = ["phases", "ceilings", "advice"]
+DATA_TABLES = ["statistics", "overlaps"]
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ study }}: when to switch from SFT to RL</title>
+<style>
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 1160px; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.5rem; }
+p { max-width: 75ch; }
+.answer { border-left: 5px solid #0072B2; background: #f2f7fb; padding: .6rem 1.2rem; }
+.answer .verdict { font-size: 1.15rem; font-weight: 600; }
+figure { margin: 1.5rem 0; } figcaption { color: #444; font-size: .92rem; max-width: 85ch; margin-bottom: .5rem; }
+svg { max-width: 100%; height: auto; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem .6rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }
+td { white-space: nowrap; } td:last-child { white-space: normal; }
+th:first-child { text-align: left; font-weight: 500; } thead th { border-bottom: 2px solid #888; font-weight: 600; }
+tr.part th { background: #f3f3f3; font-weight: 600; }
+.words td { text-align: left; white-space: normal; } .words th { text-align: left; }
+footer { margin-top: 3rem; border-top: 1px solid #ccc; color: #444; font-size: .92rem; }
+</style>
+</head>
+<body>
+<h1>{{ study }}: where to start RL</h1>
+<section class="answer">
+<p class="verdict">{{ answer.headline }}</p>
+{% if answer.tied %}<p>Starts that cannot be told from the best: {{ answer.tied | join(", ") }}.</p>{% endif %}
+{% if answer.needed %}<p>Needed: {{ answer.needed }}.</p>{% endif %}
+{% if answer.reasons %}<ul>{% for reason in answer.reasons %}<li>{{ reason }}</li>{% endfor %}</ul>{% endif %}
+</section>
+{% for section in sections %}
+<h2>{{ section.title }}</h2>
+{% for block in section.blocks %}
+<figure><figcaption>{{ block.caption }}</figcaption>
+<div class="scroll{{ ' words' if block.words }}">{{ block.body }}</div></figure>
+{% endfor %}
+{% endfor %}
+<footer>
+<h2>How to read the intervals</h2>
+<p>± gives one standard error; error bars and brackets give 95 % intervals (1.96 standard errors, or the fit's own
+interval). They cover the choice of test problems and of samples, and with several seeds the spread of the seeds where
+that is larger. Two scores whose intervals overlap may still differ, and one run per start tells nothing about
+another seed. Models are evaluated on the same problems, so their errors are not independent.</p>
+<p>A ceiling that the data do not bound is called unidentified and has no number; the last score then bounds it from
+below. A collapsed run was fitted on the points before its collapse. A dash marks what was not measured.</p>
+</footer>
+</body>
+</html>
+"""
+
+
+def load(analysis_dir: str | Path, data_dir: str | Path) -> dict:
+    """What the page is made of: the tables and records of an analysis and of its data, by name."""
+    analysis, data = Path(analysis_dir), Path(data_dir)
+    inputs = {name: pd.read_csv(analysis / f"{name}.csv") for name in ANALYSIS_TABLES}
+    inputs |= {name: files.read_json(analysis / f"{name}.json") for name in ANALYSIS_RECORDS}
+    return inputs | {name: pd.read_csv(data / f"{name}.csv") for name in DATA_TABLES}
+
+
+def render(inputs: dict, study_name: str, hyperparameters: dict[str, dict]) -> str:
+    """The page of a study.
+
+    Parameters
+    ----------
+    inputs : dict
+        What ``load`` returns.
+    study_name : str
+        The study's name.
+    hyperparameters : dict
+        ``{section: {key: value}}``, as run.
+    """
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    sections = [
+        {"title": "Compute and scores", "blocks": score_blocks(inputs)},
+        {"title": "What RL adds", "blocks": ceiling_blocks(inputs)},
+        {"title": "Runs, data and settings", "blocks": setting_blocks(inputs, hyperparameters)},
+    ]
+    page = environment.from_string(PAGE)
+    return page.render(study=study_name, answer=answer(inputs["advice"]), sections=sections) + "\n"
+
+
+def answer(advice: dict) -> dict:
+    """The advice in words, whatever of it there is."""
+    verdict = str(advice.get("verdict") or "no verdict").replace("_", " ")
+    recommended = advice.get("recommended")
+    plain = f"Start RL from {recommended}." if recommended else f"{verdict.capitalize()}."
+    return {
+        "headline": advice.get("headline") or plain,
+        "tied": advice.get("tied") or [],
+        "needed": (advice.get("needed") or "").rstrip("."),
+        "reasons": advice.get("reasons") or [],
+    }
+
+
+def block(body: str, caption: str, words: bool = False) -> dict:
+    """A figure or table under its caption; ``words`` when its cells are text rather than numbers."""
+    return {"body": Markup(body), "caption": caption, "words": words}
+
+
+def score_blocks(inputs: dict) -> list[dict]:
+    """Compute against performance, and the test scores."""
+    return [
+        block(
+            figures.compute_performance(inputs["curves"]),
+            "Overall score on the monitoring problems against all compute spent (after RETU Figure 2). Thick lines "
+            "are SFT, averaged over seeds; every dashed line is one RL run, branching off the SFT checkpoint that it "
+            "starts from, in its colour; black is RL from the base model. Bars are ±1.96 standard errors.",
+        ),
+        block(
+            tables.result_table(inputs["results"]),
+            "Scores on the test problems at the last checkpoint of every RL run and at every SFT checkpoint (after "
+            "RETU Table 1), as score ± standard error, averaged over seeds. Overall weighs slices, macro is their "
+            "plain mean; slices out of distribution are in neither.",
+        ),
+    ]
+
+
+def ceiling_blocks(inputs: dict) -> list[dict]:
+    """Decompositions, fits and the loss as a predictor, as far as there is RL."""
+    curves, runs, ceilings = inputs["curves"], inputs["runs"], inputs["ceilings"]
+    sets = runs.loc[runs["algorithm"] == "sft", "set"].unique()
+    blocks = [
+        block(
+            figures.ceiling_decomposition(curves, inputs["phases"], ceilings, runs, name),
+            f"Score after SFT on {name} and what RL adds to it, over SFT compute (after RETU Figure 3), on the "
+            "monitoring problems. A filled mark is a fitted ceiling, an open one the last RL score where the "
+            "ceiling is unidentified. The background is the phase of the nearest checkpoint by validation loss; "
+            "where seeds disagree it is white.",
+        )
+        for name in sets
+    ]
+    rl_runs = list(curves.loc[curves["phase"] == "rl", "run"].unique())
+    if not rl_runs:
+        return [*blocks, block("<p>This study has no RL runs yet.</p>", "Ceilings need RL runs.")]
+    blocks += [
+        block(
+            figures.fits(curves, ceilings),
+            "Every RL run's scores and, where the data identify a ceiling, the fitted curve (after RETU Figure 5b-f).",
+        ),
+        block(
+            tables.fit_table(ceilings, rl_runs),
+            "The fitted curves (after RETU Table 4): P_start is the score before RL, A the ceiling, C_mid the RL "
+            "compute at half the gain, B the steepness, PL = A − P_start. The held-out RMSE is the error on the last "
+            "15 % of the points of a fit to the others; naive predicts the median of the last 8 fitted scores.",
+        ),
+    ]
+    if runs.loc[runs["run"].isin(rl_runs), "set"].notna().any():
+        caption = (
+            "The lowest validation loss of every SFT set against the best that RL made of it (after RETU Figure 5a); "
+            "the label names the start. All sets are compared on ceilings, or, when one of them has none, on last "
+            "scores. The best of several starts is picked by its score, and so is a little too high."
+        )
+        blocks.append(block(figures.loss_against_ceiling(inputs["losses"], ceilings, curves, runs), caption))
+    return blocks
+
+
+def setting_blocks(inputs: dict, hyperparameters: dict[str, dict]) -> list[dict]:
+    """The runs, the data statistics, the overlaps and the hyperparameters."""
+    return [
+        block(
+            tables.run_table(inputs["runs"]),
+            "Every run, with the checkpoint it starts from and how it ended.",
+        ),
+        block(
+            tables.statistics_table(inputs["statistics"]),
+            "The SFT sets (after RETU Table 3): examples, mean lengths in tokens, mean win rate of the weak solver.",
+        ),
+        block(
+            tables.overlap_table(inputs["overlaps"]),
+            "Problems that every two tables share. Validation and benchmarks share none with training data.",
+        ),
+        block(
+            tables.hyperparameter_table(hyperparameters),
+            "Hyperparameters, as run (after RETU Table 2).",
+            words=True,
+        ),
+    ]

@@ -1,0 +1,220 @@
+"""The report's tables: HTML for the page, Markdown for a README."""
+
+import html
+import math
+
+import pandas as pd
+
+Z95 = 1.96
+MISSING = "–"
+SUMMARIES = ["overall", "macro"]
+PREFIXES = {"zetta": 1e-3, "exa": 1.0, "peta": 1e3, "tera": 1e6, "giga": 1e9, "mega": 1e12}
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    """The value with so many digits after the point; a dash where there is none."""
+    return MISSING if absent(value) else f"{value:.{digits}f}"
+
+
+def significant(value: float | None) -> str:
+    """The value with three significant digits; a dash where there is none."""
+    return MISSING if absent(value) else f"{value:.3g}"
+
+
+def absent(value: object) -> bool:
+    """Whether the value is missing: None, NaN or infinite."""
+    return value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value))
+
+
+def with_error(score: float, se: float | None) -> str:
+    """A score with its standard error, where it has one."""
+    return number(score) if absent(score) or absent(se) else f"{score:.1f} ± {se:.1f}"
+
+
+def compute_unit(exaflops: pd.Series) -> tuple[float, str]:
+    """The factor from exaFLOPs to the unit in which the largest value is 1 to 1000, and its name."""
+    largest = exaflops.max()
+    for prefix, factor in PREFIXES.items():
+        if largest * factor >= 1:
+            return factor, f"{prefix}FLOPs"
+    return (1.0, "exaFLOPs") if not largest > 0 else (PREFIXES["mega"], "megaFLOPs")
+
+
+def pooled(rows: pd.DataFrame, keys: list[str], score: str = "score", se: str = "se") -> pd.DataFrame:
+    """Means over seeds, groups in the order of their first rows.
+
+    The standard error is the larger of what the seeds' own errors and their spread say; it is
+    missing where neither is known.  ``seeds`` counts the rows of the group.
+    """
+    groups = rows.groupby(keys, sort=False, dropna=False)
+    table = groups.mean(numeric_only=True)
+    table["seeds"] = groups.size()
+    own = groups[se].agg(lambda errors: (errors**2).sum(skipna=False) ** 0.5 / len(errors))
+    spread = groups[score].std() / table["seeds"] ** 0.5
+    table[se] = pd.concat([own, spread], axis=1).max(axis=1)
+    return table.drop(columns=[key for key in keys if key in table]).reset_index()
+
+
+def html_table(header: list[str], rows: list[list[str]], caption: str = "") -> str:
+    """An HTML table of plain text; a row of one cell is a heading across the table."""
+    lines = ["<table>", f"<caption>{html.escape(caption)}</caption>" if caption else ""]
+    cells = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in header)
+    lines.append(f"<thead><tr>{cells}</tr></thead><tbody>")
+    for first, *others in rows:
+        if not others and len(header) > 1:
+            lines.append(f'<tr class="part"><th colspan="{len(header)}">{html.escape(first)}</th></tr>')
+            continue
+        cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in others)
+        lines.append(f'<tr><th scope="row">{html.escape(first)}</th>{cells}</tr>')
+    return "\n".join(filter(None, [*lines, "</tbody></table>"]))
+
+
+# Results
+
+
+def summarize_results(results: pd.DataFrame) -> pd.DataFrame:
+    """Test scores by model and benchmark, pooled over seeds: part, model, benchmark, score, se, seeds, truncated."""
+    named = results.assign(
+        part=[part_of(row) for row in results.to_dict("records")],
+        model=[model_of(row) for row in results.to_dict("records")],
+    )
+    return pooled(named, ["part", "model", "benchmark"])
+
+
+def part_of(row: dict) -> str:
+    """The part of the results table that a row belongs to."""
+    if row["phase"] == "rl":
+        return "Pure RL" if row["start"] == "base" else "SFT, then RL"
+    return {"base": "Base model", "sft": "SFT"}[row["phase"]]
+
+
+def model_of(row: dict) -> str:
+    """What a row's model is called; seeds of one model share it."""
+    if row["phase"] == "rl":
+        return f"{row['start']} → {row['algorithm']}"
+    return "base" if row["phase"] == "base" else f"{row['set']}-{row['step']:.0f}"
+
+
+def ordered_benchmarks(results: pd.DataFrame) -> list[str]:
+    """Overall, macro, then the slices as they come."""
+    names = list(results["benchmark"].unique())
+    return [name for name in SUMMARIES if name in names] + [name for name in names if name not in SUMMARIES]
+
+
+def result_table(results: pd.DataFrame) -> str:
+    """RETU Table 1: the test scores of the base model, SFT, SFT-then-RL and pure RL."""
+    summary, benchmarks = summarize_results(results), ordered_benchmarks(results)
+    rows = []
+    for part in ["Base model", "SFT", "SFT, then RL", "Pure RL"]:
+        models = summary[summary["part"] == part]
+        rows += [[part]] if len(models) else []
+        for model, scores in models.groupby("model", sort=False):
+            scores = scores.set_index("benchmark")
+            cells = [with_error(*scores.loc[name, ["score", "se"]]) if name in scores.index else MISSING
+                     for name in benchmarks]  # fmt: skip
+            first = scores.loc["overall"] if "overall" in scores.index else scores.iloc[0]
+            rows.append([model, number(first["seeds"], 0), *cells, number(first["truncated"])])
+    return html_table(["Model", "Seeds", *benchmarks, "Truncated, %"], rows)
+
+
+def results_markdown(results: pd.DataFrame) -> str:
+    """The results as a Markdown table: model, overall, its standard error, every slice."""
+    summary = summarize_results(results)
+    slices = [name for name in ordered_benchmarks(results) if name not in SUMMARIES]
+    header = ["model", "overall", "se", *slices]
+    rows = []
+    for model, scores in summary.groupby("model", sort=False):
+        score = scores.set_index("benchmark")["score"]
+        error = scores.set_index("benchmark")["se"].get("overall")
+        rows.append(
+            [model, number(score.get("overall")), number(error), *(number(score.get(x)) for x in slices)]
+        )
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+# Fits and runs
+
+
+def ceiling_text(fit: dict) -> str:
+    """The ceiling with its 95 % interval, or ``unidentified``."""
+    if absent(fit.get("a")):
+        return "unidentified"
+    low, high = fit.get("a_ci95") or (None, None)
+    return f"{fit['a']:.1f} [{number(low)}, {number(high)}]"
+
+
+def fit_table(ceilings: dict, runs: list[str]) -> str:
+    """RETU Table 4: the fitted parameters of the named runs that have a fit."""
+    fits = {run: ceilings["runs"][run] for run in runs if run in ceilings["runs"]}
+    factor, unit = compute_unit(pd.Series([fit.get("c_mid") for fit in fits.values()], dtype=float))
+    header = ["Run", "Status", "P_start", "Ceiling A [95 %]", f"C_mid, {unit}", "B", "PL", "Observed peak",
+              "Held-out RMSE", "Naive RMSE", "Points used (dropped)", "Why"]  # fmt: skip
+    rows = []
+    for run, fit in fits.items():
+        known = not absent(fit.get("a"))
+        middle, slope, gain = (fit.get(key) if known else None for key in ("c_mid", "b", "plasticity"))
+        rows.append([
+            run, fit["status"], number(fit.get("p_start")), ceiling_text(fit),
+            significant(None if absent(middle) else middle * factor), number(slope, 2), number(gain),
+            number(fit.get("observed_peak")), number(fit.get("heldout_rmse"), 2),
+            number(fit.get("heldout_rmse_naive"), 2),
+            f"{number(fit.get('n_used'), 0)} ({number(fit.get('n_dropped'), 0)})", fit.get("reason") or "",
+        ])  # fmt: skip
+    return html_table(header, rows)
+
+
+def run_table(runs: pd.DataFrame) -> str:
+    """Every run with its parent, compute before it, validation loss and status."""
+    factor, unit = compute_unit(runs["sft_exaflops"])
+    rows = [
+        [
+            row["run"], text(row["parent"]), text(row["algorithm"]), text(row["start_step"]),
+            significant(row["sft_exaflops"] * factor), number(row["val_loss"], 3), text(row["status"]),
+        ]
+        for row in runs.to_dict("records")
+    ]  # fmt: skip
+    header = ["Run", "Parent", "Algorithm", "Start step", f"SFT, {unit}", "Validation loss", "Status"]
+    return html_table(header, rows)
+
+
+# Data and settings
+
+
+def text(value: object) -> str:
+    """A cell's text: whole numbers without a point, booleans in words, a dash where there is nothing."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(text, value)) or MISSING
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {text(item)}" for key, item in value.items()) or MISSING
+    if absent(value):
+        return MISSING
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def statistics_table(statistics: pd.DataFrame) -> str:
+    """RETU Table 3: size, mean lengths in tokens and mean win rate of every SFT set."""
+    rows = [
+        [row["set"], text(row["n"]), number(row["prompt_tokens"]), number(row["response_tokens"]),
+         number(row["win_rate"], 2)]
+        for row in statistics.to_dict("records")
+    ]  # fmt: skip
+    return html_table(["Set", "Examples", "Prompt tokens", "Response tokens", "Win rate"], rows)
+
+
+def overlap_table(overlaps: pd.DataFrame) -> str:
+    """How many problems every two tables share."""
+    first, *others = overlaps.columns
+    rows = [[str(row[first]), *(text(row[name]) for name in others)] for row in overlaps.to_dict("records")]
+    return html_table([str(first), *map(str, others)], rows)
+
+
+def hyperparameter_table(hyperparameters: dict[str, dict]) -> str:
+    """RETU Table 2: every section's keys and values, as run."""
+    rows = []
+    for section, values in hyperparameters.items():
+        rows.append([section])
+        rows += [[key, text(value)] for key, value in values.items()]
+    return html_table(["Key", "Value"], rows)

@@ -1,0 +1,150 @@
+"""Dry runs, profiles, configuration files, and wrong input."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from study import ROOT, make_clone, pending, snakemake, tiny_config
+
+
+@pytest.fixture
+def clone(tmp_path) -> Path:
+    return make_clone(tmp_path / "clone", tiny_config())
+
+
+def test_a_fresh_clone_lists_every_job(clone):
+    jobs = pending(clone)
+    assert jobs["rl"] == 3
+    assert jobs["sft_S"] == jobs["sft_Full"] == 1
+    assert jobs["evaluate_sft"] == 2
+
+
+def test_the_default_study_plans(tmp_path):
+    clone = make_clone(tmp_path / "clone", yaml.safe_load((ROOT / "config.yaml").read_text()))
+    assert pending(clone)["rl"] == 9
+
+
+def test_the_slurm_profile_is_found(clone):
+    done = snakemake(clone, "--profile", "slurm", "-n")
+    assert "rl" in done.stdout
+
+
+def test_a_study_given_by_configfile_inherits_nothing(clone):
+    config = tiny_config()
+    config["study"] = "other"
+    config["sft"].pop("Full")
+    config["arms"] = [{"algorithm": "grpo", "starts": ["base"]}]
+    (clone / "other.yaml").write_text(yaml.safe_dump(config))
+    done = snakemake(clone, "--configfile", "other.yaml", "-n")
+    assert "results/other/sft/S" in done.stdout
+    assert "results/tiny" not in done.stdout
+    assert "sft_Full" not in done.stdout
+
+
+def change(path: str, value):
+    """A configuration with one key (dotted) set, or deleted when the value is `...`."""
+    config = tiny_config()
+    *parents, last = path.split(".")
+    place = config
+    for name in parents:
+        place = place[int(name)] if isinstance(place, list) else place[name]
+    last = int(last) if isinstance(place, list) else last
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    return config
+
+
+WRONG = [
+    ("rl.lerning_rate", 1e-3, ["rl.lerning_rate", "unknown key"]),
+    ("rl.learning_rate", ..., ["rl.learning_rate", "missing"]),
+    ("rl.learning_rate", "fast", ["rl.learning_rate", "'fast'"]),
+    ("rl.learning_rate", -1.0, ["rl.learning_rate", "-1.0"]),
+    ("rl.learning_rate", float("nan"), ["rl.learning_rate", "nan"]),
+    ("rl.steps", 2.5, ["rl.steps", "2.5"]),
+    ("rl.preset", "mine", ["rl.preset", "mine"]),
+    ("sft.S.save_steps", [4, 99], ["sft.S", "99", "8 steps"]),
+    ("sft.S.save_steps", [4, 4], ["sft.S", "[4, 4]", "repeats"]),
+    ("sft.S.save_steps", [], ["sft.S.save_steps", "[]"]),
+    ("sft.Missing", {"steps": 1, "save_steps": [1], "batch_size": 1, "learning_rate": 1e-3}, ["'Missing'", "data.sets"]),
+    ("data.sets.S.size", 5000, ["data.sets.S.size", "5000", "200"]),
+    ("data.sets.S.stratum", "medium", ["data.sets.S.stratum", "medium"]),
+    ("data.benchmarks.gsm.monitor", 24, ["data.benchmarks.gsm.monitor", "24"]),
+    ("data.benchmarks.gsm.source", "nowhere", ["nowhere", "data.sources"]),
+    ("data.pool", ["nowhere"], ["nowhere"]),
+    ("data.sources.pool.n_steps", [6, 2], ["n_steps", "[6, 2]"]),
+    ("data.sources.pool.tiers", [4], ["data.sources.pool", "4"]),
+    ("data.sources.pool.lock", "no/such.lock", ["no/such.lock", "switchpoint lock"]),
+    ("model.base", "no/such/model", ["no/such/model", "model directory"]),
+    ("arms.0.starts", ["S-7"], ["S-7", "save_steps", "[4, 8]"]),
+    ("arms.0.starts", ["Nope-4"], ["Nope-4"]),
+    ("arms.0.seeds", [3], ["seed 3", "sft.S.seeds"]),
+    ("arms.0.algorithm", "ppo", ["arms.0.algorithm", "ppo"]),
+    ("study", "bad/name", ["study", "bad/name"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "value", "words"), WRONG, ids=[f"{row[0]}-{row[1]}" for row in WRONG])
+def test_a_wrong_configuration_says_what_where_and_how(clone, path, value, words):
+    (clone / "config.yaml").write_text(yaml.safe_dump(change(path, value)))
+    done = snakemake(clone, "-n", check=False)
+    assert_clear(done, words)
+
+
+ROWS = [
+    ({"id": "a", "problem": "1 + 1?"}, ["row 4", "answer", "nan"]),
+    ({"id": "0", "problem": "1 + 1?", "answer": "2"}, ["'0'", "twice"]),
+    ({"id": "a", "problem": "1 + 1?", "answer": ""}, ["row 4", "answer"]),
+    ({"id": "a", "problem": "1 + 1?", "answer": "  "}, ["row 4", "answer"]),
+    ({"id": "a", "problem": "1 + 1?", "answer": float("nan")}, ["row 4", "answer", "nan"]),
+    ({"id": "a", "problem": "1 + 1?", "answer": 2}, ["row 4", "2"]),
+    ({"id": "a", "problem": "", "answer": "2"}, ["row 4", "problem"]),
+    ({"id": "a", "problem": None, "answer": "2"}, ["row 4", "problem"]),
+    ({"id": "a", "problem": "1 + 1?", "answer": []}, ["row 4", "answer"]),
+    ("not json", ["line 4", "not JSON"]),
+    ("[1, 2]", ["line 4", "no object"]),
+]
+
+
+@pytest.mark.parametrize(("row", "words"), ROWS, ids=[str(row[0]) for row in ROWS])
+def test_a_wrong_data_file_names_the_row(clone, row, words):
+    good = [
+        {"id": str(number), "problem": f"{number} + 1?", "answer": str(number + 1)} for number in range(3)
+    ]
+    lines = [json.dumps(record) for record in good] + [row if isinstance(row, str) else json.dumps(row)]
+    write_file_source(clone, "\n".join(lines))
+    assert_clear(snakemake(clone, "-n", check=False), words)
+
+
+def test_a_missing_column_a_stale_lock_and_a_missing_file(clone):
+    write_file_source(clone, json.dumps({"question": "1 + 1?", "answer": "2"}))
+    assert_clear(snakemake(clone, "-n", check=False), ["problem", "question"])
+    write_file_source(clone, json.dumps({"problem": "1 + 1?", "answer": "2"}))
+    (clone / "mine.jsonl").write_text(json.dumps({"problem": "1 + 2?", "answer": "3"}))
+    assert_clear(snakemake(clone, "-n", check=False), ["mine.jsonl", "sha256", "switchpoint lock"])
+    (clone / "mine.jsonl").unlink()
+    assert_clear(snakemake(clone, "-n", check=False), ["mine.jsonl", "does not exist"])
+
+
+def write_file_source(clone: Path, text: str) -> None:
+    """A data file of the user's, with the lock of its content, as the gsm benchmark."""
+    from switchpoint import files
+
+    data = clone / "mine.jsonl"
+    data.write_text(text)
+    files.write_json(clone / "mine.lock", {"name": "mine", "revision": 1, "sha256": files.sha256(data)})
+    source = {"kind": "file", "path": "mine.jsonl", "lock": "mine.lock"}
+    (clone / "config.yaml").write_text(yaml.safe_dump(change("data.sources.gsm", source)))
+
+
+def assert_clear(done, words: list[str]) -> None:
+    """One screen, no traceback, nothing run, and every word there."""
+    text = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "Traceback" not in text
+    assert len(text.splitlines()) < 25, text
+    for word in words:
+        assert word in text, f"{word!r} is missing in: {text}"
+    assert "rule " not in text
