@@ -56,9 +56,12 @@ def advise(
         count = pd.Series([name for name, _ in sorted(starts)]).value_counts()
         algorithm = min(count.index, key=lambda name: (-count[name], name))
     candidates = _candidates([seed for seed in sequential if seed["algorithm"] == algorithm])
-    pure = _candidates(
-        [seed for seed in seeds if seed["parent"] == "base" and seed["algorithm"] == algorithm]
-    )
+    from_base = [seed for seed in seeds if seed["parent"] == "base"]
+    pure = [
+        _candidates([seed for seed in from_base if seed["algorithm"] == name])[0] | {"algorithm": name}
+        for name in sorted({seed["algorithm"] for seed in from_base})
+    ]
+    pure.sort(key=lambda run: -run["estimate"])
     needed = _needed(candidates)
     ranked = sorted(candidates, key=lambda start: (-start["estimate"], start["exaflops"], start["start"]))
     best = ranked[0] if ranked else None
@@ -156,13 +159,16 @@ def _pool(start: str, seeds: list[dict]) -> dict:
 
 
 def _mean(seeds: list[dict], key: str) -> tuple[float, float | None]:
-    """Mean over seeds and its standard error: the larger of the seeds' own and of their spread."""
+    """Mean over seeds and its standard error: the larger of the seeds' mean own and of their spread.
+
+    The seeds are evaluated on the same problems, so their own errors do not average out.
+    """
     n = len(seeds)
     values, errors = [seed[key] for seed in seeds], [seed.get(f"{key}_se") for seed in seeds]
     mean = math.fsum(values) / n
     found = []
     if None not in errors:
-        found.append(math.sqrt(math.fsum(error**2 for error in errors)) / n)
+        found.append(math.fsum(errors) / n)
     if n > 1:
         found.append(math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1) / n))
     return mean, max(found, default=None)
@@ -196,6 +202,7 @@ def _compare(best: dict, pure: dict) -> dict:
         "basis": "ceiling" if both else "final score",
         "start": best["start"],
         "sequential": best[key],
+        "pure_rl_algorithm": pure["algorithm"],
         "pure_rl": pure[key],
         "difference": difference,
         "se": error,
@@ -253,7 +260,7 @@ def _reasons(
         verdict = {True: "significant", False: "not significant", None: "standard error unknown"}
         error = "" if comparison["se"] is None else f" (se {comparison['se']:.1f})"
         reasons.append(
-            f"Against pure RL, {comparison['start']} differs by {comparison['difference']:+.1f} points{error} "
+            f"Against pure RL ({comparison['pure_rl_algorithm']}), {comparison['start']} differs by {comparison['difference']:+.1f} points{error} "
             f"in {comparison['basis']}: {verdict[comparison['significant']]}."
         )
     return reasons + [f"{diagnosis['name']}: {diagnosis['evidence']}." for diagnosis in diagnoses]

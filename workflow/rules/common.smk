@@ -44,6 +44,16 @@ def checkpoints(set, seed):
     ]
 
 
+def checkpoint_files(run):
+    """Model files of every checkpoint of an SFT run's directory."""
+    name = run.split("/")[-2]
+    return [
+        file
+        for step in study.sft[name].save_steps
+        for file in paths.model_files(f"{run}/step_{step}")
+    ]
+
+
 def start_inputs(wildcards):
     """What an RL job needs of its start: the base model, or the SFT run's checkpoint(s)."""
     if wildcards.start == "base":

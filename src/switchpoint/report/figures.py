@@ -27,11 +27,12 @@ PHASES = {
     "severe": "#f6d9d2",
     "gap": "#eeeeee",
 }
-WIDTH = 11.0  # inches; the page shows it 1150 px wide
+WIDTH = 11.7  # inches; the page shows it 1120 px wide
+MARGIN = 1.09  # how far beyond the last checkpoint the axis goes
 STYLE = {
     "font.size": 9,
     "font.family": "DejaVu Sans",
-    "axes.titlesize": 9,
+    "axes.titlesize": 8.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -48,7 +49,7 @@ def compute_performance(curves: pd.DataFrame) -> str:
     curves = overall(curves)
     factor, unit = compute_unit(curves["exaflops_total"])
     curves = curves.assign(x=curves["exaflops_total"] * factor)
-    sft, rl = curves[curves["phase"] == "sft"], branches(curves)
+    sft, rl = curves[curves["phase"] == "sft"], rl_points(curves)
     sets = list(dict.fromkeys([*map(set_of, sft["run"]), *map(set_of, rl["run"])]))
     colors = color_of([name for name in sets if name != "base"])
     algorithms = list(dict.fromkeys(name.split("/")[1] for name in rl["run"]))
@@ -95,32 +96,31 @@ def ceiling_decomposition(
     """
     curves = overall(curves)
     sft = curves[(curves["phase"] == "sft") & (curves["run"].map(set_of) == set_name)]
-    factor, unit = compute_unit(sft["exaflops_total"])
+    factor, unit = compute_unit(curves.loc[curves["phase"] == "sft", "exaflops_total"])
     points = pooled(sft, ["step"]).sort_values("exaflops_total")
     after = outcomes(curves, ceilings, runs)
     after = after[after["set"] == set_name]
     with matplotlib.rc_context(STYLE):
-        figure = Figure((WIDTH, 4.0), layout="constrained")
+        figure = Figure((WIDTH, 3.4), layout="constrained")
         axes = figure.add_subplot()
         points["x"] = points["exaflops_total"] * factor
         shown = shade(axes, points, phases, list(sft["run"].unique()))
         draw(axes, points, COLORS[0], "o", linewidth=2, markersize=5)
-        starts = points.set_index("step")
+        where = points.set_index("step")["x"]
         algorithms = marker_of(after["algorithm"].unique())
         for row in after.to_dict("records"):
-            if row["start_step"] in starts.index:
-                start = starts.loc[row["start_step"]]
-                draw_outcome(axes, start["x"], start["score"], row, algorithms[row["algorithm"]])
+            if row["start_step"] in where.index:
+                draw_outcome(axes, where[row["start_step"]], row, algorithms[row["algorithm"]])
         axes.set(xlabel=f"SFT compute, {unit}", ylabel="Overall score", title=f"SFT on {set_name}")
-        axes.set_xlim(0, points["x"].max() * 1.04)
+        axes.set_xlim(0, points["x"].max() * MARGIN)
         axes.grid(visible=False, axis="x")
         figure.legend(handles=decomposition_legend(after, algorithms, shown), loc="outside right upper")
         return svg(figure, f"decomposition-{set_name}", f"What RL adds after SFT on {set_name}")
 
 
-def draw_outcome(axes: Axes, x: float, start: float, row: dict, marker: str) -> None:
+def draw_outcome(axes: Axes, x: float, row: dict, marker: str) -> None:
     """The upper end of one start: a ceiling (filled) or a last score (open), and the gap below it."""
-    color = COLORS[1]
+    color, start = COLORS[1], row["p_start"]
     identified = row["basis"] == "ceiling"
     axes.plot([x, x], [start, row["value"]], color=color, linewidth=5, alpha=0.25, solid_capstyle="butt")
     axes.errorbar(
@@ -144,7 +144,7 @@ def decomposition_legend(after: pd.DataFrame, algorithms: dict, shown: list[str]
                    label=f"{algorithm}: {names[basis]}")
         )  # fmt: skip
     if len(after):
-        handles.append(Patch(color=COLORS[1], alpha=0.25, label="What RL adds (PL)"))
+        handles.append(Patch(color=COLORS[1], alpha=0.25, label="What RL adds"))
     return handles + [Patch(color=PHASES[name], label=f"{name} phase") for name in PHASES if name in shown]
 
 
@@ -156,7 +156,7 @@ def shade(axes: Axes, points: pd.DataFrame, phases: dict, runs: list[str]) -> li
     labelled = [phases["runs"][run]["guarded"] for run in runs if run in phases["runs"]]
     labels = [{found.get(f"{step:.0f}") for found in labelled} for step in points["step"]]
     x = points["x"].to_numpy()
-    edges = np.concatenate([[min(0, x[0])], (x[1:] + x[:-1]) / 2, [x[-1] * 1.04]])
+    edges = np.concatenate([[min(0, x[0])], (x[1:] + x[:-1]) / 2, [x[-1] * MARGIN]])
     shown = []
     for found, left, right in zip(labels, edges[:-1], edges[1:], strict=True):
         name = next(iter(found)) if len(found) == 1 else None
@@ -169,17 +169,17 @@ def shade(axes: Axes, points: pd.DataFrame, phases: dict, runs: list[str]) -> li
 def fits(curves: pd.DataFrame, ceilings: dict) -> str:
     """RETU Figure 5b-f: every RL run's points, its fitted curve and its ceiling's interval."""
     curves = overall(curves)
-    rl = curves[curves["phase"] == "rl"]
+    rl = rl_points(curves)
     names = list(rl["run"].unique())
+    factor, unit = compute_unit(rl["exaflops"])
     columns = min(3, len(names))
     lines = -(-len(names) // columns)
     with matplotlib.rc_context(STYLE):
         figure = Figure((WIDTH, 2.7 * lines + 0.4), layout="constrained")
         grid = figure.subplots(lines, columns, squeeze=False, sharey=True).ravel()
         for axes, name in zip(grid, names, strict=False):
-            draw_fit(
-                axes, rl[rl["run"] == name].sort_values("exaflops"), ceilings["runs"].get(name, {}), name
-            )
+            draw_fit(axes, rl[rl["run"] == name], ceilings["runs"].get(name, {}), factor)
+            axes.set_xlabel(f"RL compute, {unit}")
         for axes in grid[len(names) :]:
             axes.remove()
         for axes in grid[::columns]:
@@ -193,9 +193,8 @@ def fits(curves: pd.DataFrame, ceilings: dict) -> str:
         return svg(figure, "fits", "Scores and fitted curves of the RL runs")
 
 
-def draw_fit(axes: Axes, rows: pd.DataFrame, fit: dict, name: str) -> None:
+def draw_fit(axes: Axes, rows: pd.DataFrame, fit: dict, factor: float) -> None:
     """One panel: points, and the curve and ceiling where the data identify them."""
-    factor, unit = compute_unit(rows["exaflops"])
     x = rows["exaflops"] * factor
     draw(axes, rows.assign(x=x), COLORS[0], "o", linewidth=0, markersize=4)
     if not absent(fit.get("a")) and not absent(fit.get("c_mid")) and not absent(fit.get("b")):
@@ -207,8 +206,7 @@ def draw_fit(axes: Axes, rows: pd.DataFrame, fit: dict, name: str) -> None:
         low, high = fit.get("a_ci95") or (None, None)
         if not absent(low) and not absent(high):
             axes.axhspan(low, high, color=COLORS[2], alpha=0.15, linewidth=0)
-    axes.set_title(f"{name}\n{fit.get('status', 'not fitted')}", loc="left")
-    axes.set_xlabel(f"RL compute, {unit}")
+    axes.set_title(f"{rows['run'].iloc[0]}\n{fit.get('status', 'not fitted')}", loc="left")
     axes.xaxis.set_major_locator(MaxNLocator(5))
 
 
@@ -223,9 +221,11 @@ def loss_against_ceiling(
     with matplotlib.rc_context(STYLE):
         figure = Figure((WIDTH * 0.62, 3.8), layout="constrained")
         axes = figure.add_subplot()
-        for color, row in zip(cycle(COLORS, len(points)), points.to_dict("records"), strict=True):
+        for row in points.to_dict("records"):
             error = bars(row["low"], row["value"], row["high"])
-            axes.errorbar([row["loss"]], [row["value"]], yerr=error, color=color, marker="o", ms=7, capsize=3)
+            axes.errorbar(
+                [row["loss"]], [row["value"]], yerr=error, color=COLORS[0], marker="o", ms=7, capsize=3
+            )
             label = f"{row['set']}-{row['start_step']:.0f}"
             axes.annotate(label, (row["loss"], row["value"]), (8, 4), textcoords="offset points", fontsize=8)
         axes.set(xlabel="Lowest validation loss of the set", ylabel=f"Best {basis} after RL")
@@ -276,24 +276,26 @@ def set_of(run: str) -> str:
     return parts[2].rpartition("-")[0] or "base" if parts[0] == "rl" else "base"
 
 
-def branches(curves: pd.DataFrame) -> pd.DataFrame:
-    """The RL runs' points, each run beginning where it branches off."""
-    rl = curves[curves["phase"] == "rl"].sort_values("exaflops", kind="stable")
-    return pd.concat([rows for _, rows in rl.groupby("run", sort=True)]) if len(rl) else rl
+def rl_points(curves: pd.DataFrame) -> pd.DataFrame:
+    """The RL runs' points in the order of their compute; each run has its start at 0."""
+    return curves[curves["phase"] == "rl"].sort_values(["run", "exaflops"])
 
 
 def outcomes(curves: pd.DataFrame, ceilings: dict, runs: pd.DataFrame) -> pd.DataFrame:
     """What RL made of every SFT checkpoint, pooled over seeds.
 
-    Columns set, algorithm, start_step, basis (``ceiling`` or ``final score``), value, low, high
-    (its 95 % interval, missing where unknown), final, final_low, final_high.
+    Columns set, algorithm, start_step, p_start, basis (``ceiling`` or ``final score``), value, low,
+    high (its 95 % interval, missing where unknown), final, final_low, final_high.
     """
-    last = curves[curves["phase"] == "rl"].sort_values("exaflops").groupby("run").tail(1).set_index("run")
+    first, last = (
+        rl_points(curves).drop_duplicates("run", keep=keep).set_index("run") for keep in ("first", "last")
+    )
     rl = runs[runs["run"].isin(last.index) & (runs["parent"] != "base")].sort_values("run")
     rl = rl.drop_duplicates(["algorithm", "parent", "start_step", "seed"])
     found = [ceilings["runs"].get(run, {}) for run in rl["run"]]
     spans = [fit.get("a_ci95") or (None, None) for fit in found]
     table = rl[["set", "algorithm", "start_step"]].assign(
+        p_start=first["score"].reindex(rl["run"]).to_numpy(),
         final=last["score"].reindex(rl["run"]).to_numpy(),
         final_se=last["se"].reindex(rl["run"]).to_numpy(),
         a=np.array([fit.get("a") for fit in found], dtype=float),
@@ -305,7 +307,9 @@ def outcomes(curves: pd.DataFrame, ceilings: dict, runs: pd.DataFrame) -> pd.Dat
     final = pooled(table, keys, "final", "final_se")
     complete = table.groupby(keys)["a"].transform("count") == table.groupby(keys)["a"].transform("size")
     ceiling = pooled(table[complete], keys, "a", "a_se")
-    both = final[[*keys, "final", "final_se"]].merge(ceiling[[*keys, "a", "a_se"]], how="left", on=keys)
+    both = final[[*keys, "p_start", "final", "final_se"]].merge(
+        ceiling[[*keys, "a", "a_se"]], how="left", on=keys
+    )
     return with_intervals(both)
 
 

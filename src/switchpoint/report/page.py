@@ -30,10 +30,12 @@ svg { max-width: 100%; height: auto; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }
-td { white-space: nowrap; } td:last-child { white-space: normal; }
-th:first-child { text-align: left; font-weight: 500; } thead th { border-bottom: 2px solid #888; font-weight: 600; }
+td, tbody th { white-space: nowrap; }
+th:first-child { text-align: left; } tbody th { font-weight: 500; } thead th { border-bottom: 2px solid #888; font-weight: 600; }
 tr.part th { background: #f3f3f3; font-weight: 600; }
-.words td { text-align: left; white-space: normal; } .words th { text-align: left; }
+.words th, .words td, .why td:last-child, .why th:last-child { text-align: left; }
+.words td, .why td:last-child { white-space: normal; min-width: 9rem; }
+.why th, .why td { padding: .25rem .35rem; font-size: .8rem; }
 footer { margin-top: 3rem; border-top: 1px solid #ccc; color: #444; font-size: .92rem; }
 </style>
 </head>
@@ -49,7 +51,7 @@ footer { margin-top: 3rem; border-top: 1px solid #ccc; color: #444; font-size: .
 <h2>{{ section.title }}</h2>
 {% for block in section.blocks %}
 <figure><figcaption>{{ block.caption }}</figcaption>
-<div class="scroll{{ ' words' if block.words }}">{{ block.body }}</div></figure>
+<div class="scroll{{ ' ' ~ block.kind if block.kind }}">{{ block.body }}</div></figure>
 {% endfor %}
 {% endfor %}
 <footer>
@@ -109,9 +111,9 @@ def answer(advice: dict) -> dict:
     }
 
 
-def block(body: str, caption: str, words: bool = False) -> dict:
-    """A figure or table under its caption; ``words`` when its cells are text rather than numbers."""
-    return {"body": Markup(body), "caption": caption, "words": words}
+def block(body: str, caption: str, kind: str = "") -> dict:
+    """A figure or table under its caption; ``kind`` is ``words`` or ``why`` where (last) cells are text."""
+    return {"body": Markup(body), "caption": caption, "kind": kind}
 
 
 def score_blocks(inputs: dict) -> list[dict]:
@@ -146,7 +148,7 @@ def ceiling_blocks(inputs: dict) -> list[dict]:
         )
         for name in sets
     ]
-    rl_runs = list(curves.loc[curves["phase"] == "rl", "run"].unique())
+    rl_runs = sorted(curves.loc[curves["phase"] == "rl", "run"].unique())
     if not rl_runs:
         return [*blocks, block("<p>This study has no RL runs yet.</p>", "Ceilings need RL runs.")]
     blocks += [
@@ -157,8 +159,9 @@ def ceiling_blocks(inputs: dict) -> list[dict]:
         block(
             tables.fit_table(ceilings, rl_runs),
             "The fitted curves (after RETU Table 4): P_start is the score before RL, A the ceiling, C_mid the RL "
-            "compute at half the gain, B the steepness, PL = A − P_start. The held-out RMSE is the error on the last "
+            "compute at half the gain, B the steepness, PL the gain from P_start to A. The held-out RMSE is the error on the last "
             "15 % of the points of a fit to the others; naive predicts the median of the last 8 fitted scores.",
+            kind="why",
         ),
     ]
     if runs.loc[runs["run"].isin(rl_runs), "set"].notna().any():
@@ -189,6 +192,6 @@ def setting_blocks(inputs: dict, hyperparameters: dict[str, dict]) -> list[dict]
         block(
             tables.hyperparameter_table(hyperparameters),
             "Hyperparameters, as run (after RETU Table 2).",
-            words=True,
+            kind="words",
         ),
     ]

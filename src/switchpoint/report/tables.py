@@ -6,7 +6,7 @@ import math
 import pandas as pd
 
 Z95 = 1.96
-MISSING = "–"
+MISSING = "\N{EN DASH}"
 SUMMARIES = ["overall", "macro"]
 PREFIXES = {"zetta": 1e-3, "exa": 1.0, "peta": 1e3, "tera": 1e6, "giga": 1e9, "mega": 1e12}
 
@@ -43,16 +43,16 @@ def compute_unit(exaflops: pd.Series) -> tuple[float, str]:
 def pooled(rows: pd.DataFrame, keys: list[str], score: str = "score", se: str = "se") -> pd.DataFrame:
     """Means over seeds, groups in the order of their first rows.
 
-    The standard error is the larger of what the seeds' own errors and their spread say; it is
-    missing where neither is known.  ``seeds`` counts the rows of the group.
+    The standard error is the larger of the seeds' mean own error (they share their problems, so it
+    does not average out) and of their spread; it is missing where neither is known.  ``seeds`` counts the rows of the group.
     """
     groups = rows.groupby(keys, sort=False, dropna=False)
     table = groups.mean(numeric_only=True)
     table["seeds"] = groups.size()
-    own = groups[se].agg(lambda errors: (errors**2).sum(skipna=False) ** 0.5 / len(errors))
+    own = groups[se].agg(lambda errors: errors.mean() if errors.notna().all() else float("nan"))
     spread = groups[score].std() / table["seeds"] ** 0.5
     table[se] = pd.concat([own, spread], axis=1).max(axis=1)
-    return table.drop(columns=[key for key in keys if key in table]).reset_index()
+    return table.reset_index()
 
 
 def html_table(header: list[str], rows: list[list[str]], caption: str = "") -> str:
