@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from study import make_clone, pending, snakemake, tiny_config, write_config
 
@@ -120,9 +121,9 @@ def kill_when(clone: Path, pattern: str, victim: str | None) -> None:
     if victim is None:
         os.killpg(process.pid, signal.SIGKILL)
     else:
-        subprocess.run(
-            ["pkill", "-KILL", "-f", f"switchpoint {victim} .*{clone.name}|{victim} --job"], check=False
-        )
+        for child in psutil.Process(process.pid).children(recursive=True):
+            if ["-m", "switchpoint", victim] == child.cmdline()[1:4]:
+                child.kill()
     process.wait(timeout=240)
     assert process.returncode != 0
 
