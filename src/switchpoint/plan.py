@@ -1,41 +1,49 @@
 """``switchpoint plan``: what is pending, and what of it can be resumed."""
 
-import collections
-import csv
-import io
+import re
 import subprocess
 from pathlib import Path
 
 from switchpoint import study as studies
 from switchpoint.errors import InputError
 
+JOB = re.compile(r"^(?:local)?rule (?P<rule>\w+):\n(?P<fields>(?:    .*\n)+)", re.MULTILINE)
 
-def pending_files(study_file: str) -> list[dict]:
-    """Snakemake's own summary of the output files that a run would make (columns of ``--summary``)."""
-    command = ["snakemake", "--summary", "--nolock", "--configfile", study_file]
+
+def dry_run(study_file: str) -> list[dict]:
+    """Rule, log file and output files of every job of ``snakemake -n``."""
+    command = ["snakemake", "--dry-run", "--nolock", "--nocolor", "--configfile", study_file]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise InputError(f"snakemake could not plan the study:\n{done.stderr.strip()}")
-    rows = csv.DictReader(io.StringIO(done.stdout), delimiter="\t")
-    return [row for row in rows if row["plan"] == "update pending"]
+        raise InputError(f"snakemake could not plan the study:\n{(done.stdout + done.stderr).strip()}")
+    jobs = []
+    for found in JOB.finditer(done.stdout + done.stderr):
+        fields = dict(line.strip().split(": ", 1) for line in found["fields"].splitlines() if ": " in line)
+        if "log" in fields:  # rule all has none, and does nothing
+            outputs = fields["output"].split(", ")
+            jobs.append({"rule": found["rule"], "log": fields["log"], "outputs": outputs})
+    return jobs
 
 
 def pending_jobs(study_file: str) -> list[dict]:
-    """One row per pending job: rule, log file, state (``failed``, ``resumable`` or ``waiting``)."""
+    """One row per pending job: rule, job, state.
+
+    ``resumable``: it stopped and has a state to go on from; ``failed``: it ran, and its
+    outputs are not there; ``outdated``: its outputs are there and have to be made anew;
+    ``waiting``: it has not run.
+    """
     study = studies.load(study_file)
-    jobs = collections.OrderedDict()
-    for row in pending_files(study_file):
-        jobs.setdefault(row["log-file(s)"], row["rule"])
     logs, states = study.path("logs"), study.path("state")
     result = []
-    for log, rule in jobs.items():
-        name = str(Path(log).relative_to(logs).with_suffix(""))
-        state = "waiting"
-        if Path(log).exists():
-            state = "failed"
-        if any(Path(states, name).glob("*/state.pt")):
+    for job in dry_run(study_file):
+        name = str(Path(job["log"]).relative_to(logs).with_suffix(""))
+        if any(path.name != "attempts" for path in Path(states, name).glob("*/*")):
             state = "resumable"
-        result.append({"rule": rule, "job": name, "state": state})
+        elif all(Path(path).exists() for path in job["outputs"]):
+            state = "outdated"
+        else:
+            state = "failed" if Path(job["log"]).exists() else "waiting"
+        result.append({"rule": job["rule"], "job": name, "state": state})
     return result
 
 

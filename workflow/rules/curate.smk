@@ -12,7 +12,7 @@ rule make_base:
     params:
         job=study.base_job(),
         out=subpath(output.run, parent=True),
-        state=state("base"),
+        state=state("make_base"),
     shell:
         "python -m switchpoint make-base --job {params.job:q} --out {params.out} --state {params.state} > {log} 2>&1"
 
@@ -82,7 +82,7 @@ rule train_solver:
         job=study.solver_job(),
         base=subpath(input.base, parent=True),
         out=subpath(output.run, parent=True),
-        state=state("solver"),
+        state=state("train_solver"),
     shell:
         "python -m switchpoint sft --job {params.job:q} --base {params.base} --data {input.data}"
         " --validation {input.validation} --out {params.out} --state {params.state} > {log} 2>&1"
@@ -101,7 +101,7 @@ rule measure_win_rates:
     params:
         job=study.win_rate_job(),
         model=subpath(input.model, parent=True),
-        state=state("win_rates"),
+        state=state("measure_win_rates"),
     shell:
         "python -m switchpoint win-rates --job {params.job:q} --model {params.model} --pool {input.pool}"
         " --out {output} --state {params.state} > {log} 2>&1"

@@ -1,0 +1,39 @@
+"""A half-finished study: the dry run and ``plan`` list exactly what is pending."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from study import make_clone, pending, snakemake, tiny_config
+
+
+def plan(clone: Path) -> dict[str, str]:
+    """Job to state, from ``switchpoint plan``."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    command = [sys.executable, "-m", "switchpoint", "plan"]
+    done = subprocess.run(
+        command, cwd=clone, capture_output=True, text=True, check=True, env={**os.environ, "PATH": path}
+    )
+    lines = [line.split() for line in done.stdout.splitlines()[:-1]]
+    return {job: state for state, _rule, job in lines}
+
+
+def test_a_half_finished_study_lists_exactly_what_is_pending(tmp_path):
+    clone = make_clone(tmp_path / "clone", tiny_config())
+    everything = plan(clone)
+    assert set(everything.values()) == {"waiting"}
+    snakemake(clone, "--until", "decontaminate", "sft_Full")
+    run = clone / "results/tiny"
+    # An RL job that left a state, and an SFT job that failed without one.
+    left = run / "state/rl/grpo/base/seed_0/0123"
+    left.mkdir(parents=True)
+    (left / "state.pt").write_bytes(b"")
+    (run / "logs/sft/S").mkdir(parents=True, exist_ok=True)
+    (run / "logs/sft/S/seed_0.log").write_text("out of memory")
+    found = plan(clone)
+    assert found["rl/grpo/base/seed_0"] == "resumable"
+    assert found["sft/S/seed_0"] == "failed"
+    assert found["rl/dapo_dc/S-8/seed_0"] == "waiting"
+    assert "sft/Full/seed_0" not in found
+    assert len(found) == sum(pending(clone).values()) < len(everything)
