@@ -134,6 +134,10 @@ def kill_when(clone: Path, pattern: str, victim: str | None) -> None:
         ("results/tiny/state/sft/S/seed_0/*/step_4/model.safetensors", "sft"),
         ("results/tiny/state/rl/dapo_dc/*/seed_0/*/state.pt", "rl"),
         ("results/tiny/state/rl/grpo/base/seed_0/*/state.pt", None),
+        pytest.param("results/tiny/state/sft/S/seed_0/*/attempts", "sft", marks=pytest.mark.soak),
+        pytest.param("results/tiny/state/sft/Full/seed_0/*/state.pt", "sft", marks=pytest.mark.soak),
+        pytest.param("results/tiny/state/rl/grpo/base/seed_0/*/attempts", "rl", marks=pytest.mark.soak),
+        pytest.param("results/tiny/state/rl/*/*/seed_0/*/monitor_2.parquet", "rl", marks=pytest.mark.soak),
     ],
 )
 def test_a_killed_study_ends_where_an_uninterrupted_one_does(finished, tmp_path, pattern, victim):
