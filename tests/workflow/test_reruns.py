@@ -132,8 +132,8 @@ def kill_when(clone: Path, pattern: str, victim: str | None) -> None:
     ("pattern", "victim"),
     [
         ("results/tiny/state/sft/S/seed_0/*/step_4/model.safetensors", "sft"),
-        ("results/tiny/state/rl/dapo_dc/*/seed_0/*/state.pt", "rl"),
-        ("results/tiny/state/rl/grpo/base/seed_0/*/state.pt", None),
+        pytest.param("results/tiny/state/rl/dapo_dc/*/seed_0/*/state.pt", "rl", marks=pytest.mark.soak),
+        pytest.param("results/tiny/state/rl/grpo/base/seed_0/*/state.pt", None, marks=pytest.mark.soak),
         pytest.param("results/tiny/state/sft/S/seed_0/*/attempts", "sft", marks=pytest.mark.soak),
         pytest.param("results/tiny/state/sft/Full/seed_0/*/state.pt", "sft", marks=pytest.mark.soak),
         pytest.param("results/tiny/state/rl/grpo/base/seed_0/*/attempts", "rl", marks=pytest.mark.soak),
