@@ -13,8 +13,8 @@ from switchpoint.data import step_lists
 CARD = """# Tiny base model
 
 A Llama of 124,000 parameters for step-list arithmetic, pretrained by Switchpoint's rule
-`make_base` on generated documents: arithmetic facts, direct answers, and worked solutions
-of which three results in ten are wrong. `run.json` records how it was made.
+`make_base` on generated documents: arithmetic facts, direct answers and worked solutions,
+about half of whose results are wrong. `run.json` records how it was made.
 """
 
 

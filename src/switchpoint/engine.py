@@ -6,6 +6,7 @@ a real token never sees the padding behind it, and the loss mask drops the rest.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -22,7 +23,7 @@ def device() -> torch.device:
 def configure(seed: int) -> None:
     """One thread unless OMP_NUM_THREADS says otherwise, deterministic kernels, seeded."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms, without importing a compiler
     torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads such memory
     torch.manual_seed(seed)
 
@@ -68,6 +69,12 @@ def chosen_logprobs(logits: torch.Tensor, input_ids: torch.Tensor) -> torch.Tens
     return chosen - torch.logsumexp(logits, dim=-1)
 
 
+def for_job(model, job: dict, schedule: Callable[[int], float] = lambda step: 1.0) -> "Engine":
+    """The engine of a training job: its optimizer's numbers are in the job."""
+    names = ("learning_rate", "betas", "weight_decay", "max_grad_norm")
+    return Engine(model, schedule=schedule, **{name: job[name] for name in names})
+
+
 class Engine:
     """A model and its AdamW optimizer; ``schedule(step)`` multiplies the learning rate."""
 
@@ -79,12 +86,12 @@ class Engine:
         weight_decay: float,
         betas: tuple[float, float],
         max_grad_norm: float,
-        schedule=lambda step: 1.0,
+        schedule: Callable[[int], float] = lambda step: 1.0,
     ):
         self.model = model.to(device())
         self.max_grad_norm = max_grad_norm
         self.optimizer = torch.optim.AdamW(
-            model.parameters(), lr=learning_rate, weight_decay=weight_decay, betas=betas
+            model.parameters(), lr=learning_rate, weight_decay=weight_decay, betas=tuple(betas)
         )
         self.learning_rate, self.schedule = learning_rate, schedule
         self.steps = 0

@@ -17,6 +17,23 @@ SAMPLE_COLUMNS = [
 ]  # fmt: skip
 
 
+def answer(model, tokenizer, prompts: list, golds: list, job: dict) -> list[tuple]:
+    """(rollout, text, verdict) of each prompt; ``job`` has max_new_tokens, temperature, seed."""
+    from switchpoint.rollouts import torch as rollouts
+
+    sampled = rollouts.sample(
+        model,
+        prompts,
+        max_new_tokens=job["max_new_tokens"],
+        temperature=job["temperature"],
+        seed=job["seed"],
+        eos=models.end_tokens(model, tokenizer),
+    )
+    texts = tokenizer.batch_decode([rollout.token_ids for rollout in sampled], skip_special_tokens=True)
+    verdicts = [grading.grade(gold, text) for gold, text in zip(golds, texts, strict=True)]
+    return list(zip(sampled, texts, verdicts, strict=True))
+
+
 def evaluate(model, tokenizer, problems: pd.DataFrame, split: str, job: dict, step: int) -> pd.DataFrame:
     """Samples and grades every problem of a split; one row per (problem, sample).
 
@@ -31,21 +48,12 @@ def evaluate(model, tokenizer, problems: pd.DataFrame, split: str, job: dict, st
         rollouts.Prompt(models.render_prompt(tokenizer, row.problem), f"{row.id}/{sample}")
         for row, sample in pairs
     ]
-    answers = rollouts.sample(
-        model,
-        prompts,
-        max_new_tokens=job["max_new_tokens"],
-        temperature=job["temperature"],
-        seed=job["seed"],
-        eos=models.end_tokens(model, tokenizer),
-    )
+    answers = answer(model, tokenizer, prompts, [gold(row.answer) for row, _ in pairs], job)
     records = []
-    for (row, sample), answer in zip(pairs, answers, strict=True):
-        text = tokenizer.decode(answer.token_ids, skip_special_tokens=True)
-        verdict = grading.grade(gold(row.answer), text)
+    for (row, sample), (rollout, text, verdict) in zip(pairs, answers, strict=True):
         graded = verdict.extracted, verdict.status, verdict.correct
         where = step, split, row.benchmark, row.id, sample
-        records.append((*where, len(answer.token_ids), answer.truncated, *graded, text))
+        records.append((*where, len(rollout.token_ids), rollout.truncated, *graded, text))
     return pd.DataFrame(records, columns=SAMPLE_COLUMNS)
 
 

@@ -82,9 +82,11 @@ def make_tiny_llama(tokenizer):
 def load(directory: str | Path):
     """(model, tokenizer) of a Hugging Face model directory, in float32, on the device."""
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
     from switchpoint import engine
 
+    logging.disable_progress_bar()
     model = AutoModelForCausalLM.from_pretrained(directory, dtype="float32", local_files_only=True)
     return model.to(engine.device()).eval(), load_tokenizer(directory)
 

@@ -89,14 +89,7 @@ def run(job: dict, base: str, data: str, validation: str, out: str, state: str) 
     pad, size = tokenizer.pad_token_id, job["microbatch_size"]
     examples, cut = encode(tokenizer, pd.read_parquet(data), job["max_length"])
     held_out, held_out_cut = encode(tokenizer, pd.read_parquet(validation), job["max_length"])
-    trainer = engine.Engine(
-        model,
-        learning_rate=job["learning_rate"],
-        weight_decay=job["weight_decay"],
-        betas=tuple(job["betas"]),
-        max_grad_norm=job["max_grad_norm"],
-        schedule=lambda step: learning_rate_factor(job, step),
-    )
+    trainer = engine.for_job(model, job, schedule=lambda step: learning_rate_factor(job, step))
     progress = {"losses": [], "tokens": 0, "squared": 0}
     if this.checkpoint.exists():
         progress = trainer.load(this.checkpoint)

@@ -62,11 +62,24 @@ def write_config(clone: Path, config: dict) -> None:
     (clone / "config.yaml").write_text(yaml.safe_dump(config))
 
 
+def curves(clone: Path) -> bytes:
+    """The finished study's ``curves.csv``."""
+    return (clone / "results/tiny/analysis/curves.csv").read_bytes()
+
+
+def snakemake_command(*options: str) -> tuple[list[str], dict[str, str]]:
+    """Command and environment that run snakemake with this Python."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return [sys.executable, "-m", "snakemake", *options], {
+        **os.environ,
+        "PATH": path,
+        "OMP_NUM_THREADS": "1",
+    }
+
+
 def snakemake(clone: Path, *options: str, check: bool = True) -> subprocess.CompletedProcess:
     """Runs snakemake in the clone."""
-    command = [sys.executable, "-m", "snakemake", *options]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
+    command, environment = snakemake_command(*options)
     done = subprocess.run(command, cwd=clone, capture_output=True, text=True, check=False, env=environment)
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done

@@ -9,12 +9,12 @@ from study import ROOT, make_clone, pending, snakemake, tiny_config
 
 
 @pytest.fixture
-def clone(tmp_path) -> Path:
+def fresh(tmp_path) -> Path:
     return make_clone(tmp_path / "clone", tiny_config())
 
 
-def test_a_fresh_clone_lists_every_job(clone):
-    jobs = pending(clone)
+def test_a_fresh_clone_lists_every_job(fresh):
+    jobs = pending(fresh)
     assert jobs["rl"] == 3
     assert jobs["sft_S"] == jobs["sft_Full"] == 1
     assert jobs["evaluate_sft"] == 2
@@ -22,21 +22,21 @@ def test_a_fresh_clone_lists_every_job(clone):
 
 def test_the_default_study_plans(tmp_path):
     clone = make_clone(tmp_path / "clone", yaml.safe_load((ROOT / "config.yaml").read_text()))
-    assert pending(clone)["rl"] == 9
+    assert pending(clone)["rl"] == 8
 
 
-def test_the_slurm_profile_is_found(clone):
-    done = snakemake(clone, "--profile", "slurm", "-n")
+def test_the_slurm_profile_is_found(fresh):
+    done = snakemake(fresh, "--profile", "slurm", "-n")
     assert "rl" in done.stdout
 
 
-def test_a_study_given_by_configfile_inherits_nothing(clone):
+def test_a_study_given_by_configfile_inherits_nothing(fresh):
     config = tiny_config()
     config["study"] = "other"
     config["sft"].pop("Full")
     config["arms"] = [{"algorithm": "grpo", "starts": ["base"]}]
-    (clone / "other.yaml").write_text(yaml.safe_dump(config))
-    done = snakemake(clone, "--configfile", "other.yaml", "-n")
+    (fresh / "other.yaml").write_text(yaml.safe_dump(config))
+    done = snakemake(fresh, "--configfile", "other.yaml", "-n")
     assert "results/other/sft/S" in done.stdout
     assert "results/tiny" not in done.stdout
     assert "sft_Full" not in done.stdout
@@ -87,9 +87,9 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("path", "value", "words"), WRONG, ids=[f"{row[0]}-{row[1]}" for row in WRONG])
-def test_a_wrong_configuration_says_what_where_and_how(clone, path, value, words):
-    (clone / "config.yaml").write_text(yaml.safe_dump(change(path, value)))
-    done = snakemake(clone, "-n", check=False)
+def test_a_wrong_configuration_says_what_where_and_how(fresh, path, value, words):
+    (fresh / "config.yaml").write_text(yaml.safe_dump(change(path, value)))
+    done = snakemake(fresh, "-n", check=False)
     assert_clear(done, words)
 
 
@@ -109,23 +109,23 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("row", "words"), ROWS, ids=[str(row[0]) for row in ROWS])
-def test_a_wrong_data_file_names_the_row(clone, row, words):
+def test_a_wrong_data_file_names_the_row(fresh, row, words):
     good = [
         {"id": str(number), "problem": f"{number} + 1?", "answer": str(number + 1)} for number in range(3)
     ]
     lines = [json.dumps(record) for record in good] + [row if isinstance(row, str) else json.dumps(row)]
-    write_file_source(clone, "\n".join(lines))
-    assert_clear(snakemake(clone, "-n", check=False), words)
+    write_file_source(fresh, "\n".join(lines))
+    assert_clear(snakemake(fresh, "-n", check=False), words)
 
 
-def test_a_missing_column_a_stale_lock_and_a_missing_file(clone):
-    write_file_source(clone, json.dumps({"question": "1 + 1?", "answer": "2"}))
-    assert_clear(snakemake(clone, "-n", check=False), ["problem", "question"])
-    write_file_source(clone, json.dumps({"problem": "1 + 1?", "answer": "2"}))
-    (clone / "mine.jsonl").write_text(json.dumps({"problem": "1 + 2?", "answer": "3"}))
-    assert_clear(snakemake(clone, "-n", check=False), ["mine.jsonl", "sha256", "switchpoint lock"])
-    (clone / "mine.jsonl").unlink()
-    assert_clear(snakemake(clone, "-n", check=False), ["mine.jsonl", "does not exist"])
+def test_a_missing_column_a_stale_lock_and_a_missing_file(fresh):
+    write_file_source(fresh, json.dumps({"question": "1 + 1?", "answer": "2"}))
+    assert_clear(snakemake(fresh, "-n", check=False), ["problem", "question"])
+    write_file_source(fresh, json.dumps({"problem": "1 + 1?", "answer": "2"}))
+    (fresh / "mine.jsonl").write_text(json.dumps({"problem": "1 + 2?", "answer": "3"}))
+    assert_clear(snakemake(fresh, "-n", check=False), ["mine.jsonl", "sha256", "switchpoint lock"])
+    (fresh / "mine.jsonl").unlink()
+    assert_clear(snakemake(fresh, "-n", check=False), ["mine.jsonl", "does not exist"])
 
 
 def write_file_source(clone: Path, text: str) -> None:

@@ -1,11 +1,12 @@
 """A half-finished study: the dry run and ``plan`` list exactly what is pending."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from study import make_clone, pending, snakemake, tiny_config
+from study import make_clone, pending, tiny_config
 
 
 def plan(clone: Path) -> dict[str, str]:
@@ -19,21 +20,25 @@ def plan(clone: Path) -> dict[str, str]:
     return {job: state for state, _rule, job in lines}
 
 
-def test_a_half_finished_study_lists_exactly_what_is_pending(tmp_path):
-    clone = make_clone(tmp_path / "clone", tiny_config())
-    everything = plan(clone)
-    assert set(everything.values()) == {"waiting"}
-    snakemake(clone, "--until", "decontaminate", "sft_Full")
+def test_a_half_finished_study_lists_exactly_what_is_pending(clone):
     run = clone / "results/tiny"
+    assert plan(clone) == {}
+    for name in ("sft/S", "rl", "evaluations", "analysis", "logs/rl", "logs/sft/S", "logs/evaluations"):
+        shutil.rmtree(run / name)
+    (run / "report.html").unlink()
     # An RL job that left a state, and an SFT job that failed without one.
     left = run / "state/rl/grpo/base/seed_0/0123"
     left.mkdir(parents=True)
     (left / "state.pt").write_bytes(b"")
-    (run / "logs/sft/S").mkdir(parents=True, exist_ok=True)
+    (run / "logs/sft/S").mkdir(parents=True)
     (run / "logs/sft/S/seed_0.log").write_text("out of memory")
     found = plan(clone)
     assert found["rl/grpo/base/seed_0"] == "resumable"
     assert found["sft/S/seed_0"] == "failed"
     assert found["rl/dapo_dc/S-8/seed_0"] == "waiting"
     assert "sft/Full/seed_0" not in found
-    assert len(found) == sum(pending(clone).values()) < len(everything)
+    assert len(found) == sum(pending(clone).values())
+
+
+def test_a_fresh_study_waits(tmp_path):
+    assert set(plan(make_clone(tmp_path / "clone", tiny_config())).values()) == {"waiting"}

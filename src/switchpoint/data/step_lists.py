@@ -125,9 +125,10 @@ def make_problems(
 def pretraining_document(key: str, stage: int, facts_share: float, steps: tuple[int, int]) -> str:
     """One document of the tiny base model's pretraining corpus.
 
-    Stage 1 teaches arithmetic facts and the look of a problem; stage 2 adds worked
-    solutions from an unreliable "web" (no answer marker, some results wrong), so that
-    writing the steps out is latent in the base model, and SFT elicits it.
+    Stage 1 teaches arithmetic facts and the look of a problem; stage 2 adds an unreliable
+    "web": worked solutions without the answer marker, nearly half of the results wrong, and
+    direct answers, half of them wrong.  So the base model answers directly and badly,
+    while writing the steps out, which pays, is latent in it: SFT elicits it, and RL finds it.
     """
     rng = random.Random(key)
     kind = rng.random()
@@ -136,9 +137,10 @@ def pretraining_document(key: str, stage: int, facts_share: float, steps: tuple[
     problem = make_problem(f"{key}-problem", steps, [1, 2, 3])
     if stage == 2 and rng.random() < 0.55:
         return problem["problem"] + "\n" + unreliable(rng, problem["solution"])
-    direct = rng.random() < (0.6 if stage == 1 else 0.8)
-    if direct:
-        return f"{problem['problem']}<sol>\\boxed{{{problem['answer']}}}<eos>"
+    if rng.random() < (0.6 if stage == 1 else 0.8):
+        wrong = stage == 2 and rng.random() < 0.5
+        answer = rng.choice(STATES) if wrong else problem["answer"]
+        return f"{problem['problem']}<sol>\\boxed{{{answer}}}<eos>"
     return f"{problem['problem']}<sol>{unreliable(rng, problem['solution'])}<eos>"
 
 
@@ -150,7 +152,7 @@ def fact(rng: random.Random) -> str:
     return f"{state} {PHRASES[operation][in_words]} {operand} = {result}\n"
 
 
-def unreliable(rng: random.Random, solution: str, error_rate: float = 0.3) -> str:
+def unreliable(rng: random.Random, solution: str, error_rate: float = 0.45) -> str:
     """The solution with some results replaced by random numbers."""
     head, *steps = solution.split(" = ")
     for index, step in enumerate(steps):

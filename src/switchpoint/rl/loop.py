@@ -12,7 +12,7 @@ import math
 import pandas as pd
 import torch
 
-from switchpoint import engine, evaluation, files, flops, grading, models, paths
+from switchpoint import engine, evaluation, files, flops, models, paths
 from switchpoint.data import order
 from switchpoint.rl import objectives
 from switchpoint.rl.advantages import group_advantages
@@ -41,25 +41,18 @@ def generate(
 ) -> list[Group]:
     """G graded rollouts for ``count`` prompts of the endless stream, from position ``first``."""
     chosen = [prompts[row] for row in order.rows(len(prompts), job["seed"], first, count)]
+    samples = range(job["rollouts"])
     requests = [
         rollouts.Prompt(prompt["token_ids"], f"{step}/{first + index}/{sample}")
         for index, prompt in enumerate(chosen)
-        for sample in range(job["rollouts"])
+        for sample in samples
     ]
-    answers = rollouts.sample(
-        model,
-        requests,
-        max_new_tokens=job["max_new_tokens"],
-        temperature=job["temperature"],
-        seed=job["seed"],
-        eos=models.end_tokens(model, tokenizer),
-    )
+    golds = [prompt["answer"] for prompt in chosen for _ in samples]
+    answers = iter(evaluation.answer(model, tokenizer, requests, golds, job))
     groups = []
-    for index, prompt in enumerate(chosen):
-        mine = answers[index * job["rollouts"] : (index + 1) * job["rollouts"]]
-        texts = tokenizer.batch_decode([answer.token_ids for answer in mine], skip_special_tokens=True)
-        rewards = [int(grading.grade(prompt["answer"], text).correct) for text in texts]
-        groups.append(Group(prompt, mine, rewards))
+    for prompt in chosen:
+        responses, _, verdicts = zip(*(next(answers) for _ in samples), strict=True)
+        groups.append(Group(prompt, list(responses), [int(verdict.correct) for verdict in verdicts]))
     return groups
 
 
@@ -132,7 +125,7 @@ def train_on(trainer, sequences, advantages, old, job: dict, pad_token_id: int) 
         )
         trainer.backward(loss)
         figures["loss"] += loss.item()
-        figures["entropy"] += float((entropy * mask).sum()) / n_tokens
+        figures["entropy"] += float((entropy.detach() * mask).sum()) / n_tokens
         sampled = torch.zeros_like(logprobs)
         for index, row in enumerate(rows):
             start = len(sequences[row][0]) - 1
@@ -177,13 +170,7 @@ def run(job: dict, base: str, sft: str | None, prompts: str, benchmarks: str, ou
     this = Run(job, inputs, state)
     engine.configure(job["seed"])
     model, tokenizer = models.load(start["model"])
-    trainer = engine.Engine(
-        model,
-        learning_rate=job["learning_rate"],
-        weight_decay=job["weight_decay"],
-        betas=tuple(job["betas"]),
-        max_grad_norm=job["max_grad_norm"],
-    )
+    trainer = engine.for_job(model, job)
     progress = {"step": 0, "cursor": 0, "flops": 0.0, "log": [], "evaluated": {}, "status": "running"}
     if this.checkpoint.exists():
         progress = trainer.load(this.checkpoint)

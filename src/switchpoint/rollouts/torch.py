@@ -11,10 +11,11 @@ import hashlib
 
 import numpy as np
 import torch
+from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from switchpoint.engine import device
 
-CHUNK = 256  # sequences sampled together
+CHUNK = 512  # sequences sampled together
 COMPACT = 8  # steps between two removals of finished rows
 
 
@@ -50,21 +51,54 @@ def uniforms(seed: int, key: str, count: int) -> np.ndarray:
 def sample(
     model, prompts: list[Prompt], *, max_new_tokens: int, temperature: float, seed: int, eos: set[int]
 ) -> list[Rollout]:
-    """One response per prompt, in the order given."""
-    rollouts = []
+    """One response per prompt, in the order given; prompts of similar length share a chunk."""
+    by_length = sorted(range(len(prompts)), key=lambda index: len(prompts[index].token_ids))
+    rollouts: dict[int, Rollout] = {}
     for first in range(0, len(prompts), CHUNK):
-        rollouts += sample_chunk(
-            model, prompts[first : first + CHUNK], max_new_tokens, temperature, seed, eos
+        chunk = by_length[first : first + CHUNK]
+        sampled = sample_chunk(
+            model, [prompts[index] for index in chunk], max_new_tokens, temperature, seed, eos
         )
-    return rollouts
+        rollouts |= zip(chunk, sampled, strict=True)
+    return [rollouts[index] for index in range(len(prompts))]
+
+
+class RoomyLayer(DynamicLayer):
+    """A layer's keys and values with room for the whole chunk; the library's copies them at every token."""
+
+    def __init__(self, room: int):
+        super().__init__()
+        self.room = room
+
+    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        """Allocates keys and values, (2, rows, heads, room, head_dim)."""
+        super().lazy_initialization(key_states, value_states)
+        rows, heads, _, head_dim = key_states.shape
+        self.both = key_states.new_empty(2, rows, heads, self.room, head_dim)
+
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs):
+        """Writes the new positions in place; returns views of all positions so far."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        first = self.get_seq_length()
+        last = first + key_states.shape[-2]
+        self.both[0, :, :, first:last], self.both[1, :, :, first:last] = key_states, value_states
+        self.keys, self.values = self.both[:, :, :, :last]
+        return self.keys, self.values
+
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        """Keeps these rows."""
+        length = self.get_seq_length()
+        kept = self.both[:, indices, :, :length]
+        self.both = self.both[:, : len(indices)]
+        self.both[:, :, :, :length] = kept
+        self.keys, self.values = self.both[:, :, :, :length]
 
 
 def sample_chunk(
     model, prompts: list[Prompt], max_new_tokens: int, temperature: float, seed: int, eos: set[int]
 ) -> list[Rollout]:
     """Samples one chunk; rows that have ended leave the batch every ``COMPACT`` steps."""
-    from transformers import DynamicCache
-
     draws = torch.from_numpy(np.stack([uniforms(seed, prompt.key, max_new_tokens) for prompt in prompts])).to(
         device()
     )
@@ -80,6 +114,7 @@ def sample_chunk(
     stopped = torch.zeros(len(prompts), dtype=torch.bool, device=device())
 
     cache, rows = DynamicCache(), torch.arange(len(prompts), device=device())
+    cache.layers = [RoomyLayer(total) for _ in range(model.config.num_hidden_layers)]
     fed = 0
     for position in range(shortest, total):
         # Feed everything up to ``position``; the logits of the last token choose the next.
