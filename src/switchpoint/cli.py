@@ -158,8 +158,8 @@ def make_base(job: Job, out: PathOption, state: PathOption) -> None:
     fields = json.loads(job)
     this = Run(fields, {}, state)
     model, tokenizer = base.pretrain(fields["seed"], fields["stages"], lambda line: print(line, flush=True))
-    models.save(model, tokenizer, this.state / "base", base.CARD)
-    this.publish("base", out)
+    models.save(model, tokenizer, this.state / "model", base.CARD)
+    this.publish("model", out)
     this.finish(Path(out) / "run.json", "finished")
 
 

@@ -60,13 +60,13 @@ class Run:
         """The resumable training state."""
         return self.state / "state.pt"
 
-    def publish(self, directory: str, out: str | Path) -> None:
-        """Puts a directory of the state among the outputs, by hard link and rename.
+    def publish(self, directory: str, target: str | Path) -> None:
+        """Puts the files of a directory of the state into ``target``, by hard link and rename.
 
         The state keeps it: Snakemake deletes the outputs of a failed job, and the next
         attempt then has it still.
         """
-        target = Path(out) / directory
+        target = Path(target)
         target.mkdir(parents=True, exist_ok=True)
         for file in sorted((self.state / directory).iterdir()):
             temporary = target / f".{file.name}.tmp"

@@ -116,7 +116,7 @@ def run(job: dict, base: str, data: str, validation: str, out: str, state: str) 
             models.save(model, tokenizer, this.state / f"step_{trainer.steps}", card)
             trainer.save(this.checkpoint, progress)
     for step in job["save_steps"]:
-        this.publish(f"step_{step}", out)
+        this.publish(f"step_{step}", f"{out}/step_{step}")
     write_losses(progress["losses"], job, out)
     figures = {"tokens": progress["tokens"], "truncated_examples": cut, "truncated_validation": held_out_cut}
     this.finish(Path(out) / "run.json", "finished", exaflops=progress["losses"][-1][3], **figures)

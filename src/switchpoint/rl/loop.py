@@ -257,7 +257,7 @@ def finish(trainer, tokenizer, problems, job, progress, this, start, out: str) -
     )  # fmt: skip
     card = f"# {name}, step {progress['step']}\n\nMade by Switchpoint from {start['model']}.\n"
     models.save(trainer.model, tokenizer, this.state / "model", card)
-    this.publish("model", out)
+    this.publish("model", f"{out}/model")
     samples = pd.concat([*monitored.values(), final])
     evaluation.write_parquet(samples, f"{out}/samples.parquet")
     evaluation.write_csv(table, f"{out}/points.csv")
