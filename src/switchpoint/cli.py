@@ -99,10 +99,7 @@ def prompts(
         pd.read_parquet(pool), pd.read_parquet(win_rates), set(pd.read_parquet(validation)["id"]),
         fields["sources"], fields["size"], low, high, fields["seed"],
     )  # fmt: skip
-    tokenizer = models.load_tokenizer(base)
-    mixed = selection.mix(
-        chosen, lambda text: len(models.render_response(tokenizer, text)), fields["mix_max_tokens"]
-    )
+    mixed = selection.mix(chosen, models.token_counter(base), fields["mix_max_tokens"])
     records.write(chosen, out)
     records.write(mixed, mix)
 
@@ -143,10 +140,9 @@ def data_report(
     table = selection.overlaps(tables)
     if problems := selection.forbidden(table):
         raise InputError("data overlap where they must not:\n  " + "\n  ".join(problems))
-    tokenizer = models.load_tokenizer(base)
     table.to_csv(overlaps)
     rates = pd.read_parquet(win_rates)
-    write_csv(selection.statistics(drawn, rates, lambda text: len(tokenizer(text)["input_ids"])), statistics)
+    write_csv(selection.statistics(drawn, rates, models.token_counter(base)), statistics)
 
 
 @app.command("make-base")

@@ -19,6 +19,7 @@ for name in study.sft:
             run=out(paths.SFT, "run.json", set=name, seed="{seed}"),
         log:
             log_file(f"sft/{name}/seed_{{seed}}"),
+        priority: 2  # every RL run waits for one of these
         conda:
             "../../envs/train.yaml"
         params:
