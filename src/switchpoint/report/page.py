@@ -36,6 +36,7 @@ tr.part th { background: #f3f3f3; font-weight: 600; }
 .words th, .words td, .why td:last-child, .why th:last-child { text-align: left; }
 .words td, .why td:last-child { white-space: normal; min-width: 9rem; }
 .why th, .why td { padding: .25rem .35rem; font-size: .8rem; }
+.dense th, .dense td { padding: .25rem .35rem; font-size: .8rem; } .dense thead th { white-space: normal; }
 footer { margin-top: 3rem; border-top: 1px solid #ccc; color: #444; font-size: .92rem; }
 </style>
 </head>
@@ -112,7 +113,7 @@ def answer(advice: dict) -> dict:
 
 
 def block(body: str, caption: str, kind: str = "") -> dict:
-    """A figure or table under its caption; ``kind`` is ``words`` or ``why`` where (last) cells are text."""
+    """A figure or table under its caption; ``kind`` is ``dense``, or ``words`` or ``why`` where (last) cells are text."""
     return {"body": Markup(body), "caption": caption, "kind": kind}
 
 
@@ -188,6 +189,7 @@ def setting_blocks(inputs: dict, hyperparameters: dict[str, dict]) -> list[dict]
         block(
             tables.overlap_table(inputs["overlaps"]),
             "Problems that every two tables share. Validation and benchmarks share none with training data.",
+            kind="dense",
         ),
         block(
             tables.hyperparameter_table(hyperparameters),

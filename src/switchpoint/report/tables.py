@@ -208,7 +208,7 @@ def overlap_table(overlaps: pd.DataFrame) -> str:
     """How many problems every two tables share."""
     first, *others = overlaps.columns
     rows = [[str(row[first]), *(text(row[name]) for name in others)] for row in overlaps.to_dict("records")]
-    return html_table([str(first), *map(str, others)], rows)
+    return html_table([str(first), *(name.replace(":", ": ") for name in others)], rows)
 
 
 def hyperparameter_table(hyperparameters: dict[str, dict]) -> str:
