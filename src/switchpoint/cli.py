@@ -60,8 +60,8 @@ def win_rates(job: Job, model: PathOption, pool: PathOption, out: PathOption, st
     this = Run(fields, {"model": f"{model}/{paths.MODEL_FILES[2]}", "pool": pool}, state)
     configure(fields["seed"])
     problems = pd.read_parquet(pool).assign(split="test", benchmark="pool")
-    settings = {**fields, "test_samples": fields["samples"]}
-    samples = evaluation.evaluate(*models.load(model), problems, "test", settings, 0)
+    settings = {**fields, "test": {"pool": fields["samples"]}}
+    samples = evaluation.evaluate(*models.load(model), problems, "test", settings, "solver", 0)
     evaluation.write_parquet(difficulty.win_rates(samples), out)
     this.finish(f"{out}.run.json", "finished")
 
@@ -154,7 +154,7 @@ def make_base(job: Job, out: PathOption, state: PathOption) -> None:
     fields = json.loads(job)
     this = Run(fields, {}, state)
     model, tokenizer = base.pretrain(fields["seed"], fields["stages"], lambda line: print(line, flush=True))
-    models.save(model, tokenizer, this.state / "model", base.CARD)
+    models.save(model, tokenizer, this.state / "model", base.CARD, this.origin())
     this.publish("model", out)
     this.finish(Path(out) / "run.json", "finished")
 
@@ -183,12 +183,52 @@ def rl(
 @app.command()
 def evaluate(
     job: Job, checkpoint: Paths, benchmarks: PathOption, out: PathOption, state: PathOption,
-    losses: Annotated[str | None, typer.Option()] = None,
+    part: Annotated[str, typer.Option(help="i/n: only the i-th of n parts, from 0.")] = "0/1",
 ) -> None:  # fmt: skip
-    """Evaluates a group of checkpoints of one run."""
+    """Evaluates a group of checkpoints."""
     from switchpoint import evaluation
 
-    evaluation.run_group(json.loads(job), checkpoint, losses, benchmarks, out, state)
+    index, _, count = part.partition("/")
+    evaluation.run_group(json.loads(job), checkpoint, benchmarks, out, state, (int(index), int(count)))
+
+
+@app.command("merge-parts")
+def merge_parts(job: Job, part: Paths, benchmarks: PathOption, out: PathOption) -> None:
+    """Puts the parts of a split evaluation together."""
+    from switchpoint import evaluation
+
+    evaluation.merge(json.loads(job), part, benchmarks, out)
+
+
+@app.command()
+def grade(
+    pairs: Annotated[str, typer.Argument(help="A .jsonl file of gold (text or list) and response.")],
+    out: PathOption,
+    extraction: Annotated[str, typer.Option(help="any, boxed_or_answer, boxed or official.")] = "any",
+    workers: Annotated[int | None, typer.Option(help="Worker processes; all cores without it.")] = None,
+) -> None:
+    """Grades answers: one line of correct, extracted, status per line of PAIRS, in order."""
+    from switchpoint import grading
+
+    counts = grading.grade_file(pairs, out, extraction, workers)
+    typer.echo(json.dumps(counts))
+
+
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(help="A samples.parquet.")],
+    second: Annotated[str, typer.Argument(help="Another, of the same problems.")],
+    first_run: Annotated[str | None, typer.Option(help="The run, if the file has several.")] = None,
+    second_run: Annotated[str | None, typer.Option(help="The run, if the file has several.")] = None,
+    first_step: Annotated[int | None, typer.Option(help="The checkpoint; the last without it.")] = None,
+    second_step: Annotated[int | None, typer.Option(help="The checkpoint; the last without it.")] = None,
+) -> None:
+    """Compares two checkpoints, paired by problem: SECOND - FIRST, with interval and p."""
+    from switchpoint import scores
+
+    a = scores.read_test(first, first_run, first_step)
+    b = scores.read_test(second, second_run, second_step)
+    typer.echo(scores.paired(a, b).to_csv(index=False, float_format="%.4g"), nl=False)
 
 
 @app.command("collect")
@@ -196,7 +236,7 @@ def collect_command(job: Job, evaluation: Paths, sft_run: Paths, out: PathOption
     """Gathers points, losses, results and statuses of all runs."""
     from switchpoint.collect import collect
 
-    collect(evaluation, sft_run, rl_run, json.loads(job)["out_of_distribution"], out)
+    collect(evaluation, sft_run, rl_run, json.loads(job), out)
 
 
 @app.command()
@@ -271,11 +311,15 @@ def flops_command(
 
 
 @app.command()
-def lock(path: Annotated[str, typer.Argument()], out: Annotated[str | None, typer.Option()] = None) -> None:
-    """Checks a data file and writes its lock file (PATH.lock)."""
+def lock(
+    path: Annotated[str, typer.Argument(help="A data file, or a data set on the hub.")],
+    out: Annotated[str | None, typer.Option(help="The lock file; PATH.lock without it.")] = None,
+    revision: Annotated[str | None, typer.Option(help="The data set's commit, on the hub.")] = None,
+) -> None:
+    """Writes the lock file of a data file (its hash) or of a data set on the hub (its revision)."""
     from switchpoint.data import sources
 
-    sources.write_lock(path, out or f"{path}.lock")
+    sources.write_lock(path, out or f"{path}.lock", revision)
 
 
 @app.command()

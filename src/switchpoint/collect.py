@@ -4,24 +4,71 @@ from pathlib import Path
 
 import pandas as pd
 
-from switchpoint import evaluation, files
+from switchpoint import evaluation, files, scores
+
+OUTPUTS = ("curves", "losses", "runs", "results", "verdicts", "gains")
 
 
-def collect(
-    evaluations: list[str], sft_runs: list[str], rl_runs: list[str], out_of_distribution: list[str], out: str
-) -> None:
-    """Writes ``curves.csv``, ``runs.csv``, ``losses.csv`` and ``results.csv`` into ``out``.
+def collect(evaluations: list[str], sft_runs: list[str], rl_runs: list[str], job: dict, out: str) -> None:
+    """Writes every table of ``OUTPUTS`` as csv into ``out``, and ``lm_eval.json``.
 
-    The three lists are directories of evaluations (the base's first), SFT runs, RL runs.
+    The three lists are directories of evaluations, SFT runs and RL runs; ``job``
+    has out_of_distribution, groups, pass_at.
     """
-    points = [pd.read_csv(f"{path}/points.csv") for path in [*evaluations, *rl_runs]]
+    evaluated = [evaluation_of(path) for path in evaluations]
+    points = [table for one in evaluated for table in monitor_points(*one, job["out_of_distribution"])]
+    points += [pd.read_csv(f"{path}/points.csv") for path in rl_runs]
     losses = [pd.read_csv(f"{path}/losses.csv") for path in sft_runs]
-    runs = [base_row(), *map(sft_row, sft_runs), *map(rl_row, rl_runs)]
-    results = [row for path in [*evaluations, *rl_runs] for row in result_rows(path, out_of_distribution)]
-    evaluation.write_csv(pd.concat(points), f"{out}/curves.csv")
-    evaluation.write_csv(pd.concat(losses), f"{out}/losses.csv")
-    evaluation.write_csv(pd.DataFrame(runs), f"{out}/runs.csv")
-    evaluation.write_csv(pd.concat(results), f"{out}/results.csv")
+    runs = pd.DataFrame([base_row(), *map(sft_row, sft_runs), *map(rl_row, rl_runs)])
+    samples = pd.concat([rows[rows["split"] == "test"] for rows, _ in evaluated])
+    models = samples.groupby(["run", "step"], sort=False)
+    tables = {
+        "curves": pd.concat(points),
+        "losses": pd.concat(losses),
+        "runs": runs,
+        "results": pd.concat([result_rows(*key, group, job) for key, group in models]),
+        "verdicts": pd.concat(
+            [scores.verdicts(group).assign(run=run, step=step) for (run, step), group in models]
+        ),
+        "gains": gains(samples, runs, job["out_of_distribution"]),
+    }
+    for name in OUTPUTS:
+        evaluation.write_csv(tables[name], f"{out}/{name}.csv")
+    harness = {f"{run}/step_{step}": scores.lm_eval(group) for (run, step), group in models}
+    files.write_json(f"{out}/lm_eval.json", harness)
+
+
+def evaluation_of(directory: str) -> tuple[pd.DataFrame, list[dict]]:
+    """(samples, checkpoints) of an evaluation."""
+    return (
+        pd.read_parquet(f"{directory}/samples.parquet"),
+        files.read_json(f"{directory}/run.json")["checkpoints"],
+    )
+
+
+def monitor_points(samples: pd.DataFrame, checkpoints: list[dict], out_of_distribution: list[str]) -> list:
+    """The rows of ``curves.csv`` of an evaluation; none without monitoring problems (RL monitors itself)."""
+    monitored = dict(list(samples[samples["split"] == "monitor"].groupby(["run", "step"])))
+    return [
+        evaluation.points(monitored[checkpoint["run"], checkpoint["step"]], checkpoint, out_of_distribution)
+        for checkpoint in checkpoints
+        if monitored
+    ]
+
+
+def gains(samples: pd.DataFrame, runs: pd.DataFrame, out_of_distribution: list[str]) -> pd.DataFrame:
+    """What RL adds to its start on the test problems, paired by problem: one row per RL run and score."""
+    models = dict(list(samples.groupby(["run", "step"])))
+    last = samples.groupby("run")["step"].max()
+    tables = [
+        scores.paired(
+            models[run["parent"], int(run["start_step"])], models[run["run"], last[run["run"]]],
+            out_of_distribution,
+        ).assign(run=run["run"])
+        for run in runs.to_dict("records")
+        if run["run"].startswith("rl/")
+    ]  # fmt: skip
+    return pd.concat(tables) if tables else pd.DataFrame(columns=["run", *scores.PAIRED_COLUMNS])
 
 
 def base_row() -> dict:
@@ -52,24 +99,28 @@ def rl_row(directory: str) -> dict:
             "val_loss": start["val_loss"], "status": record["status"]}  # fmt: skip
 
 
-def result_rows(directory: str, out_of_distribution: list[str]) -> list[pd.DataFrame]:
-    """Test scores of each evaluated checkpoint of a run."""
-    points = pd.read_csv(f"{directory}/points.csv")
-    run, phase = points["run"].iloc[0], points["phase"].iloc[0]
+def result_rows(run: str, step: int, samples: pd.DataFrame, job: dict) -> pd.DataFrame:
+    """Test scores of a checkpoint with their intervals: mean of all samples (``avg``), then every pass@k."""
     parts = Path(run).parts
-    samples = pd.read_parquet(f"{directory}/samples.parquet")
-    tables = []
-    for step, group in samples[samples["split"] == "test"].groupby("step"):
-        start = parts[2] if phase == "rl" else None
-        chosen = parts[1] if phase == "sft" else start.rpartition("-")[0] or None if start else None
-        fields = {
-            "run": run,
-            "phase": phase,
-            "set": chosen,
-            "algorithm": parts[1] if phase == "rl" else None,
-            "start": start,
-            "seed": int(parts[-1].removeprefix("seed_")) if phase != "base" else None,
-            "step": step,
-        }
-        tables.append(evaluation.scores(group, out_of_distribution).assign(**fields))
-    return [table[[*fields, "benchmark", "score", "se", "n", "truncated"]] for table in tables]
+    phase = parts[0]
+    start = parts[2] if phase == "rl" else None
+    chosen = parts[1] if phase == "sft" else start.rpartition("-")[0] or None if start else None
+    fields = {
+        "run": run,
+        "phase": phase,
+        "set": chosen,
+        "algorithm": parts[1] if phase == "rl" else None,
+        "start": start,
+        "seed": int(parts[-1].removeprefix("seed_")) if phase != "base" else None,
+        "step": step,
+    }
+    tables = [
+        scores.with_intervals(samples, job["out_of_distribution"], job["groups"], k).assign(
+            metric="avg" if k is None else f"pass@{k}"
+        )
+        for k in [None, *job["pass_at"]]
+    ]
+    truncated = scores.verdicts(samples).set_index("benchmark")["truncated"]
+    table = pd.concat(tables).assign(**fields)
+    table["truncated"] = table["benchmark"].map(truncated).fillna(truncated["all"])
+    return table[[*fields, "metric", "benchmark", "score", "se", "low", "high", "n", "truncated"]]

@@ -7,7 +7,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import jinja2
+
+from switchpoint import files, templates
 from switchpoint.data import step_lists
+from switchpoint.errors import InputError
 
 # One token per number, word or mark, each with the space that follows it, so that a
 # step's label and phrase are the same tokens in the problem and in the solution.
@@ -114,8 +118,8 @@ def end_tokens(model, tokenizer) -> set[int]:
     return {token for token in [*ends, tokenizer.eos_token_id] if token is not None}
 
 
-def save(model, tokenizer, directory: str | Path, card: str) -> None:
-    """Writes a model directory that transformers and vLLM load unchanged.
+def save(model, tokenizer, directory: str | Path, card: str, record: dict) -> None:
+    """Writes a model directory that transformers and vLLM load unchanged; ``record`` is its ``run.json``.
 
     The files are written aside and renamed one by one, the weights last.
     """
@@ -126,6 +130,7 @@ def save(model, tokenizer, directory: str | Path, card: str) -> None:
         model.save_pretrained(scratch, max_shard_size="1TB")
         tokenizer.save_pretrained(scratch)
         Path(scratch, "README.md").write_text(card, encoding="utf-8")
+        files.write_json(Path(scratch, "run.json"), record)
         directory.mkdir(exist_ok=True)
         for name in sorted(os.listdir(scratch), key=lambda name: (name == "model.safetensors", name)):
             Path(scratch, name).replace(directory / name)
@@ -137,10 +142,18 @@ def make_parent(path: Path) -> Path:
     return path.parent
 
 
-def render_prompt(tokenizer, problem: str) -> list[int]:
-    """Token ids of the prompt: one user message through the chat template (template ``retu``)."""
-    messages = [{"role": "user", "content": problem}]
-    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+def render_prompt(tokenizer, problem: str, template: dict[str, str]) -> list[int]:
+    """Token ids of the prompt: the template's messages through the tokenizer's chat template.
+
+    InputError where that refuses them (some take no system message).
+    """
+    messages = templates.messages(template["name"], problem)
+    try:
+        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    except jinja2.TemplateError as error:
+        raise InputError(
+            f"the model's chat template refuses model.template {template['name']!r}: {error}; choose another one"
+        ) from None
     return tokenizer(text, add_special_tokens=False)["input_ids"]
 
 

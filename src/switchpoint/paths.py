@@ -9,6 +9,7 @@ MODEL_FILES = [
     "tokenizer_config.json",
     "chat_template.jinja",
     "README.md",
+    "run.json",
 ]
 
 BASE = "base"
@@ -28,7 +29,10 @@ SFT = "sft/{set}/seed_{seed}"
 CHECKPOINT = "sft/{set}/seed_{seed}/step_{step}"
 SELECTION = "sft/{set}/seed_{seed}/selection.json"
 RL = "rl/{algorithm}/{start}/seed_{seed}"
+SFT_GROUP = "sft/{set}"
+RL_GROUP = "rl/{algorithm}/{start}"
 EVALUATION = "evaluations/{group}"
+PART = "evaluations/parts/{part}/{group}"
 ANALYSIS = "analysis"
 REPORT = "report.html"
 

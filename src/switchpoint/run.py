@@ -37,13 +37,18 @@ class Run:
     The state sits in ``state/<job>/<fingerprint>`` beside the outputs and is never
     declared to Snakemake, which deletes the outputs of a failed job.  The fingerprint
     covers the configuration slice (with the recipe number) and the inputs' contents, so
-    a changed learning rate or data set never resumes an old run.
+    a changed learning rate or data set never resumes an old run.  ``state_ignores`` names keys
+    of the job, and inputs, that it does not cover.
     """
 
-    def __init__(self, job: dict, inputs: dict[str, str], state_dir: str | Path):
+    def __init__(
+        self, job: dict, inputs: dict[str, str], state_dir: str | Path, state_ignores: tuple[str, ...] = ()
+    ) -> None:
         self.job, self.started, self.cpu = job, time.time(), time.process_time()
         self.inputs = {name: files.sha256(path) for name, path in sorted(inputs.items())}
-        self.fingerprint = files.digest({"job": job, "inputs": self.inputs})
+        known = [{key: value for key, value in part.items() if key not in state_ignores}
+                 for part in (job, self.inputs)]  # fmt: skip
+        self.fingerprint = files.digest({"job": known[0], "inputs": known[1]})
         self.state = Path(state_dir) / self.fingerprint
         self.state.mkdir(parents=True, exist_ok=True)
         self.attempt = self.record_attempt()
@@ -74,21 +79,33 @@ class Run:
             os.link(file, temporary)
             temporary.replace(target / file.name)
 
-    def finish(self, path: str | Path, status: str, **figures) -> None:
-        """Writes ``run.json`` and drops the state; call it after every other output is in place."""
+    def origin(self) -> dict:
+        """Where an output comes from: configuration slice, input hashes, package versions."""
+        versions = {name: importlib.metadata.version(name) for name in ["switchpoint", *PACKAGES]}
+        return {
+            "job": self.job,
+            "inputs": self.inputs,
+            "fingerprint": self.fingerprint,
+            "versions": versions,
+        }
+
+    def finish(self, path: str | Path, status: str, *, keep_state: bool = False, **figures) -> None:
+        """Writes ``run.json`` and drops the state (or all but its own); call it after every other output."""
         files.write_json(
             path,
             {
                 "status": status,
-                "job": self.job,
-                "inputs": self.inputs,
-                "fingerprint": self.fingerprint,
+                **self.origin(),
                 "attempt": self.attempt,
                 "seconds": round(time.time() - self.started, 1),
                 "cpu_seconds": round(time.process_time() - self.cpu, 1),
-                "versions": {name: importlib.metadata.version(name) for name in ["switchpoint", *PACKAGES]},
                 "slurm_job": os.environ.get("SLURM_JOB_ID"),
                 **figures,
             },
         )
-        shutil.rmtree(self.state.parent)
+        if not keep_state:
+            shutil.rmtree(self.state.parent)
+            return
+        for old in self.state.parent.iterdir():
+            if old != self.state:
+                shutil.rmtree(old)

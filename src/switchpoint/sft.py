@@ -18,14 +18,17 @@ from switchpoint import engine, files, flops, models, paths
 from switchpoint.data import order
 from switchpoint.errors import InputError
 from switchpoint.rl.objectives import sft_loss
+from switchpoint.rollouts import torch as rollouts
 from switchpoint.run import Progress, Run
 
+STOP_CHECKS = 16  # responses sampled after training, of which one has to end
 
-def encode(tokenizer, rows: pd.DataFrame, max_length: int) -> tuple[list[tuple[list[int], list[int]]], int]:
-    """(prompt ids, response ids) of each row, cut to ``max_length``, and how many were cut."""
-    examples, cut = [], 0
+
+def encode(tokenizer, rows: pd.DataFrame, job: dict) -> tuple[list[tuple[list[int], list[int]]], int]:
+    """(prompt ids, response ids) of each row, cut to ``job["max_length"]``, and how many were cut."""
+    examples, cut, max_length = [], 0, job["max_length"]
     for problem, solution in zip(rows["problem"], rows["solution"], strict=True):
-        prompt = models.render_prompt(tokenizer, problem)
+        prompt = models.render_prompt(tokenizer, problem, job["template"])
         response = models.render_response(tokenizer, solution)
         cut += len(prompt) + len(response) > max_length
         examples.append((prompt, response[: max(max_length - len(prompt), 0)]))
@@ -87,14 +90,14 @@ def run(job: dict, base: str, data: str, validation: str, out: str, state: str) 
     engine.configure(job["seed"])
     model, tokenizer = models.load(base)
     pad, size = tokenizer.pad_token_id, job["microbatch_size"]
-    examples, cut = encode(tokenizer, pd.read_parquet(data), job["max_length"])
-    held_out, held_out_cut = encode(tokenizer, pd.read_parquet(validation), job["max_length"])
+    examples, cut = encode(tokenizer, pd.read_parquet(data), job)
+    held_out, held_out_cut = encode(tokenizer, pd.read_parquet(validation), job)
     trainer = engine.for_job(model, job, schedule=lambda step: learning_rate_factor(job, step))
     progress = {"losses": [], "tokens": 0, "squared": 0}
     if this.checkpoint.exists():
         progress = trainer.load(this.checkpoint)
         print(f"resumed at step {trainer.steps}", flush=True)
-    architecture = flops.architecture(base)
+    architecture, name = flops.architecture(base), paths.SFT.format(**job)
     show = Progress("sft", job["steps"])
     saves = set(job["save_steps"])
     if not progress["losses"]:
@@ -112,9 +115,13 @@ def run(job: dict, base: str, data: str, validation: str, out: str, state: str) 
             progress["losses"].append(
                 [trainer.steps, *validation_loss(model, held_out, size, pad), cost / flops.EXA]
             )
-            card = f"# {job['set']}, SFT step {trainer.steps}, seed {job['seed']}\n\nMade by Switchpoint from {base}.\n"
-            models.save(model, tokenizer, this.state / f"step_{trainer.steps}", card)
+            card = f"# {name}, step {trainer.steps}\n\nMade by Switchpoint from {base}.\n"
+            models.save(model, tokenizer, this.state / f"step_{trainer.steps}", card, {
+                "run": name, "phase": "sft", "step": trainer.steps, "exaflops": cost / flops.EXA,
+                "exaflops_total": cost / flops.EXA, **this.origin(),
+            })  # fmt: skip
             trainer.save(this.checkpoint, progress)
+    check_stops(model.eval(), tokenizer, held_out, job)
     for step in job["save_steps"]:
         this.publish(f"step_{step}", f"{out}/step_{step}")
     write_losses(progress["losses"], job, out)
@@ -122,10 +129,30 @@ def run(job: dict, base: str, data: str, validation: str, out: str, state: str) 
     this.finish(Path(out) / "run.json", "finished", exaflops=progress["losses"][-1][3], **figures)
 
 
+def check_stops(model, tokenizer, held_out, job: dict) -> None:
+    """InputError when no sampled response ends: RL and evaluation of such a model are wasted compute."""
+    prompts = [rollouts.Prompt(prompt, str(row)) for row, (prompt, _) in enumerate(held_out[:STOP_CHECKS])]
+    longest = job["max_length"]
+    responses = rollouts.sample(
+        model,
+        prompts,
+        max_new_tokens=longest,
+        temperature=1.0,
+        seed=job["seed"],
+        eos=models.end_tokens(model, tokenizer),
+    )
+    if all(response.truncated for response in responses):
+        raise InputError(
+            f"after SFT on {job['set']} none of {len(responses)} responses ended within {longest} tokens, so "
+            "nothing was published; check that the end token is in generation_config.json and closes every "
+            "solution, train longer, or raise model.max_length"
+        )
+
+
 def write_losses(losses: list[list], job: dict, out: str) -> None:
     """``losses.csv`` and the selection file of the named starts (step 0 is no start)."""
     table = pd.DataFrame(losses, columns=["step", "loss", "se", "exaflops"])
-    table.insert(0, "run", paths.SFT.format(set=job["set"], seed=job["seed"]))
+    table.insert(0, "run", paths.SFT.format(**job))
     saved = table[table["step"] > 0]
     best = saved.loc[saved["loss"].idxmin(), "step"]
     files.write_json(Path(out) / "selection.json", {"min_val_loss": int(best)})

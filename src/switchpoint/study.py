@@ -14,12 +14,15 @@ import yaml
 from pydantic import Field, model_validator
 
 from switchpoint import paths
+from switchpoint.data.adapters import ADAPTERS
 from switchpoint.errors import InputError
 from switchpoint.rl.presets import ALGORITHMS, preset
+from switchpoint.templates import TEMPLATES, template_job
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 Steps = Annotated[tuple[int, int], Field(description="Inclusive range of the number of steps per problem.")]
 NAMED_STARTS = ("min_val_loss",)
+RESERVED = ("overall", "macro", "easy", "medium", "hard", "all")
 
 # Raise a stage's number when its results change: its jobs, and all below, run again.
 RECIPES = {
@@ -73,7 +76,7 @@ class Model(Strict):
         ],
         description="How the rule `make_base` makes the tiny base model.",
     )
-    template: Literal["retu"] = Field("retu", description="How a problem becomes a prompt.")
+    template: Literal[tuple(TEMPLATES)] = Field("retu", description="How a problem becomes a prompt.")
     max_length: int = Field(256, ge=8, description="Longest training sequence, in tokens.")
 
 
@@ -105,7 +108,17 @@ class File(Strict):
     lock: str = Field(description="Its lock file, written by `switchpoint lock PATH`.")
 
 
-Source = Annotated[StepLists | File, Field(discriminator="kind")]
+class BenchmarkFile(Strict):
+    """A benchmark in its usual file schema: a local file, or a data set on the hub."""
+
+    kind: Literal["benchmark"]
+    benchmark: Literal[tuple(ADAPTERS)] = Field(description="Whose schema the rows have.")
+    path: str = Field(description="A .jsonl, .json or .parquet file, or a data set's name on the hub.")
+    split: str = Field("test", description="The data set's split.")
+    lock: str = Field(description="Its lock file: the file's sha256, or the data set's revision.")
+
+
+Source = Annotated[StepLists | File | BenchmarkFile, Field(discriminator="kind")]
 
 
 class Solver(Optimizer):
@@ -145,6 +158,12 @@ class Benchmark(Strict):
 
     source: Name = Field(description="Its source.")
     monitor: int = Field(ge=1, description="Problems used for monitoring; the others are the test problems.")
+    samples: int | None = Field(
+        None, ge=1, description="Samples per test problem, where not `evaluation.test_samples` (AIME: 16)."
+    )
+    group: Literal["easy", "medium", "hard"] | None = Field(
+        None, description="Difficulty group that it is also reported in."
+    )
     out_of_distribution: bool = Field(False, description="Reported apart, in neither `overall` nor `macro`.")
 
 
@@ -224,14 +243,55 @@ class Arm(Strict):
     )
 
 
-class Evaluation(Strict):
-    """How checkpoints are evaluated."""
+# What each paper evaluates with: RETU section 5.1, and Quagmires section 4 (its pass@1 is the mean of 64
+# samples; ours is the mean of all 256 that pass@64 needs anyway).
+PROFILES = {
+    "retu": {"temperature": 0.7, "top_p": 1.0, "max_new_tokens": 8192, "test_samples": 1, "pass_at": []},
+    "quagmires": {
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "max_new_tokens": 8192,
+        "test_samples": 256,
+        "pass_at": [1, 2, 4, 8, 16, 32, 64],
+    },
+}
 
-    temperature: float = Field(0.7, gt=0, description="Sampling temperature.")
-    max_new_tokens: int = Field(ge=1, description="Longest response.")
+
+class Evaluation(Strict):
+    """How checkpoints are evaluated; what is not given is the profile's."""
+
+    profile: Literal[tuple(PROFILES)] = Field(
+        "retu", description="Whose evaluation: it fills the keys not given."
+    )
+    temperature: float | None = Field(None, gt=0, description="Sampling temperature.")
+    top_p: float | None = Field(
+        None, gt=0, le=1, description="Nucleus: the share of probability sampled from."
+    )
+    max_new_tokens: int | None = Field(None, ge=1, description="Longest response.")
     monitor_samples: int = Field(1, ge=1, description="Samples per monitoring problem.")
-    test_samples: int = Field(1, ge=1, description="Samples per test problem.")
+    test_samples: int | None = Field(None, ge=1, description="Samples per test problem, n.")
+    pass_at: list[Annotated[int, Field(ge=1)]] | None = Field(
+        None, description="The k of the pass@k that are reported; at most n."
+    )
+    extraction: Literal["any", "boxed_or_answer", "boxed"] = Field(
+        "any", description="Where the answer is looked for: the last box, the answer block, the whole text."
+    )
     seed: int = Field(0, description="Seed of the evaluation's randomness.")
+    parts: int = Field(1, ge=1, description="Jobs that each evaluation is split into.")
+
+    def resolved(self) -> dict:
+        """Every key's value, the profile's where none is given."""
+        return PROFILES[self.profile] | self.model_dump(exclude_none=True)
+
+    @model_validator(mode="after")
+    def pass_at_fits(self):
+        values = self.resolved()
+        if values["pass_at"] and max(values["pass_at"]) > values["test_samples"]:
+            raise ValueError(
+                f"pass_at is {values['pass_at']}, but there are {values['test_samples']} samples of a problem; "
+                "pass@k needs k <= test_samples"
+            )
+        return self
 
 
 class Study(Strict):
@@ -300,24 +360,27 @@ class Study(Strict):
         """The slice of the weak solver's SFT."""
         solver = self.data.solver.model_dump(exclude={"model", "source", "samples", "temperature"})
         run = Sft(**solver, save_steps=[self.data.solver.steps])
-        return job(
-            "sft", set="solver", seed=0, max_length=self.model.max_length, **run.model_dump(exclude={"seeds"})
-        )
+        return job("sft", set="solver", seed=0, **self.text_fields(), **run.model_dump(exclude={"seeds"}))
 
     def win_rate_job(self) -> str:
         """The slice of `win_rates`."""
         fields = self.data.solver.model_dump(include={"samples", "temperature"})
-        return job("win_rates", seed=self.seed, max_new_tokens=self.evaluation.max_new_tokens, **fields)
+        evaluation = self.evaluation_fields()
+        shared = {name: evaluation[name] for name in ("max_new_tokens", "extraction", "template")}
+        return job("win_rates", seed=self.seed, top_p=1.0, **shared, **fields)
 
     def decontaminate_job(self) -> str:
         """The slice of `decontaminate`."""
-        slices = {name: bench.model_dump() for name, bench in self.data.benchmarks.items()}
+        slices = {
+            name: bench.model_dump(include={"source", "monitor"})
+            for name, bench in self.data.benchmarks.items()
+        }
         return job("decontaminate", benchmarks=slices, **self.data.decontamination.model_dump())
 
     def sft_job(self, name: str, seed: int) -> str:
         """The slice of an SFT run."""
         run = self.sft[name].model_dump(exclude={"seeds"})
-        return job("sft", set=name, seed=int(seed), max_length=self.model.max_length, **run)
+        return job("sft", set=name, seed=int(seed), **self.text_fields(), **run)
 
     def rl_job(self, algorithm: str, start: str, seed: int) -> str:
         """The slice of an RL run: the shared numbers, overridden by the algorithm's preset."""
@@ -328,19 +391,43 @@ class Study(Strict):
             start=start,
             seed=int(seed),
             **{**shared, **preset(algorithm, self.rl.preset)},
-            evaluation=self.evaluation.model_dump(),
+            template=template_job(self.model.template),
+            evaluation=self.evaluation_fields("monitor"),
             evaluate_recipe=RECIPES["evaluate"],
             out_of_distribution=self.out_of_distribution(),
         )
 
-    def evaluate_job(self, run: str, steps: list[int]) -> str:
-        """The slice of an evaluation of a group of checkpoints."""
-        fields = self.evaluation.model_dump()
-        return job("evaluate", run=run, steps=steps, out_of_distribution=self.out_of_distribution(), **fields)
+    def evaluate_job(self, group: str) -> str:
+        """The slice of an evaluation of a group of checkpoints; RL runs have monitored themselves."""
+        splits = ("test",) if group.startswith("rl/") else ("monitor", "test")
+        return job("evaluate", group=group, **self.evaluation_fields(*splits))
+
+    def evaluation_fields(self, *splits: str) -> dict:
+        """What a sample depends on: the profile and its values, the template, samples per split and benchmark."""
+        fields = self.evaluation.resolved()
+        for name in ("pass_at", "parts", "monitor_samples"):
+            del fields[name]
+        default = fields.pop("test_samples")
+        counts = {
+            "monitor": dict.fromkeys(self.data.benchmarks, self.evaluation.monitor_samples),
+            "test": {name: bench.samples or default for name, bench in self.data.benchmarks.items()},
+        }
+        counts = {split: counts[split] for split in splits}
+        return fields | counts | {"template": template_job(self.model.template)}
+
+    def text_fields(self) -> dict:
+        """How SFT turns records into token ids."""
+        return {"max_length": self.model.max_length, "template": template_job(self.model.template)}
 
     def analyze_job(self) -> str:
         """The slice of `collect`."""
-        return job("analyze", out_of_distribution=self.out_of_distribution())
+        groups = {name: bench.group for name, bench in self.data.benchmarks.items() if bench.group}
+        return job(
+            "analyze",
+            out_of_distribution=self.out_of_distribution(),
+            groups=groups,
+            pass_at=self.evaluation.resolved()["pass_at"],
+        )
 
     def report_job(self) -> str:
         """The slice of the report: the hyperparameters it prints (RETU Table 2)."""
@@ -348,7 +435,7 @@ class Study(Strict):
         sections["RL (all)"] = self.rl.model_dump()
         for algorithm in dict.fromkeys(arm.algorithm for arm in self.arms):
             sections[algorithm] = preset(algorithm, self.rl.preset)
-        sections["Evaluation"] = self.evaluation.model_dump()
+        sections["Evaluation"] = self.evaluation.resolved() | {"template": self.model.template}
         return job("report", study=self.study, hyperparameters=sections)
 
     def out_of_distribution(self) -> list[str]:
@@ -385,6 +472,8 @@ def check_references(study: Study) -> None:
                 f"{data.validation} of them held out for validation; lower the size or raise the pool's"
             )
     for name, bench in data.benchmarks.items():
+        if name in RESERVED:
+            raise ValueError(f"data.benchmarks has {name!r}, which names a score of its own; rename it")
         source = data.sources[bench.source]
         if source.kind == "step_lists" and bench.monitor >= source.size:
             raise ValueError(
@@ -447,8 +536,8 @@ def check_files(study: Study) -> None:
                 f"data.sources.{name}.lock is {source.lock!r}, which does not exist; "
                 "write it with `python -m switchpoint lock PATH`"
             )
-        if source.kind == "file":
-            sources.check_file_source(source.path, source.lock)
+        if source.kind != "step_lists":
+            sources.check_source(source.model_dump())
 
 
 def describe(error: pydantic.ValidationError) -> str:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from switchpoint import engine, models
+from switchpoint import engine, models, templates
 
 BASE = "assets/tiny-base"
+RETU = templates.template_job("retu")
 VLLM = """
 import json, sys
 from vllm import LLM, SamplingParams
@@ -43,7 +44,8 @@ def test_the_shipped_base_is_small_and_complete():
 
 def test_a_saved_model_loads_unchanged(tmp_path):
     model, tokenizer = models.load(BASE)
-    models.save(model, tokenizer, tmp_path / "copy", "# card\n")
+    models.save(model, tokenizer, tmp_path / "copy", "# card\n", {"step": 3})
+    assert json.loads((tmp_path / "copy/run.json").read_text()) == {"step": 3}
     again, _ = models.load(tmp_path / "copy")
     for name, value in model.state_dict().items():
         assert torch.equal(value, again.state_dict()[name])
@@ -51,7 +53,7 @@ def test_a_saved_model_loads_unchanged(tmp_path):
 
 def test_vllm_loads_the_base_and_agrees_with_transformers():
     model, tokenizer = models.load(BASE)
-    prompt = models.render_prompt(tokenizer, "Start with 29. (1) subtract 8 (2) add 8 (3) take mod 5.")
+    prompt = models.render_prompt(tokenizer, "Start with 29. (1) subtract 8 (2) add 8 (3) take mod 5.", RETU)
     command = [sys.executable, "-c", VLLM, BASE, json.dumps(prompt)]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | ENVIRONMENT, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -20,7 +20,7 @@ STORED = Path(__file__).with_name("recipes.json")
 def inputs(directory: Path) -> dict[str, str]:
     """Small tables of every kind that training reads."""
     rows = pd.DataFrame(step_lists.make_problems(0, "recipe", 60, (2, 4), [1, 2]))
-    problems = rows[50:].assign(benchmark="a", split=["monitor", "test"] * 5)
+    problems = rows[50:].assign(benchmark="gsm", split=["monitor", "test"] * 5)
     tables = {"data": rows[:32], "validation": rows[32:40], "prompts": rows[:50], "benchmarks": problems}
     for name, table in tables.items():
         table.to_parquet(directory / f"{name}.parquet")

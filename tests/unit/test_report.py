@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from switchpoint.report import figures, page, tables
+from switchpoint.scores import PAIRED_COLUMNS
 
 SCALE = 1e-8
 SFT_STEPS = {"S": [10, 20, 40, 80, 160], "Full": [25, 100, 400], "Hard": [50]}
@@ -120,8 +121,21 @@ def result_rows(curves: pd.DataFrame) -> pd.DataFrame:
     return last.assign(
         set=parts.str[1].where(last["phase"] == "sft", [start_of(name)[0] if isinstance(name, str) else None for name in start]),
         algorithm=parts.str[1].where(is_rl), start=start,
-        seed=parts.str[-1].str.extract(r"seed_(\d)", expand=False).astype(float), truncated=1.5,
-    )[["run", "phase", "set", "algorithm", "start", "seed", "step", "benchmark", "score", "se", "n", "truncated"]]  # fmt: skip
+        seed=parts.str[-1].str.extract(r"seed_(\d)", expand=False).astype(float), truncated=1.5, metric="avg",
+        low=last["score"] - 5, high=last["score"] + 5,
+    )[["run", "phase", "set", "algorithm", "start", "seed", "step", "metric", "benchmark", "score", "se", "low", "high",
+       "n", "truncated"]]  # fmt: skip
+
+
+def verdict_rows(results: pd.DataFrame) -> pd.DataFrame:
+    models = results[["run", "step"]].drop_duplicates()
+    return models.assign(benchmark="all", samples=300, tokens=41.5, truncated=1.5, stopped=98.5, graded=290,
+                         unparsable=7, timeout=2, error=1)  # fmt: skip
+
+
+def gain_rows(runs: list) -> pd.DataFrame:
+    rows = [(run[0], "overall", 7.25, 1.5, 4.5, 10.0, 0.0005, 300) for run in runs]
+    return pd.DataFrame(rows, columns=["run", *PAIRED_COLUMNS])
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +163,7 @@ def make(tmp_path_factory):
         statistics = pd.DataFrame({"set": ["S"], "n": [150], "prompt_tokens": [20.3], "response_tokens": [29.9],
                                    "win_rate": [np.nan]})  # fmt: skip
         frames = {"curves": curves, "results": result_rows(curves), "overlaps": overlaps, "statistics": statistics,
+                  "verdicts": verdict_rows(result_rows(curves)), "gains": gain_rows(rl_runs),
                   "runs": pd.DataFrame([base, *runs, *rl_runs], columns=columns),
                   "losses": pd.DataFrame(losses, columns=["run", "step", "loss", "se"])}  # fmt: skip
         for name, frame in frames.items():
@@ -273,6 +288,25 @@ def test_a_headline_is_shown_as_it_is(make):
     assert page.answer({"headline": "Start at S-40, for less.", "recommended": "S-40"})["headline"].endswith(
         "for less."
     )
+
+
+def test_intervals_gains_and_verdicts_are_shown(html):
+    seen = words(html)
+    assert "25.0 to 35.0" in seen  # the base model's
+    assert "4.5 to 10.0" in seen
+    assert seen.count("98.5") >= len(RL)
+
+
+def test_pass_at_k_is_shown_where_there_is_any(inputs):
+    results = inputs["results"]
+    assert "pass@4" not in page.render(inputs, "toy", {})
+    more = {
+        **inputs,
+        "results": pd.concat([results, results.assign(metric="pass@4", score=results["score"] + 9)]),
+    }
+    seen = words(page.render(more, "toy", {}))
+    assert "pass@4" in seen
+    assert "39.0 ± 2.6" in seen
 
 
 def test_figures_are_whole_svg(html):

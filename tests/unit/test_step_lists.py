@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from switchpoint import grading, models
+from switchpoint import grading, models, templates
 from switchpoint.data import step_lists
+from switchpoint.errors import InputError
 
 WORDS = {
     "add": "+", "gets": "+", "subtract": "-", "loses": "-", "times": "*", "has times": "*",
@@ -46,7 +47,7 @@ def test_problems_are_right_and_round_trip(key, n_steps, tier):
     assert all(0 <= state <= 29 for state in states)
     assert all(before != after for before, after in itertools.pairwise(states))
     assert [int(result) for result in re.findall(r" = (\d+)", row["solution"])] == states[1:]
-    assert grading.grade(row["answer"], row["solution"]).correct
+    assert grading.shared().grade([row["answer"]], [row["solution"]])[0].correct
     for text in (f"{row['problem']}<sol>", f"{row['solution']}<eos>"):
         ids = TOKENIZER(text)["input_ids"]
         assert TOKENIZER.unk_token_id not in ids
@@ -67,8 +68,13 @@ def test_the_shipped_tokenizer_is_the_generated_one():
     shipped = models.load_tokenizer("assets/tiny-base")
     assert shipped.get_vocab() == TOKENIZER.get_vocab()
     assert shipped.chat_template == models.CHAT_TEMPLATE
-    prompt = models.render_prompt(shipped, "Start with 3. (1) add 4.")
+    prompt = models.render_prompt(shipped, "Start with 3. (1) add 4.", templates.template_job("retu"))
     assert shipped.decode(prompt) == "Start with 3. (1) add 4.<sol>"
+
+
+def test_a_template_that_the_model_refuses_is_named():
+    with pytest.raises(InputError, match=r"refuses model\.template"):
+        models.render_prompt(TOKENIZER, "Start with 3.", templates.template_job("qwen_boxed"))
 
 
 def test_a_system_message_is_refused():

@@ -17,7 +17,7 @@ def test_a_fresh_clone_lists_every_job(fresh):
     jobs = pending(fresh)
     assert jobs["rl"] == 3
     assert jobs["sft_S"] == jobs["sft_Full"] == 1
-    assert jobs["evaluate_sft"] == 2
+    assert jobs["evaluate"] == 6  # the base, two SFT runs, three RL runs
 
 
 def test_the_default_study_plans(tmp_path):

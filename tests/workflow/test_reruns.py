@@ -27,7 +27,7 @@ def test_a_set_size_reruns_its_branch(clone):
     config = tiny_config()
     config["data"]["sets"]["S"]["size"] = 44
     write_config(clone, config)
-    branch = {"select_set": 1, "report_data": 1, "sft_S": 1, "evaluate_sft": 1, "rl": 1}
+    branch = {"select_set": 1, "report_data": 1, "sft_S": 1, "evaluate": 2, "rl": 1}
     assert pending(clone) == branch | BELOW
 
 
@@ -37,18 +37,25 @@ def test_the_rl_learning_rate_reruns_rl_and_equals_an_empty_folder(clone):
     second["rl"]["learning_rate"] = 3e-4
     from_empty = curves(clone)
     write_config(clone, second)
-    assert pending(clone) == {"rl": 3} | BELOW
+    assert pending(clone) == {"rl": 3, "evaluate": 3} | BELOW
     snakemake(clone)
     assert curves(clone) != from_empty
     write_config(clone, first)
-    assert pending(clone) == {"rl": 3} | BELOW
+    assert pending(clone) == {"rl": 3, "evaluate": 3} | BELOW
     snakemake(clone)
     assert curves(clone) == from_empty
 
 
+def test_more_test_samples_rerun_the_evaluations_alone(clone):
+    config = tiny_config()
+    config["evaluation"]["test_samples"] = 2
+    write_config(clone, config)
+    assert pending(clone) == {"evaluate": 6} | BELOW
+
+
 def test_deleting_an_sft_output_reruns_it_and_all_below(clone):
     (clone / "results/tiny/sft/S/seed_0/step_4/model.safetensors").unlink()
-    assert pending(clone) == {"sft_S": 1, "evaluate_sft": 1, "rl": 1} | BELOW
+    assert pending(clone) == {"sft_S": 1, "evaluate": 2, "rl": 1} | BELOW
 
 
 def editable(clone: Path) -> Path:
@@ -79,4 +86,4 @@ def test_a_recipe_reruns_its_jobs_and_all_below(clone, monkeypatch):
     assert '"rl": 1' in text
     module.write_text(text.replace('"rl": 1', '"rl": 2'))
     monkeypatch.setenv("PYTHONPATH", str(clone / "src"))
-    assert pending(clone) == {"rl": 3} | BELOW
+    assert pending(clone) == {"rl": 3, "evaluate": 3} | BELOW

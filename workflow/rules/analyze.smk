@@ -4,11 +4,12 @@ RL_RUNS = [out(paths.RL, **run) for run in study.rl_runs()]
 
 rule collect:
     input:
-        files_of(evaluations(), "samples.parquet", "points.csv"),
+        files_of(evaluations(), "samples.parquet", "run.json"),
         files_of(SFT_RUNS, "losses.csv", "run.json"),
         files_of(RL_RUNS, "samples.parquet", "points.csv", "run.json"),
     output:
         outs(paths.ANALYSIS, "runs.csv", "losses.csv", "results.csv"),
+        outs(paths.ANALYSIS, "verdicts.csv", "gains.csv", "lm_eval.json"),
         curves=out(paths.ANALYSIS, "curves.csv"),
     log:
         log_file("collect"),

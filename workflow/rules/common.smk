@@ -79,9 +79,24 @@ def files_of(directories, *names):
 
 
 def evaluations():
-    """Directories of all evaluations, the base's first."""
-    groups = ["base", *(paths.SFT.format(**run) for run in study.sft_runs())]
+    """Directories of all evaluations: the base, every SFT set and every RL arm, with all their seeds."""
+    sft = [paths.SFT_GROUP.format(**run) for run in study.sft_runs()]
+    rl = [paths.RL_GROUP.format(**run) for run in study.rl_runs()]
+    groups = dict.fromkeys(["base", *sft, *rl])
     return [out(paths.EVALUATION, group=group) for group in groups]
+
+
+def group_models(wildcards):
+    """Directories of a group's models: the base, an SFT set's checkpoints, or an RL arm's last models."""
+    group = wildcards.group
+    sft = [run for run in study.sft_runs() if paths.SFT_GROUP.format(**run) == group]
+    rl = [run for run in study.rl_runs() if paths.RL_GROUP.format(**run) == group]
+    if group == "base":
+        return [study.base]
+    return [
+        *(path for run in sft for path in checkpoints(**run)),
+        *(out(paths.RL, "model", **run) for run in rl),
+    ]
 
 
 def repeat(option, values):
@@ -95,3 +110,5 @@ wildcard_constraints:
     seed="[0-9]+",
     algorithm="[a-z_]+",
     start="[A-Za-z0-9_-]+",
+    group="base|(sft|rl/[a-z_]+)/[A-Za-z0-9_-]+",
+    part="[0-9]+",

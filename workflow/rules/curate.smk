@@ -4,14 +4,13 @@ SOLVER = study.data.solver.model or out(paths.SOLVER, f"step_{study.data.solver.
 rule make_base:
     output:
         paths.model_files(out(paths.BASE)),
-        run=out(paths.BASE, "run.json"),
     log:
         log_file("make_base"),
     conda:
         "../../envs/train.yaml"
     params:
         job=study.base_job(),
-        out=subpath(output.run, parent=True),
+        out=subpath(output[0], parent=True),
         state=state("make_base"),
     shell:
         "python -m switchpoint make-base --job {params.job:q} --out {params.out} --state {params.state} > {log} 2>&1"

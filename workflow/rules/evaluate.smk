@@ -1,45 +1,60 @@
-rule evaluate_base:
+PARTS = study.evaluation.parts
+EVALUATED = paths.EVALUATION if PARTS == 1 else paths.PART
+
+
+# One job evaluates all checkpoints of a run, or every n-th block of their problems.
+rule:
+    name:
+        "evaluate" if PARTS == 1 else "evaluate_part"
     input:
-        model=f"{study.base}/model.safetensors",
+        models=lambda wildcards: files_of(group_models(wildcards), "model.safetensors"),
         benchmarks=out(paths.BENCHMARKS),
     output:
-        outs(paths.EVALUATION, "samples.parquet", "points.csv", group="base"),
-        run=out(paths.EVALUATION, "run.json", group="base"),
+        samples=out(EVALUATED, "samples.parquet"),
+        run=out(EVALUATED, "run.json"),
     log:
-        log_file("evaluations/base"),
+        log_file(EVALUATED),
+    priority: 1  # as RL: of equals the one with the larger inputs starts first, and short ones fill the gaps
     conda:
         "../../envs/train.yaml"
     params:
-        job=study.evaluate_job("base", [0]),
-        model=subpath(input.model, parent=True),
+        job=lambda wildcards: study.evaluate_job(wildcards.group),
+        checkpoints=lambda wildcards: repeat("checkpoint", group_models(wildcards)),
+        part=lambda wildcards: f"{wildcards.get('part', 0)}/{PARTS}",
         out=subpath(output.run, parent=True),
-        state=state("evaluations/base"),
+        state=state(EVALUATED),
     shell:
-        "python -m switchpoint evaluate --job {params.job:q} --checkpoint {params.model}"
+        "python -m switchpoint evaluate --job {params.job:q} {params.checkpoints} --part {params.part}"
         " --benchmarks {input.benchmarks} --out {params.out} --state {params.state} > {log} 2>&1"
 
 
-rule evaluate_sft:
-    input:
-        models=lambda wildcards: [
-            f"{path}/model.safetensors" for path in checkpoints(**wildcards)
-        ],
-        losses=out(paths.SFT, "losses.csv"),
-        benchmarks=out(paths.BENCHMARKS),
-    output:
-        outs(paths.EVALUATION, "samples.parquet", "points.csv", group=paths.SFT),
-        run=out(paths.EVALUATION, "run.json", group=paths.SFT),
-    log:
-        log_file(f"evaluations/{paths.SFT}"),
-    conda:
-        "../../envs/train.yaml"
-    params:
-        job=lambda wildcards: study.evaluate_job(
-            paths.SFT.format(**wildcards), study.sft[wildcards.set].save_steps
-        ),
-        checkpoints=lambda wildcards: repeat("checkpoint", checkpoints(**wildcards)),
-        out=subpath(output.run, parent=True),
-        state=state(f"evaluations/{paths.SFT}"),
-    shell:
-        "python -m switchpoint evaluate --job {params.job:q} {params.checkpoints} --losses {input.losses}"
-        " --benchmarks {input.benchmarks} --out {params.out} --state {params.state} > {log} 2>&1"
+if PARTS > 1:
+
+    rule merge_parts:
+        input:
+            samples=[
+                out(paths.PART, "samples.parquet", part=part, group="{group}")
+                for part in range(PARTS)
+            ],
+            runs=[
+                out(paths.PART, "run.json", part=part, group="{group}")
+                for part in range(PARTS)
+            ],
+            benchmarks=out(paths.BENCHMARKS),
+        output:
+            samples=out(paths.EVALUATION, "samples.parquet"),
+            run=out(paths.EVALUATION, "run.json"),
+        log:
+            log_file(paths.EVALUATION),
+        conda:
+            "../../envs/data.yaml"
+        params:
+            job=lambda wildcards: study.evaluate_job(wildcards.group),
+            parts=repeat(
+                "part",
+                [out(paths.PART, part=part, group="{group}") for part in range(PARTS)],
+            ),
+            out=subpath(output.run, parent=True),
+        shell:
+            "python -m switchpoint merge-parts --job {params.job:q} {params.parts}"
+            " --benchmarks {input.benchmarks} --out {params.out} > {log} 2>&1"

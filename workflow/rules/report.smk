@@ -1,6 +1,7 @@
 rule write_report:
     input:
-        outs(paths.ANALYSIS, "runs.csv", "losses.csv", "results.csv"),
+        outs(paths.ANALYSIS, "runs.csv", "losses.csv", "results.csv", "verdicts.csv"),
+        outs(paths.ANALYSIS, "gains.csv"),
         outs(paths.ANALYSIS, "phases.json", "ceilings.json", "advice.json"),
         out(paths.OVERLAPS),
         curves=out(paths.ANALYSIS, "curves.csv"),

@@ -10,7 +10,7 @@ rule rl:
         run=out(paths.RL, "run.json"),
     log:
         log_file(paths.RL),
-    priority: 1  # the longest jobs; evaluations fill the gaps
+    priority: 1
     conda:
         "../../envs/train.yaml"
     params:

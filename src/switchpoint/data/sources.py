@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from switchpoint import files
-from switchpoint.data import records, step_lists
+from switchpoint.data import adapters, records, step_lists
 from switchpoint.errors import InputError
 
 
@@ -24,8 +24,19 @@ def ingest(job: dict) -> pd.DataFrame:
         if not job["solutions"]:
             frame["solution"] = None
         return records.validate(frame, job["name"])
-    check_lock(job["path"], job["lock"])
-    return records.read(job["path"]).assign(source=job["name"])
+    return read(job).assign(source=job["name"])
+
+
+def read(source: dict) -> pd.DataFrame:
+    """The checked rows of a file, or of a benchmark in its own schema; its lock must fit."""
+    path = source["path"]
+    if source["kind"] == "file":
+        check_lock(path, source["lock"])
+        return records.read(path)
+    if adapters.is_file(path):
+        check_lock(path, source["lock"])
+    revision = files.read_json(source["lock"])["revision"]
+    return adapters.adapt(adapters.read(path, source["split"], revision), source["benchmark"], path)
 
 
 def check_lock(path: str, lock: str) -> None:
@@ -40,13 +51,17 @@ def check_lock(path: str, lock: str) -> None:
         )
 
 
-def check_file_source(path: str, lock: str) -> None:
-    """InputError when a file source does not fit its lock or a row is wrong."""
-    check_lock(path, lock)
-    records.read(path)
+def check_source(source: dict) -> None:
+    """InputError when a local source does not fit its lock or a row is wrong; the hub is asked by its job."""
+    if adapters.is_file(source["path"]):
+        read(source)
 
 
-def write_lock(path: str, lock: str) -> None:
-    """Checks a file's rows and writes its lock."""
-    rows = records.read(path)
-    files.write_json(lock, {"name": Path(path).name, "revision": len(rows), "sha256": files.sha256(path)})
+def write_lock(path: str, lock: str, revision: str | None) -> None:
+    """Writes the lock of a file, or of a data set's revision; rows are checked when the study is read."""
+    if not Path(path).is_file() and revision is None:
+        raise InputError(
+            f"{path} does not exist; correct the path, or give the revision of a data set on the hub"
+        )
+    sha256 = files.sha256(path) if Path(path).is_file() else "unresolved"
+    files.write_json(lock, {"name": Path(path).name, "revision": revision, "sha256": sha256})

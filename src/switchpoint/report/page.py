@@ -9,7 +9,7 @@ from markupsafe import Markup
 from switchpoint import files
 from switchpoint.report import figures, tables
 
-ANALYSIS_TABLES = ["curves", "results", "runs", "losses"]
+ANALYSIS_TABLES = ["curves", "results", "runs", "losses", "verdicts", "gains"]
 ANALYSIS_RECORDS = ["phases", "ceilings", "advice"]
 DATA_TABLES = ["statistics", "overlaps"]
 
@@ -118,8 +118,12 @@ def block(body: str, caption: str, kind: str = "") -> dict:
 
 
 def score_blocks(inputs: dict) -> list[dict]:
-    """Compute against performance, and the test scores."""
-    return [
+    """Compute against performance, the test scores, what RL adds to them, and how answers were graded."""
+    results = inputs["results"]
+    names = tables.ordered_benchmarks(results)
+    summaries = [name for name in names if name in tables.SUMMARIES]
+    slices = [name for name in names if name not in tables.SUMMARIES]
+    blocks = [
         block(
             figures.compute_performance(inputs["curves"]),
             "Overall score on the monitoring problems against all compute spent (after RETU Figure 2). Thick lines "
@@ -127,12 +131,31 @@ def score_blocks(inputs: dict) -> list[dict]:
             "starts from, in its colour; black is RL from the base model. Bars are ±1.96 standard errors.",
         ),
         block(
-            tables.result_table(inputs["results"]),
+            tables.result_table(results, summaries),
             "Scores on the test problems at the last checkpoint of every RL run and at every SFT checkpoint (after "
-            "RETU Table 1), as score ± standard error, averaged over seeds. Overall weighs slices, macro is their "
-            "plain mean; slices out of distribution are in neither.",
+            "RETU Table 1), as score ± standard error, averaged over seeds. Overall weighs slices by their problems, "
+            "and so do the difficulty groups; macro is the slices' plain mean; slices out of distribution are in none.",
+            kind="dense",
         ),
+        block(tables.result_table(results, slices), "The same, slice by slice.", kind="dense"),
     ]
+    if (results["metric"] != "avg").any():
+        blocks.append(block(tables.pass_table(results), "Unbiased pass@k on the test problems, overall."))
+    if len(inputs["gains"]):
+        blocks.append(
+            block(
+                tables.gain_table(inputs["gains"]),
+                "What every RL run adds to the checkpoint it started from, on the same test problems, paired by "
+                "problem: overall difference ± standard error, 95 % interval, two-sided p by random flips of signs.",
+            )
+        )
+    verdicts = block(
+        tables.verdict_table(inputs["verdicts"]),
+        "How the responses to the test problems ended and how they were graded. Only a graded answer can be right; "
+        "the others count as wrong, and are counted here.",
+        kind="dense",
+    )
+    return [*blocks, verdicts]
 
 
 def ceiling_blocks(inputs: dict) -> list[dict]:

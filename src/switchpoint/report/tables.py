@@ -7,7 +7,7 @@ import pandas as pd
 
 Z95 = 1.96
 MISSING = "\N{EN DASH}"
-SUMMARIES = ["overall", "macro"]
+SUMMARIES = ["overall", "macro", "easy", "medium", "hard"]
 PREFIXES = {"zetta": 1e-3, "exa": 1.0, "peta": 1e3, "tera": 1e6, "giga": 1e9, "mega": 1e12}
 
 
@@ -72,13 +72,22 @@ def html_table(header: list[str], rows: list[list[str]], caption: str = "") -> s
 # Results
 
 
-def summarize_results(results: pd.DataFrame) -> pd.DataFrame:
-    """Test scores by model and benchmark, pooled over seeds: part, model, benchmark, score, se, seeds, truncated."""
-    named = results.assign(
-        part=[part_of(row) for row in results.to_dict("records")],
-        model=[model_of(row) for row in results.to_dict("records")],
+def summarize_results(results: pd.DataFrame, metric: str = "avg") -> pd.DataFrame:
+    """Test scores by model and benchmark, pooled over seeds.
+
+    part, model, benchmark, score, se, low, high, seeds, truncated; the interval of one seed is its
+    own, of several it is 1.96 pooled standard errors.
+    """
+    chosen = results[results["metric"] == metric]
+    named = chosen.assign(
+        part=[part_of(row) for row in chosen.to_dict("records")],
+        model=[model_of(row) for row in chosen.to_dict("records")],
     )
-    return pooled(named, ["part", "model", "benchmark"])
+    table = pooled(named, ["part", "model", "benchmark"])
+    several = table["seeds"] > 1
+    table["low"] = table["low"].where(~several, (table["score"] - Z95 * table["se"]).clip(lower=0.0))
+    table["high"] = table["high"].where(~several, (table["score"] + Z95 * table["se"]).clip(upper=100.0))
+    return table
 
 
 def part_of(row: dict) -> str:
@@ -96,14 +105,14 @@ def model_of(row: dict) -> str:
 
 
 def ordered_benchmarks(results: pd.DataFrame) -> list[str]:
-    """Overall, macro, then the slices as they come."""
+    """Overall, macro and the groups, then the slices as they come."""
     names = list(results["benchmark"].unique())
     return [name for name in SUMMARIES if name in names] + [name for name in names if name not in SUMMARIES]
 
 
-def result_table(results: pd.DataFrame) -> str:
-    """RETU Table 1: the test scores of the base model, SFT, SFT-then-RL and pure RL."""
-    summary, benchmarks = summarize_results(results), ordered_benchmarks(results)
+def result_table(results: pd.DataFrame, benchmarks: list[str]) -> str:
+    """RETU Table 1: scores of the base model, SFT, SFT-then-RL and pure RL; the first score with its interval."""
+    summary = summarize_results(results)
     rows = []
     for part in ["Base model", "SFT", "SFT, then RL", "Pure RL"]:
         models = summary[summary["part"] == part]
@@ -112,9 +121,50 @@ def result_table(results: pd.DataFrame) -> str:
             scores = scores.set_index("benchmark")
             cells = [with_error(*scores.loc[name, ["score", "se"]]) if name in scores.index else MISSING
                      for name in benchmarks]  # fmt: skip
-            first = scores.loc["overall"] if "overall" in scores.index else scores.iloc[0]
-            rows.append([model, number(first["seeds"], 0), *cells, number(first["truncated"])])
-    return html_table(["Model", "Seeds", *benchmarks, "Truncated, %"], rows)
+            first = scores.loc[benchmarks[0]]
+            interval = f"{number(first['low'])} to {number(first['high'])}"
+            rows.append([model, number(first["seeds"], 0), interval, *cells])
+    return html_table(["Model", "Seeds", f"95 %, {benchmarks[0]}", *benchmarks], rows)
+
+
+def pass_table(results: pd.DataFrame) -> str:
+    """pass@k of every model, overall, with its standard error."""
+    metrics = [name for name in results["metric"].unique() if name != "avg"]
+    tables = {name: summarize_results(results, name) for name in metrics}
+    overall = {
+        name: table[table["benchmark"] == "overall"].set_index("model") for name, table in tables.items()
+    }
+    models = overall[metrics[0]].index
+    rows = [
+        [model, *(with_error(*overall[name].loc[model, ["score", "se"]]) for name in metrics)]
+        for model in models
+    ]
+    return html_table(["Model", *metrics], rows)
+
+
+def verdict_table(verdicts: pd.DataFrame) -> str:
+    """How every evaluation's test responses ended and how they were graded, all slices together."""
+    rows = [
+        [
+            f"{row['run']}, step {row['step']}", number(row["samples"], 0), number(row["tokens"]),
+            number(row["truncated"]), number(row["stopped"]),
+            *(number(row[name], 0) for name in ("graded", "unparsable", "timeout", "error")),
+        ]
+        for row in verdicts[verdicts["benchmark"] == "all"].to_dict("records")
+    ]  # fmt: skip
+    header = ["Checkpoint", "Samples", "Mean tokens", "Truncated, %", "Stopped, %", "Graded", "Unparsable",
+              "Timeout", "Error"]  # fmt: skip
+    return html_table(header, rows)
+
+
+def gain_table(gains: pd.DataFrame) -> str:
+    """What RL adds to its start, paired by problem."""
+    rows = [
+        [row["run"], with_error(row["difference"], row["se"]), f"{number(row['low'])} to {number(row['high'])}",
+         number(row["p"], 4), number(row["n"], 0)]
+        for row in gains[gains["benchmark"] == "overall"].to_dict("records")
+    ]  # fmt: skip
+    return html_table(["Run", "Difference", "95 %", "p", "Problems"], rows)
 
 
 def results_markdown(results: pd.DataFrame) -> str:

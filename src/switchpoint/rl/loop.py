@@ -182,7 +182,7 @@ def run(job: dict, base: str, sft: str | None, prompts: str, benchmarks: str, ou
         {
             "id": row.id,
             "answer": evaluation.gold(row.answer),
-            "token_ids": models.render_prompt(tokenizer, row.problem),
+            "token_ids": models.render_prompt(tokenizer, row.problem, job["template"]),
         }
         for row in rows.itertuples()
     ]
@@ -191,7 +191,7 @@ def run(job: dict, base: str, sft: str | None, prompts: str, benchmarks: str, ou
     while progress["status"] == "running":
         train_until_evaluation(trainer, tokenizer, questions, problems, job, progress, this, show)
         trainer.save(this.checkpoint, progress)
-    finish(trainer, tokenizer, problems, job, progress, this, start, out)
+    finish(trainer, tokenizer, job, progress, this, start, out)
 
 
 def train_until_evaluation(trainer, tokenizer, questions, problems, job, progress, this, show) -> None:
@@ -199,7 +199,8 @@ def train_until_evaluation(trainer, tokenizer, questions, problems, job, progres
     step, model = progress["step"], trainer.model
     if step % job["eval_every"] == 0 or step == job["steps"]:
         path = this.state / f"monitor_{step}.parquet"
-        samples = evaluation.evaluate(model.eval(), tokenizer, problems, "monitor", job["evaluation"], step)
+        where = paths.RL.format(**job), step
+        samples = evaluation.evaluate(model.eval(), tokenizer, problems, "monitor", job["evaluation"], *where)
         evaluation.write_parquet(samples, path)
         progress["evaluated"][str(step)] = progress["flops"] / flops.EXA
     if step == job["steps"]:
@@ -240,25 +241,29 @@ def train_step(trainer, tokenizer, questions, job: dict, progress: dict, this: R
     return True
 
 
-def finish(trainer, tokenizer, problems, job, progress, this, start, out: str) -> None:
-    """The test evaluation of the last model, then every declared output."""
+def checkpoint_record(run: str, step: int, exaflops: float, start: dict) -> dict:
+    """What a checkpoint of the run is, and the compute it took."""
+    total = exaflops + start["sft_exaflops"]
+    return {"run": run, "phase": "rl", "step": step, "exaflops": exaflops, "exaflops_total": total}
+
+
+def finish(trainer, tokenizer, job, progress, this, start, out: str) -> None:
+    """Every declared output."""
     name = paths.RL.format(**job)
-    final = evaluation.evaluate(
-        trainer.model, tokenizer, problems, "test", job["evaluation"], progress["step"]
-    )
     monitored = {
         int(step): pd.read_parquet(this.state / f"monitor_{step}.parquet") for step in progress["evaluated"]
     }
-    spent = {int(step): value for step, value in progress["evaluated"].items()}
     table = pd.concat(
-        evaluation.points(samples, name, "rl", spent[step], spent[step] + start["sft_exaflops"],
+        evaluation.points(samples, checkpoint_record(name, step, progress["evaluated"][str(step)], start),
                           job["out_of_distribution"])
         for step, samples in monitored.items()
     )  # fmt: skip
     card = f"# {name}, step {progress['step']}\n\nMade by Switchpoint from {start['model']}.\n"
-    models.save(trainer.model, tokenizer, this.state / "model", card)
+    exaflops = progress["flops"] / flops.EXA
+    record = checkpoint_record(name, progress["step"], exaflops, start) | this.origin()
+    models.save(trainer.model, tokenizer, this.state / "model", card, record)
     this.publish("model", f"{out}/model")
-    samples = pd.concat([*monitored.values(), final])
+    samples = pd.concat(monitored.values())
     evaluation.write_parquet(samples, f"{out}/samples.parquet")
     evaluation.write_csv(table, f"{out}/points.csv")
     this.finish(
@@ -266,7 +271,7 @@ def finish(trainer, tokenizer, problems, job, progress, this, start, out: str) -
         progress["status"],
         start=start,
         steps=progress["step"],
-        exaflops=progress["flops"] / flops.EXA,
-        verdicts=samples["verdict"].value_counts().to_dict(),
+        exaflops=exaflops,
+        verdicts=evaluation.counts(samples),
         log=progress["log"],
     )

@@ -11,6 +11,7 @@ entropy_coef      weight of the entropy bonus
 aggregation       token_mean | seq_mean_token_mean | seq_sum_const
 dynamic_sampling  resample until the batch holds only groups of mixed outcome (DAPO)
 temperature       sampling temperature; the policy is softmax(logits / temperature)
+extraction        how the reward finds the answer; ``official`` also rewards what resembles the gold
 """
 
 SHARED = {
@@ -22,6 +23,8 @@ SHARED = {
     "aggregation": "token_mean",
     "dynamic_sampling": False,
     "temperature": 1.0,
+    "top_p": 1.0,
+    "extraction": "any",
 }
 DAPO_DC = SHARED | {
     "advantage_std": True,
@@ -47,7 +50,8 @@ ALGORITHMS = {
     "dapo_dc": {
         "recommended": DAPO_DC,
         "paper": DAPO_DC | {"dual_clip": None},
-        "official": DAPO_DC | {"aggregation": "seq_mean_token_mean", "temperature": 0.7},
+        "official": DAPO_DC
+        | {"aggregation": "seq_mean_token_mean", "temperature": 0.7, "extraction": "official"},
     },
 }
 

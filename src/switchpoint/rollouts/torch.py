@@ -49,7 +49,14 @@ def uniforms(seed: int, key: str, count: int) -> np.ndarray:
 
 @torch.inference_mode()
 def sample(
-    model, prompts: list[Prompt], *, max_new_tokens: int, temperature: float, seed: int, eos: set[int]
+    model,
+    prompts: list[Prompt],
+    *,
+    max_new_tokens: int,
+    temperature: float,
+    top_p: float = 1.0,
+    seed: int,
+    eos: set[int],
 ) -> list[Rollout]:
     """One response per prompt, in the order given; prompts of similar length share a chunk."""
     by_length = sorted(range(len(prompts)), key=lambda index: len(prompts[index].token_ids))
@@ -57,7 +64,7 @@ def sample(
     for first in range(0, len(prompts), CHUNK):
         chunk = by_length[first : first + CHUNK]
         sampled = sample_chunk(
-            model, [prompts[index] for index in chunk], max_new_tokens, temperature, seed, eos
+            model, [prompts[index] for index in chunk], max_new_tokens, temperature, top_p, seed, eos
         )
         rollouts |= zip(chunk, sampled, strict=True)
     return [rollouts[index] for index in range(len(prompts))]
@@ -96,7 +103,13 @@ class RoomyLayer(DynamicLayer):
 
 
 def sample_chunk(
-    model, prompts: list[Prompt], max_new_tokens: int, temperature: float, seed: int, eos: set[int]
+    model,
+    prompts: list[Prompt],
+    max_new_tokens: int,
+    temperature: float,
+    top_p: float,
+    seed: int,
+    eos: set[int],
 ) -> list[Rollout]:
     """Samples one chunk; rows that have ended leave the batch every ``COMPACT`` steps."""
     draws = torch.from_numpy(np.stack([uniforms(seed, prompt.key, max_new_tokens) for prompt in prompts])).to(
@@ -123,7 +136,7 @@ def sample_chunk(
         ).logits[:, -1]
         fed = position
         chosen, chosen_logprobs = choose(
-            logits / temperature, draws[rows, (position - lengths[rows]).clamp(0, max_new_tokens - 1)]
+            logits / temperature, draws[rows, (position - lengths[rows]).clamp(0, max_new_tokens - 1)], top_p
         )
         answering = (position >= lengths[rows]) & (position < ends[rows])
         tokens[rows, position] = torch.where(answering, chosen, tokens[rows, position])
@@ -148,13 +161,20 @@ def sample_chunk(
     ]
 
 
-def choose(logits: torch.Tensor, draws: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def choose(logits: torch.Tensor, draws: torch.Tensor, top_p: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids by inversion of the cumulative distribution, and their log-probabilities.
 
-    ``logits`` (rows, vocabulary), ``draws`` (rows,) in [0, 1).
+    ``logits`` (rows, vocabulary), ``draws`` (rows,) in [0, 1).  With ``top_p`` below 1 only the
+    likeliest tokens that reach this share together are drawn; the log-probabilities stay those of
+    the whole distribution.
     """
     logprobs = torch.log_softmax(logits.float(), dim=-1)
-    cumulative = logprobs.double().exp().cumsum(-1)
+    probabilities = logprobs.double().exp()
+    if top_p < 1.0:
+        ranked, tokens = probabilities.sort(dim=-1, descending=True, stable=True)
+        outside = ranked.cumsum(-1) - ranked >= top_p
+        probabilities = probabilities.scatter(-1, tokens, ranked.masked_fill(outside, 0.0))
+    cumulative = probabilities.cumsum(-1)
     chosen = torch.searchsorted(cumulative, draws.double()[:, None] * cumulative[:, -1:], right=True)
     chosen = chosen.clamp(max=logits.shape[-1] - 1)
     return chosen.squeeze(-1), logprobs.gather(-1, chosen).squeeze(-1)
