@@ -38,8 +38,8 @@ UNITS = re.compile(
 SCIENTIFIC = re.compile(r"^([\s$+-]*\d+(?:\.\d*)?)[eE]([-+]?\d+)\b")
 MEMBERS = re.compile(r"\(?([^()\[\]]*[^()\[\]\\])\)?")  # "1, 2" and "(1, 2)", nothing nested
 NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:(?<=\d)\.?|\.\d+)")
-FAR = 1e-3  # numbers that differ by more are different, however math-verify rounds
-BASE = re.compile(r"([0-9A-Z]+)_\{?(\d+)\}?")
+FAR = 1e-3  # numbers that differ by more are different (math-verify rounds to six decimals, even 1e-19)
+SUBSCRIPT = re.compile(r"_(?:\{([^{}]*)\}|(\w))")
 SOLVED = re.compile(r"([A-Za-z])=([^=<>,]+)")
 LIST = re.compile(r"(\(|\[|\\\{|)([-+.,\d]+)(\)|\]|\\\}|)")
 THOUSANDS = re.compile(r"\d,\d{3}(?!\d)")  # or two members of a list
@@ -52,10 +52,12 @@ def readable(text: str) -> str:
     return SCIENTIFIC.sub(r"\1 \\times 10^{\2}", text)
 
 
-def base(text: str) -> tuple[str, str] | None:
-    """(digits, base) of a numeral such as ``52_8``, whose base math-verify does not read."""
-    found = BASE.fullmatch(text.strip(" $"))
-    return found.groups() if found else None
+def other_subscripts(gold: str, answer: str) -> bool:
+    """Whether the texts differ in their subscripts alone ("52_8", "I_0"), which math-verify may not read."""
+    gold, answer = plain(gold), plain(answer)
+    if SUBSCRIPT.sub("", gold) != SUBSCRIPT.sub("", answer):
+        return False
+    return sorted(map("".join, SUBSCRIPT.findall(gold))) != sorted(map("".join, SUBSCRIPT.findall(answer)))
 
 
 def plain(text: str) -> str:
@@ -116,8 +118,8 @@ def same_numbers(gold: str, answer: str) -> bool | None:
         return None
     if one[1] == other[1]:
         return True
-    gaps = [abs(a - b) for a, b in zip(one[1], other[1], strict=False)]
-    return False if len(one[1]) != len(other[1]) or max(gaps) > FAR else None
+    far = [abs(a - b) > FAR * max(abs(a), abs(b)) for a, b in zip(one[1], other[1], strict=False)]
+    return False if len(one[1]) != len(other[1]) or any(far) else None
 
 
 def far_apart(target: list, reading: list) -> bool:
@@ -133,7 +135,7 @@ def far_apart(target: list, reading: list) -> bool:
     if not all(value.is_number and value.is_finite for value in values):
         return False
     one, other = map(complex, values)
-    return abs(one - other) > FAR * max(abs(one), abs(other), 1.0)
+    return abs(one - other) > FAR * max(abs(one), abs(other))
 
 
 def right_sides(gold: str, answer: str) -> tuple[str, str]:
@@ -162,8 +164,8 @@ def same(gold: str, answer: str, read: Callable[[], list]) -> bool:
         return expected == words(answer)
     if (equal := same_numbers(gold, answer)) is not None:
         return equal
-    if None not in (base(gold), base(answer)):
-        return base(gold) == base(answer)
+    if other_subscripts(gold, answer):
+        return False
     if (sides := right_sides(gold, answer)) != (gold, answer):
         return same(*sides, lambda: parsed(boxed(readable(sides[1]))))
     target, reading = parsed(boxed(readable(gold))), read()

@@ -201,7 +201,7 @@ def test_more_samples_extend_an_evaluation(problems, whole, tmp_path, small_bloc
 KILLED = """
 import sys, json
 from switchpoint import evaluation
-evaluation.BLOCK = 5
+evaluation.BLOCK = 1
 real = evaluation.write_parquet
 def write(table, path):
     real(table, path)
@@ -212,14 +212,17 @@ evaluation.run_group(json.loads(sys.argv[1]), ["assets/tiny-base"], sys.argv[2],
 
 
 def killed_and_resumed(problems: str, whole: bytes, directory, kills: int) -> None:
-    """Kills an evaluation at random moments after it began to sample; compares what it ends with."""
+    """Kills an evaluation at random moments after it began to sample; compares what it ends with.
+
+    It has 82 blocks of one problem, so that no run gets to the end before it is killed.
+    """
     rng = random.Random(kills)
     out, state = str(directory / "out"), str(directory / "state_0")
     command = [sys.executable, "-c", KILLED, json.dumps(make_job()), problems, out, state]
     for _ in range(kills):
         process = subprocess.Popen(command, stdout=subprocess.PIPE)
         if process.stdout.readline():
-            time.sleep(rng.uniform(0.0, 0.15))
+            time.sleep(rng.uniform(0.0, 0.1))
         process.kill()
         process.wait()
         process.stdout.close()
@@ -227,10 +230,12 @@ def killed_and_resumed(problems: str, whole: bytes, directory, kills: int) -> No
     assert run(problems, directory) == whole
 
 
-def test_a_killed_evaluation_ends_the_same(problems, whole, tmp_path, small_blocks):
+def test_a_killed_evaluation_ends_the_same(problems, whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation, "BLOCK", 1)
     killed_and_resumed(problems, whole, tmp_path, kills=1)
 
 
 @pytest.mark.soak
-def test_ten_kills_change_nothing(problems, whole, tmp_path, small_blocks):
+def test_ten_kills_change_nothing(problems, whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation, "BLOCK", 1)
     killed_and_resumed(problems, whole, tmp_path, kills=10)
