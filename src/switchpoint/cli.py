@@ -63,7 +63,7 @@ def win_rates(job: Job, model: PathOption, pool: PathOption, out: PathOption, st
     settings = {**fields, "test": {"pool": fields["samples"]}}
     samples = evaluation.evaluate(*models.load(model), problems, "test", settings, "solver", 0)
     evaluation.write_parquet(difficulty.win_rates(samples), out)
-    this.finish(f"{out}.run.json", "finished")
+    this.finish(f"{out}.run.json", "finished", verdicts=evaluation.counts(samples))
 
 
 @app.command()

@@ -33,23 +33,25 @@ MAX_TEXT = 20_000  # characters; of a response without an extracted answer the e
 MAX_MEMO = 200_000  # comparisons remembered
 GROUP = 8  # comparisons with one gold that a worker makes in a row
 CHUNK = 2000  # lines of a file graded together
+STATUSES = ("graded", "unparsable", "timeout", "error")
 EXTRACTIONS = ("any", "boxed_or_answer", "boxed", "official")
 
-# Cheap to ask, dear to evaluate: what no honest final answer looks like.
+# Cheap to ask, dear to evaluate: what no honest final answer looks like.  Every repetition has
+# a bound, so that the guard itself is quick on any text.
 FUNCTION = r"\\(?:log|ln|lg|exp|sin|cos|tan|sinh|cosh|sqrt|arcsin|arccos|arctan)"
 HOSTILE = re.compile(
     r"\d{400}"  # a number of hundreds of digits
     r"|\d[eE][+-]?\d{4}"  # a float with thousands of zeros
-    r"|\^\s*\{?[\s(+-]*\d{6}"  # an exponent in the hundreds of thousands
-    r"|\^\s*[{(]*\s*\d+\s*(?:\^\s*\{?\s*\d{2}|\^\s*\{?\s*[6-9]|(?:\\cdot|\\times|\*)\s*\d{4})"  # or that is a big product
-    r"|\^\s*\{[^{}^]{0,40}\^\s*\{[^{}^]{0,40}\^|\^\s*\w+\s*\^"  # a tower of powers
-    r"|[+-][^()]*\)\s*\^\s*\{?\s*\d{3}"  # a sum to the power of hundreds
-    r"|(?:\d{5}|\^[^()]*\)|!\s*\)|!!)[\s)}]*!"  # a factorial of something huge
-    r"|\\[dt]?binom\s*\{?\s*\d{5}"  # a binomial coefficient of something huge
-    r"|\\(?:sum|prod|int)(?![a-z])[^=]*(?:=[^^]*)?\^\s*\{?[^{}]*\d{4}"  # a sum of thousands of terms
-    r"|\\sum.*\\sum|\\prod.*\\prod|\\int.*\\int"  # sums of sums
-    r"|(?:" + FUNCTION + r"(?:\\left)?[\s({]*){6}"  # functions of functions
-    r"|\\int.*x\^x|d\^\{?\s*\d\d"  # integrals without a closed form, derivatives of a high order
+    r"|\^[\s{(+-]{0,9}\d{6}"  # an exponent in the hundreds of thousands
+    r"|\^[\s{(]{0,9}\d{1,9}\s?(?:\^[\s{]{0,4}(?:\d{2}|[6-9])|(?:\\cdot|\\times|\*)\s?\d{4})"  # or a product like that
+    r"|\^\s?\{[^{}^]{0,40}\^\s?\{[^{}^]{0,40}\^|\^\s?\w{1,9}\s?\^"  # a tower of powers
+    r"|[+-][^()+-]{0,40}\)\s?\^\s?\{?\s?\d{3}"  # a sum to the power of hundreds
+    r"|(?:\d{5}|\^[^()^]{0,20}\)|!\s?\)|!!)[\s)}]{0,4}!"  # a factorial of something huge
+    r"|\\[dt]?binom\s?\{?\s?\d{5}"  # a binomial coefficient of something huge
+    r"|\\(?:sum|prod|int)(?![a-z])[^=^]{0,40}(?:=[^^]{0,40})?\^\s?\{?[^{}]{0,40}\d{4}"  # a sum of thousands of terms
+    r"|(?:\\sum|\\prod|\\int)(?![a-z]).{0,200}(?:\\sum|\\prod|\\int)(?![a-z])"  # sums of sums
+    r"|(?:" + FUNCTION + r"(?:\\left)?[\s({]{0,4}){6}"  # functions of functions
+    r"|\\int.{0,200}x\^x|d\^\{?\s?\d\d"  # integrals without a closed form, derivatives of a high order
 )
 MAX_DEPTH = 25
 
@@ -225,7 +227,8 @@ def question(gold: str | Sequence[str], response: str, extraction: str) -> Quest
         return Question(golds, None, None)
     text = response[-MAX_TEXT:] if answer is None else answer
     too_long = answer is not None and len(answer) > max(MAX_ANSWER, 10 * max(map(len, golds)))
-    if answer not in golds and (too_long or hostile(text)):
+    # Of a whole response only the end is guarded: its reasoning may hold what no answer does.
+    if answer not in golds and (too_long or hostile(text if answer is not None else text[-MAX_ANSWER:])):
         return Question(golds, answer, None)
     reading = "answer" if answer is not None else "official" if extraction == "official" else "text"
     request = {"golds": golds, "text": text, "reading": reading}
@@ -251,7 +254,7 @@ def grade_file(pairs: str, out: str, extraction: str, workers: int | None) -> di
 
     Rows have gold (a string or a list of them) and response.  InputError names a wrong line.
     """
-    counts = dict.fromkeys(("correct", "graded", "unparsable", "timeout", "error"), 0)
+    counts = dict.fromkeys(("correct", *STATUSES), 0)
     if not Path(pairs).is_file():
         raise InputError(f"{pairs} does not exist; give a .jsonl file with gold and response in every line")
     workers = workers or os.cpu_count()

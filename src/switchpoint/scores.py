@@ -14,6 +14,7 @@ import pandas as pd
 from scipy import special
 
 from switchpoint.errors import InputError
+from switchpoint.grading import STATUSES
 
 LEVEL = 0.95
 RESAMPLES = 2000
@@ -216,7 +217,7 @@ def verdicts(samples: pd.DataFrame) -> pd.DataFrame:
     table = groups.agg(samples=("id", "size"), tokens=("n_tokens", "mean"), truncated=("truncated", "mean"))
     table["truncated"] *= 100.0
     table["stopped"] = 100.0 - table["truncated"]
-    for status in ("graded", "unparsable", "timeout", "error"):
+    for status in STATUSES:
         table[status] = groups["verdict"].agg(lambda column, status=status: int((column == status).sum()))
     return table.reset_index()
 

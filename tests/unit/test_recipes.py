@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from switchpoint import grading
 from switchpoint import study as studies
 from switchpoint.data import step_lists
 
@@ -42,6 +43,8 @@ def measure(directory: Path) -> dict:
     job = json.loads(study.rl_job("dapo_dc", "S-3", 0))
     loop.run(job, base, out, files["prompts"], files["benchmarks"], f"{out}/rl", f"{state}/rl")
     log = json.loads(Path(out, "rl/run.json").read_text())["log"]
+    for step in log:  # every response got a verdict, and every verdict is counted
+        assert sum(step[status] for status in grading.STATUSES) == step["rounds"] * 8 * 4
     return {
         "sft": {"recipe": studies.RECIPES["sft"], "losses": pd.read_csv(f"{out}/losses.csv").loss.tolist()},
         "rl": {

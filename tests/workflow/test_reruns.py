@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
 from study import curves, pending, snakemake, tiny_config, write_config
 
 BELOW = {"collect": 1, "label_phases": 1, "fit_ceilings": 1, "advise": 1, "write_report": 1}
@@ -51,6 +52,21 @@ def test_more_test_samples_rerun_the_evaluations_alone(clone):
     config["evaluation"]["test_samples"] = 2
     write_config(clone, config)
     assert pending(clone) == {"evaluate": 6} | BELOW
+
+
+@pytest.mark.soak
+def test_a_split_evaluation_equals_a_whole_one(clone):
+    whole = {
+        path: path.read_bytes() for path in (clone / "results/tiny/evaluations").rglob("samples.parquet")
+    }
+    expected = curves(clone)
+    config = tiny_config()
+    config["evaluation"]["parts"] = 2
+    write_config(clone, config)
+    assert pending(clone) == {"evaluate_part": 12, "merge_parts": 6} | BELOW
+    snakemake(clone)
+    assert all(path.read_bytes() == content for path, content in whole.items())
+    assert curves(clone) == expected
 
 
 def test_deleting_an_sft_output_reruns_it_and_all_below(clone):

@@ -5,6 +5,8 @@ import math
 
 import pandas as pd
 
+from switchpoint.grading import STATUSES
+
 Z95 = 1.96
 MISSING = "\N{EN DASH}"
 SUMMARIES = ["overall", "macro", "easy", "medium", "hard"]
@@ -148,13 +150,12 @@ def verdict_table(verdicts: pd.DataFrame) -> str:
         [
             f"{row['run']}, step {row['step']}", number(row["samples"], 0), number(row["tokens"]),
             number(row["truncated"]), number(row["stopped"]),
-            *(number(row[name], 0) for name in ("graded", "unparsable", "timeout", "error")),
+            *(number(row[name], 0) for name in STATUSES),
         ]
         for row in verdicts[verdicts["benchmark"] == "all"].to_dict("records")
     ]  # fmt: skip
-    header = ["Checkpoint", "Samples", "Mean tokens", "Truncated, %", "Stopped, %", "Graded", "Unparsable",
-              "Timeout", "Error"]  # fmt: skip
-    return html_table(header, rows)
+    header = ["Checkpoint", "Samples", "Mean tokens", "Truncated, %", "Stopped, %"]
+    return html_table([*header, *(name.capitalize() for name in STATUSES)], rows)
 
 
 def gain_table(gains: pd.DataFrame) -> str:

@@ -12,11 +12,12 @@ from switchpoint.errors import InputError
 
 @dataclasses.dataclass
 class Group:
-    """The G responses to one prompt and their rewards (0 or 1)."""
+    """The G responses to one prompt, their rewards (0 or 1) and how their grading ended."""
 
     prompt: dict
     rollouts: list
     rewards: list[int]
+    statuses: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def mixed(self) -> bool:

@@ -12,7 +12,7 @@ import math
 import pandas as pd
 import torch
 
-from switchpoint import engine, evaluation, files, flops, models, paths
+from switchpoint import engine, evaluation, files, flops, grading, models, paths
 from switchpoint.data import order
 from switchpoint.rl import objectives
 from switchpoint.rl.advantages import group_advantages
@@ -52,7 +52,8 @@ def generate(
     groups = []
     for prompt in chosen:
         responses, _, verdicts = zip(*(next(answers) for _ in samples), strict=True)
-        groups.append(Group(prompt, list(responses), [int(verdict.correct) for verdict in verdicts]))
+        rewards = [int(verdict.correct) for verdict in verdicts]
+        groups.append(Group(prompt, list(responses), rewards, [verdict.status for verdict in verdicts]))
     return groups
 
 
@@ -147,6 +148,7 @@ def token_sums(groups: list[Group]) -> tuple[int, int]:
 def step_log(step: int, batch: Batch, figures: dict[str, float]) -> dict:
     """One line of the run's log."""
     answers = [rollout for group in batch.generated for rollout in group.rollouts]
+    statuses = [status for group in batch.generated for status in group.statuses]
     return {
         "step": step,
         "reward": sum(sum(group.rewards) for group in batch.generated) / len(answers),
@@ -155,6 +157,7 @@ def step_log(step: int, batch: Batch, figures: dict[str, float]) -> dict:
         "trained_groups": len(batch.groups),
         "response_tokens": sum(len(answer.token_ids) for answer in answers) / len(answers),
         "truncated": sum(answer.truncated for answer in answers) / len(answers),
+        **{status: statuses.count(status) for status in grading.STATUSES},
         **figures,
     }
 
