@@ -29,7 +29,7 @@ from switchpoint.errors import InputError
 
 SECONDS = 1.0  # processor time of one comparison; of wall clock it may take five times as much
 MAX_ANSWER = 300  # characters; an answer longer than this and than ten times its gold is none
-MAX_TEXT = 20_000  # characters; of a response without an extracted answer the end is searched
+MAX_TEXT = 4_000  # characters; of a response without an extracted answer the end is searched
 MAX_MEMO = 200_000  # comparisons remembered
 GROUP = 8  # comparisons with one gold that a worker makes in a row
 CHUNK = 2000  # lines of a file graded together
@@ -115,13 +115,16 @@ def extract(response: str, extraction: str = "any") -> str | None:
     return answer
 
 
-def hostile(text: str) -> bool:
-    """Whether evaluating the text could take for ever: cheap guards, the clock is behind them."""
+def hostile(text: str, end: int) -> bool:
+    """Whether evaluating the text could take for ever: cheap guards, the clock is behind them.
+
+    Only the last ``end`` characters must not look ``HOSTILE``: the reasoning before an answer may.
+    """
     depth = deepest = 0
     for mark in text:
         depth += (mark in "([{") - (mark in ")]}")
         deepest = max(deepest, depth)
-    return deepest > MAX_DEPTH or HOSTILE.search(text) is not None
+    return deepest > MAX_DEPTH or HOSTILE.search(text[-end:]) is not None
 
 
 class Worker:
@@ -227,8 +230,7 @@ def question(gold: str | Sequence[str], response: str, extraction: str) -> Quest
         return Question(golds, None, None)
     text = response[-MAX_TEXT:] if answer is None else answer
     too_long = answer is not None and len(answer) > max(MAX_ANSWER, 10 * max(map(len, golds)))
-    # Of a whole response only the end is guarded: its reasoning may hold what no answer does.
-    if answer not in golds and (too_long or hostile(text if answer is not None else text[-MAX_ANSWER:])):
+    if answer not in golds and (too_long or hostile(text, end=MAX_ANSWER if answer is None else len(text))):
         return Question(golds, answer, None)
     reading = "answer" if answer is not None else "official" if extraction == "official" else "text"
     request = {"golds": golds, "text": text, "reading": reading}
