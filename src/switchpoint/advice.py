@@ -14,7 +14,7 @@ import math
 
 import pandas as pd
 
-from switchpoint.phases import check_columns, numbers
+from switchpoint.checks import check_columns, numbers
 
 Z95 = 1.96
 BUDGET_TOLERANCE = 1.1

@@ -12,7 +12,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from switchpoint import files
+from switchpoint import checks, files
 from switchpoint.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -244,7 +244,7 @@ def phases(losses: Annotated[str, typer.Argument()], out: PathOption) -> None:
     """Labels the SFT sub-phases (RETU Eq. 13-17); LOSSES has run, step, loss."""
     from switchpoint import phases as analysis
 
-    files.write_json(out, analysis.label_phases(pd.read_csv(losses)))
+    files.write_json(out, analysis.label_phases(checks.read_csv(losses)))
 
 
 @app.command()
@@ -254,9 +254,10 @@ def fit(
 ) -> None:  # fmt: skip
     """Fits ceilings; POINTS is a curves.csv, or has run, exaflops, score, p_start."""
     from switchpoint import ceilings
+    from switchpoint.points import read_points
 
-    asked = None if predict is None else pd.read_csv(predict)
-    files.write_json(out, ceilings.fit_curves(ceilings.read_points(points, benchmark), asked))
+    asked = None if predict is None else checks.read_csv(predict)
+    files.write_json(out, ceilings.fit_curves(read_points(points, benchmark), asked))
 
 
 @app.command()

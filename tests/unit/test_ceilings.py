@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from switchpoint.ceilings import check_points, collapse_start, decompose, fit_curves, read_points, rise
+from switchpoint.ceilings import collapse_start, decompose, fit_curves, rise
 from switchpoint.errors import InputError
+from switchpoint.points import check_points, read_points
 
 A, P_START, C_MID, B = 80.0, 60.0, 2.0, 1.5
 
