@@ -1,69 +1,60 @@
-"""Ceilings: the sigmoidal power law of Eq. 11-12 fitted to the scores of a run.
+"""Ceilings: how high a run can get, from its scores so far (Eq. 11-12), and how sure that is.
 
-P(x) = P_start + (A - P_start) / (1 + (x / C_mid)^-B), with P_start the measured score at x = 0.
-For given (C_mid, B) the ceiling A is linear, so the search is a grid over the two, then a polish.
+``method`` is ``default`` (the posterior of ``posterior``), ``paper`` or ``scalerl`` (both of
+``sigmoid``).  The default judges itself: a ceiling that the data do not bound is
+``unidentified`` and has no number.
 
 Deviations
 ----------
-- Outliers: one trimmed fit (LTS with its concentration steps at every grid node) finds the
-  scale, then modified z-scores drop points once (at most a fifth) and least squares fits the
-  rest; the paper iterates z-scores first and trims afterwards, with settings chosen per run.
-- A lies in 0..100, and a is fitted on all points; the first 85 % serve the held-out error only.
-- The 95 % interval is the union of a moving-block residual bootstrap, whose draws also renew
-  P_start, and of the F-test profile.  Where it is wide, or half the rise lies beyond the data,
-  the ceiling is ``unidentified`` and no number is given.
-- A collapsed tail is cut off before the fit.
+- A collapsed tail is cut off before the default's fit, by the rule of ``collapse_start``.
+- All points are fitted, whatever the method; the paper keeps its last 15 % or so for
+  validation, which ``heldout_rmse`` does here with a fit of its own.
+- A forecast beyond the last point is the curve's, plus what its noise remembers of the last
+  residual, averaged with the median of the last 8 scores.  That constant weighs one half at the
+  last point, and as much less as the compute lies further ahead; after a collapse it is all.
 - Standard errors of the scores do not weigh the fit: on one benchmark they share its problems.
 """
 
 import math
-from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, special, stats
 
 from switchpoint.checks import check_columns, numbers, refuse
-from switchpoint.points import MAX_SCORE, check_points
+from switchpoint.errors import InputError
+from switchpoint.points import check_points
+from switchpoint.posterior import Posterior, posterior
+from switchpoint.sigmoid import MAX_SCORE, SCALERL_HALF_WIDTH, PaperSettings, paper, scalerl
 
+METHODS = ("default", "paper", "scalerl")
 MAX_WIDTH = 5.0  # points; a wider 95 % interval leaves the ceiling unidentified
-MIN_POINTS = 5  # fewer leave no residuals to judge the three parameters by
-TRIM, MIN_ROBUST, MAX_DROPPED, MAX_Z = 0.75, 12, 0.2, 3.5  # below 12 points no outlier is told from the curve
-RESOLUTION = 0.01  # points; no ceiling is known better
-MIN_SCALE = 0.1  # points; no smaller residual matters as an outlier
-TAIL, MIN_COLLAPSE = 3, 1.0  # points of the tail; fall in score that counts as a collapse
-BLOCK, DRAWS, SEED = 3, 400, 0
-B_BOUNDS, N_B, N_C = (0.1, 10.0), 41, 61
-HELD_OUT_FROM, NAIVE_LAST = 0.85, 8
+ROOM, OPEN = 0.1, 0.01  # an interval is open when the top tenth of the room above the scores has 1 % of A
+MIN_POINTS, MIN_FITTED = 5, 3  # for a verdict, for a curve
+TAIL, LEVEL, MIN_COLLAPSE = 3, 5, 1.0  # points of a tail, of the running median; fall in score
+HELD_OUT_FROM, NAIVE_LAST, NAIVE_WEIGHT = 0.85, 8, 0.5
+CURVE_TIMES = np.append(0.0, np.geomspace(1 / 30, 4, 32))  # of the last compute
+GAIN_TIMES = (1.25, 1.5, 2.0, 4.0)
+NOT_FITTED = dict.fromkeys(
+    ["a", "a_point", "a_ci95", "c_mid", "c_mid_ci95", "b", "b_ci95", "alpha", "r2_train", "noise_sd",
+     "autocorrelation"]
+) | {"n_used": 0, "curve": [], "gains": []}  # fmt: skip
+# What a column of the paper's settings may hold, and how to mend it.
+SETTINGS = {
+    "first": (lambda v: v >= 0 and v % 1 == 0, "give the number of the first point fitted, from 0"),
+    "last": (lambda v: v >= 5 and v % 1 == 0, "give the number after the last point fitted, 5 or more"),
+    "alpha": (lambda v: 0.5 <= v <= 1, "give a share from 0.5 to 1"),
+    "tau": (lambda v: v > 0, "give a limit above 0"),
+    "free_start": (lambda v: v in (0, 1), "give 0 or 1"),
+    "cap": (lambda v: v >= 1, "give a factor of 1 or more"),
+}
 
 
-@dataclass(frozen=True)
-class Fit:
-    """A fitted curve; x in units of the run's largest x."""
-
-    x: np.ndarray
-    score: np.ndarray
-    p_start: float
-    a: float
-    c_mid: float
-    b: float
-    robust: bool = False
-
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        return self.p_start + (self.a - self.p_start) * rise(x, self.c_mid, self.b)
-
-    @property
-    def residuals(self) -> np.ndarray:
-        return self.score - self(self.x)
-
-
-def rise(x: np.ndarray, c_mid: np.ndarray | float, b: np.ndarray | float) -> np.ndarray:
-    """The share of the plasticity realised at x, 1 / (1 + (x / C_mid)^-B) (Eq. 11)."""
-    with np.errstate(divide="ignore"):
-        return special.expit(b * np.log(x / c_mid))
-
-
-def fit_curves(points: pd.DataFrame, predict: pd.DataFrame | None = None) -> dict:
+def fit_curves(
+    points: pd.DataFrame,
+    predict: pd.DataFrame | None = None,
+    method: str = "default",
+    settings: pd.DataFrame | None = None,
+) -> dict:
     """The ceiling of every run.
 
     Parameters
@@ -72,27 +63,43 @@ def fit_curves(points: pd.DataFrame, predict: pd.DataFrame | None = None) -> dic
         What ``read_points`` returns, or a table that ``check_points`` accepts.
     predict : DataFrame, optional
         Columns ``run`` and ``exaflops``: where to predict a score.
+    method : str
+        ``default``, ``paper`` or ``scalerl``.
+    settings : DataFrame, optional
+        For ``paper``: column ``run`` and any of those of ``PaperSettings``; empty cells of alpha,
+        tau and cap switch them off.
 
     Returns
     -------
     dict
-        ``{"runs": {run: {...}}}``, strict JSON.  ``a`` is the ceiling in points, ``a_ci95`` its
-        95 % interval (an end that the data leave open is None), ``c_mid`` in the unit of
-        exaflops, ``plasticity`` = a - p_start (Definition 2), ``status`` ``identified``,
-        ``unidentified`` (``a`` is None) or ``collapsed`` (fitted before the collapse) with its
-        ``reason``, ``observed_peak`` the best score, ``alpha`` the trimmed fit's share of points
-        or None.  ``heldout_rmse`` is the error on the last 15 % of a fit to the rest,
+        ``{"runs": {run: {...}}}``, strict JSON.  ``a`` is the ceiling in points (None unless
+        identified) and ``a_point`` its estimate whatever the status, ``a_ci95`` its 95 % interval
+        (an end that the data leave open is None), ``c_mid`` in the unit of exaflops,
+        ``plasticity`` = a - p_start (Definition 2), ``status`` ``identified``, ``unidentified`` or
+        ``collapsed`` (fitted before the collapse) with its ``reason`` and ``flags``:
+        ``at_bound`` (published methods), ``open_interval``, ``wide_interval``, ``c_beyond_data``,
+        ``collapsed_tail``.  ``observed_peak``
+        is the best score, ``observed_peak_smoothed`` that of the running median of three;
+        ``noise_sd`` and ``autocorrelation`` describe one evaluation's noise; ``alpha`` is the
+        trimmed fit's share of points.  ``curve`` is the fitted curve with the 95 % band of
+        itself up to four times the compute, ``gains`` what further compute is expected to add.
+        ``heldout_rmse`` is the error of the forecast of the last 15 % of the points,
         ``heldout_rmse_naive`` that of the median of the last 8 fitted scores.  ``predictions``
         holds ``{exaflops, score, ci95}`` in the order asked; ci95 is for one new evaluation.
+        ``decomposition`` has the parts of Eq. 10 and 12 where the points tell the base's score.
 
     Raises
     ------
     InputError
-        Naming the row.
+        Naming the row, the run or the method.
     """
+    if method not in METHODS:
+        raise InputError(f"method is {method!r}; choose {', '.join(METHODS)}")
+    if settings is not None and method != "paper":
+        raise InputError(f"settings are the paper's; method is {method!r}: leave them out or choose 'paper'")
     points = check_points(points)
     runs = list(points["run"].unique())
-    asked = {run: np.empty(0) for run in runs}
+    asked = dict.fromkeys(runs, np.empty(0))
     if predict is not None:
         check_columns(predict, ["run", "exaflops"], "predict")
         where = numbers(predict, "exaflops")
@@ -100,7 +107,38 @@ def fit_curves(points: pd.DataFrame, predict: pd.DataFrame | None = None) -> dic
         names = predict["run"].astype(str)
         refuse(predict, ~names.isin(runs), "run", f"the points have {', '.join(runs)}")
         asked |= {run: where[names == run].to_numpy() for run in names.unique()}
-    return {"runs": {run: _fit_run(rows, asked[run]) for run, rows in points.groupby("run", sort=False)}}
+    chosen = paper_settings(settings, runs) if settings is not None else {}
+    return {
+        "runs": {
+            run: _fit_run(rows, asked[run], method, chosen.get(run, PaperSettings()))
+            for run, rows in points.groupby("run", sort=False)
+        }
+    }
+
+
+def paper_settings(table: pd.DataFrame, runs: list[str]) -> dict[str, PaperSettings]:
+    """The settings of every run that the table names, checked row by row."""
+    check_columns(table, ["run"], "settings")
+    unknown = sorted(set(table.columns) - {"run", *SETTINGS})
+    if unknown:
+        raise InputError(f"settings: no such column {unknown[0]}; there are run, {', '.join(SETTINGS)}")
+    names = table["run"].astype(str)
+    refuse(table, ~names.isin(runs), "run", f"the points have {', '.join(runs)}")
+    refuse(table, names.duplicated(), "run", "it has settings already; keep one row")
+    given = [name for name in SETTINGS if name in table]
+    values = {name: pd.to_numeric(table[name], errors="coerce") for name in given}
+    for name in given:
+        refuse(table, table[name].notna() & values[name].isna(), name, "give a number, or leave it empty")
+        within, fix = SETTINGS[name]
+        refuse(table, values[name].notna() & ~values[name].map(within), name, fix)
+    # An empty cell is None, which switches off, or stands for the first or last point.
+    rows = pd.DataFrame(values, index=table.index).astype(object).where(table[given].notna(), None)
+    found = {}
+    for run, row in zip(names, rows.to_dict("records"), strict=True):
+        whole = {name: int(row[name]) for name in ("first", "last") if name in row and row[name] is not None}
+        switches = {"first": 0, "last": None} | whole | {"free_start": bool(row.get("free_start"))}
+        found[run] = PaperSettings(**row | {name: switches[name] for name in switches if name in row})
+    return found
 
 
 def decompose(p0: float, p_sft: float, fit: dict, p_rl: float | None = None) -> dict:
@@ -123,223 +161,232 @@ def decompose(p0: float, p_sft: float, fit: dict, p_rl: float | None = None) -> 
     }
 
 
-def _fit_run(rows: pd.DataFrame, asked: np.ndarray) -> dict:
-    """The entry of one run."""
-    p_start = float(rows["p_start"].iloc[0])
-    rows = rows[rows["exaflops"] > 0]
-    x, score = rows["exaflops"].to_numpy(), rows["score"].to_numpy()
-    n = collapse_start(score)
-    unit = x[n - 1] if n else 1.0
-    fit = fit_curve(x[:n] / unit, score[:n], p_start) if n >= 3 else None
-    draws = _bootstrap(fit) if fit and len(fit.x) >= MIN_POINTS else None
-    low, high = _interval(fit, draws) if draws else (0.0, MAX_SCORE)
-    ends = [None if low <= 0 else low, None if high >= MAX_SCORE else high]
-    reason = _open_reason(fit, low, high) if draws else f"{n} points, fewer than {MIN_POINTS}"
-    a = None if reason else float(fit.a)
-    status = "unidentified" if reason else "identified"
-    if n < len(score):
-        fall = f"the last {len(score) - n} points collapsed; fitted before exaflops {x[n]:.6g}"
-        status, reason = "collapsed", f"{fall}; {reason}" if reason else fall
-    heldout_rmse, heldout_rmse_naive = _held_out(x[:n], score[:n], p_start)
-    return {
-        "a": a,
-        "a_ci95": ends,
-        "p_start": p_start,
-        "plasticity": None if a is None else a - p_start,
-        "plasticity_ci95": [None if end is None else end - p_start for end in ends],
-        "status": status,
-        "reason": reason,
-        "observed_peak": float(score.max()) if len(score) else None,
-        **_shape(fit, unit, len(score)),
-        "heldout_rmse": heldout_rmse,
-        "heldout_rmse_naive": heldout_rmse_naive,
-        "predictions": _predictions(fit, draws, asked, unit),
-    }
-
-
-def _shape(fit: Fit | None, unit: float, n_points: int) -> dict:
-    """The part of a run's entry on the fitted curve itself; nulls when there are too few points."""
-    n_used = len(fit.x) if fit else 0
-    entry = dict.fromkeys(["c_mid", "b", "method", "alpha", "r2_train"])
-    entry |= {"n_used": n_used, "n_dropped": n_points - n_used}
-    if fit:
-        spread = float(np.sum((fit.score - fit.score.mean()) ** 2))
-        entry |= {"c_mid": float(fit.c_mid * unit), "b": float(fit.b)}
-        entry["method"] = "reweighted least trimmed squares" if fit.robust else "least squares"
-        entry["alpha"] = TRIM if fit.robust else None
-        entry["r2_train"] = 1 - float(np.sum(fit.residuals**2)) / spread if spread > 0 else None
-    return entry
-
-
-def fit_curve(x: np.ndarray, score: np.ndarray, p_start: float) -> Fit:
-    """The curve through points of shape (n,), n >= 3; x is positive with a maximum near 1."""
-    robust = len(x) >= MIN_ROBUST
-    if robust:
-        trimmed = _trimmed(x, score - p_start, p_start)
-        first = _least_squares(x[trimmed], score[trimmed], p_start)
-        keep = ~_outliers(score - first(x))
-        x, score = x[keep], score[keep]
-    return replace(_least_squares(x, score, p_start), robust=robust)
-
-
-def _least_squares(x: np.ndarray, score: np.ndarray, p_start: float) -> Fit:
-    """The best grid node, polished."""
-    gain, nodes, rises = score - p_start, *_grid(x)
-    sse = _project(gain[None], rises, p_start)[1][0]
-    bounds = nodes.min(axis=0), nodes.max(axis=0)
-
-    def plasticity(node: np.ndarray) -> float:
-        return _project(gain[None], rise(x, *np.exp(node))[None], p_start)[0][0, 0]
-
-    def residuals(node: np.ndarray) -> np.ndarray:
-        return gain - plasticity(node) * rise(x, *np.exp(node))
-
-    best = optimize.least_squares(residuals, nodes[sse.argmin()], bounds=bounds, xtol=1e-10).x
-    return Fit(x, score, p_start, p_start + plasticity(best), *np.exp(best))
-
-
-def _grid(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes (log C, log B), shape (k, 2), and the rise at each and every x, shape (k, n)."""
-    log_c = np.linspace(np.log(x.min() / 10), np.log(x.max() * 100), N_C)
-    log_b = np.linspace(*np.log(B_BOUNDS), N_B)
-    nodes = np.stack(np.meshgrid(log_c, log_b, indexing="ij"), axis=-1).reshape(-1, 2)
-    return nodes, rise(x[None], *np.exp(nodes).T[..., None])
-
-
-def _project(gain: np.ndarray, rises: np.ndarray, p_start: float) -> tuple[np.ndarray, np.ndarray]:
-    """Least-squares plasticity with A in 0..100, and its squared error, each of shape (draws, k).
-
-    ``gain`` has shape (draws, n) and ``rises`` (k, n).
-    """
-    cross, square = gain @ rises.T, np.einsum("kn,kn->k", rises, rises)
-    plasticity = np.clip(cross / np.maximum(square, 1e-300), -p_start, MAX_SCORE - p_start)
-    total = np.einsum("dn,dn->d", gain, gain)[:, None]
-    return plasticity, total - 2 * plasticity * cross + plasticity**2 * square
-
-
-def _trimmed(x: np.ndarray, gain: np.ndarray, p_start: float, n_steps: int = 8) -> np.ndarray:
-    """Mask of the points that the least trimmed squares fit keeps (Eq. 30; C-steps at each node)."""
-    _, rises = _grid(x)
-    n_kept = int(TRIM * len(x))
-    kept = np.ones_like(rises, dtype=bool)
-    for _ in range(n_steps):
-        weighted = rises * kept
-        square = np.maximum(np.einsum("kn,kn->k", weighted, rises), 1e-300)
-        plasticity = np.clip(weighted @ gain / square, -p_start, MAX_SCORE - p_start)
-        squared = (gain - plasticity[:, None] * rises) ** 2
-        kept = squared <= np.partition(squared, n_kept - 1, axis=1)[:, n_kept - 1 : n_kept]
-    objective = np.sort(squared, axis=1)[:, :n_kept].sum(axis=1)
-    return kept[objective.argmin()]
-
-
-def _outliers(residuals: np.ndarray) -> np.ndarray:
-    """Mask of the points with a modified z-score above the limit (Eq. 28-29), the worst fifth at most.
-
-    The scale has the usual small-sample factor of trimmed fits, 1 + 5 / (n - 3).
-    """
-    n = len(residuals)
-    distance = np.abs(residuals - np.median(residuals))
-    scale = max(1.4826 * (1 + 5 / (n - 3)) * float(np.median(distance)), MIN_SCALE)
-    worst = np.zeros(n, dtype=bool)
-    worst[np.argsort(-distance, kind="stable")[: int(MAX_DROPPED * n)]] = True
-    return worst & (distance > MAX_Z * scale)
-
-
 def collapse_start(score: np.ndarray) -> int:
     """Index of the first point of a collapsed tail, or the number of points when there is none.
 
     A tail collapsed when its last three or more points all lie more than 3 robust standard
     deviations (and a point) below the best level before them.  Level: the running median of
-    three, so that one lucky evaluation does not raise it; deviation: of a point from the mean
-    of its neighbours, so that the trend does not count as noise.
+    five, so that no lucky evaluation raises it; deviation: of a point from the mean of its
+    neighbours, so that the trend does not count as noise.
     """
     n = len(score)
-    if n < MIN_POINTS + TAIL:
+    if n < LEVEL + TAIL:
         return n
     bend = np.abs(score[1:-1] - (score[:-2] + score[2:]) / 2)
     noise = 1.4826 * float(np.median(bend)) / math.sqrt(1.5)
-    level = np.median(np.lib.stride_tricks.sliding_window_view(score, 3), axis=1).max()
+    level = _running_median(score, LEVEL).max()
     alive = np.flatnonzero(score >= level - max(3 * noise, MIN_COLLAPSE))
     start = int(alive[-1]) + 1
     return start if n - start >= TAIL else n
 
 
-def _bootstrap(fit: Fit) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """(A, C_mid, B, P_start) of refits to resampled blocks of residuals, each of shape (draws,)."""
-    rng, n = np.random.default_rng(SEED), len(fit.x)
-    noise = _noise(fit)
-    starts = rng.integers(0, n - BLOCK + 1, (DRAWS, -(-n // BLOCK)))
-    picked = (starts[..., None] + np.arange(BLOCK)).reshape(DRAWS, -1)[:, :n]
-    p_start = fit.p_start + rng.choice(noise, DRAWS)
-    nodes, rises = _grid(fit.x)
-    gain = fit(fit.x) + noise[picked] - p_start[:, None]
-    plasticity, sse = _project(gain, rises, fit.p_start)
-    best = sse.argmin(axis=1)
-    a = np.clip(p_start + plasticity[np.arange(DRAWS), best], 0, MAX_SCORE)
-    return a, *np.exp(nodes[best]).T, p_start
+def forecast(
+    fit: Posterior, score: np.ndarray, at: np.ndarray, collapsed: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Expected scores at compute ``at``, of shape (k,), and draws of new evaluations, (draws, k).
+
+    ``score`` holds all the run's scores so far.
+    """
+    curves = fit.curves(at)
+    ahead = at > fit.x_last
+    remembered = np.where(ahead, fit.rho[:, None] ** np.where(ahead, (at - fit.x_last) / fit.step, 1.0), 0.0)
+    expected = curves + remembered * fit.last[:, None]
+    mean = expected.mean(axis=0)
+    weight = np.where(ahead, 1.0 if collapsed else NAIVE_WEIGHT * fit.x_last / np.maximum(at, fit.x_last), 0)
+    blended = weight * np.median(score[-NAIVE_LAST:]) + (1 - weight) * mean
+    noise = np.random.default_rng(0).standard_normal(expected.shape)
+    spread = fit.noise[:, None] * np.sqrt(1 - remembered**2)
+    return blended, expected + (blended - mean) + spread * noise
 
 
-def _noise(fit: Fit) -> np.ndarray:
-    """Residuals, centred and scaled up for the three parameters fitted to them."""
-    n = len(fit.x)
-    return (fit.residuals - fit.residuals.mean()) * math.sqrt(n / (n - 3))
+def _fit_run(rows: pd.DataFrame, asked: np.ndarray, method: str, settings: PaperSettings) -> dict:
+    """The entry of one run."""
+    p_start = float(rows["p_start"].iloc[0])
+    base = rows["p_0"].iloc[0] if "p_0" in rows else float("nan")
+    phase = rows["phase"].iloc[0] if "phase" in rows else None
+    rows = rows[rows["exaflops"] > 0]
+    x, score = rows["exaflops"].to_numpy(), rows["score"].to_numpy()
+    estimate = _estimate(x, score, p_start, method, settings)
+    a, ends = estimate["a"], estimate["a_ci95"]
+    entry = {
+        **estimate,
+        "method": method,
+        "p_start": p_start,
+        "plasticity": None if a is None else a - p_start,
+        "plasticity_ci95": [None if end is None else end - p_start for end in ends],
+        "observed_peak": float(score.max()) if len(score) else None,
+        "observed_peak_smoothed": float(_running_median(score, 3).max()) if len(score) > 2 else None,
+        "x_last": float(x[-1]) if len(x) else None,
+        "score_last": float(score[-1]) if len(x) else None,
+        "n_dropped": len(x) - estimate["n_used"],
+        **_held_out(x, score, p_start, method, settings),
+        "predictions": _predictions(x, score, p_start, method, settings, asked),
+    }
+    if pd.isna(base) or phase == "base":
+        return entry | {"decomposition": None}
+    if phase == "sft":
+        gain = {"p_0": float(base), "a_sft": a, "plasticity_sft": entry["plasticity"]}
+        return entry | {"decomposition": gain}
+    return entry | {"decomposition": decompose(float(base), p_start, entry)}
 
 
-def _interval(fit: Fit, draws: tuple[np.ndarray, ...]) -> tuple[float, float]:
-    """95 % interval of A: bootstrap percentiles, widened to the F-test profile over the grid."""
-    low, high = np.quantile(draws[0], [0.025, 0.975])
-    n, gain = len(fit.x), fit.score - fit.p_start
-    _, rises = _grid(fit.x)
-    square = np.maximum(np.einsum("kn,kn->k", rises, rises), 1e-300)
-    centre = rises @ gain / square
-    sse = gain @ gain - centre**2 * square
-    limit = float(np.sum(fit.residuals**2)) * (1 + stats.f.ppf(0.95, 1, n - 3) / (n - 3))
-    inside = sse <= limit
-    if inside.any():
-        half = np.sqrt((limit - sse[inside]) / square[inside])
-        low = min(low, fit.p_start + float((centre[inside] - half).min()))
-        high = max(high, fit.p_start + float((centre[inside] + half).max()))
-    low, high = min(float(low), fit.a - RESOLUTION), max(float(high), fit.a + RESOLUTION)
-    return max(low, 0.0), min(high, MAX_SCORE)
+def _estimate(x: np.ndarray, score: np.ndarray, p_start: float, method: str, settings: PaperSettings) -> dict:
+    """The part of an entry that depends on the method."""
+    n = collapse_start(score) if method == "default" else len(x)
+    flags = ["collapsed_tail"] if n < len(x) else []
+    fall = f"the last {len(x) - n} points collapsed; fitted before exaflops {x[n]:.6g}" if flags else None
+    if n < MIN_FITTED:
+        reason = f"{n} points, fewer than {MIN_POINTS}"
+        ends = {"a_ci95": [None, None], "c_mid_ci95": [None, None], "b_ci95": [None, None]}
+        return NOT_FITTED | ends | {"status": "unidentified", "reason": reason, "flags": flags}
+    if method != "default":
+        return _published(x, score, p_start, method, settings)
+    found = posterior(x[:n], score[:n], p_start)
+    low, point, high = np.quantile(found.a, [0.025, 0.5, 0.975])
+    beyond = float(np.mean(found.c_mid > x[n - 1]))
+    room = MAX_SCORE - score[:n].max()
+    is_open = bool(np.mean(found.a > MAX_SCORE - ROOM * room) > OPEN) or n < MIN_POINTS
+    verdicts = {
+        "open_interval": is_open,
+        "wide_interval": high - low > MAX_WIDTH,
+        "c_beyond_data": beyond > 0.5,
+    }
+    flags += [name for name, holds in verdicts.items() if holds]
+    reason = _open_reason(n, is_open, high - low, beyond)
+    status = "collapsed" if fall else "unidentified" if reason else "identified"
+    c_mid, b = np.quantile(found.c_mid, [0.5, 0.025, 0.975]), np.quantile(found.b, [0.5, 0.025, 0.975])
+    middle = np.median(found.curves(x[:n][found.used]), axis=0)
+    return {
+        "a": None if reason else float(point),
+        "a_point": float(point),
+        "a_ci95": [None if n < MIN_POINTS else float(low), None if is_open else float(high)],
+        "c_mid": float(c_mid[0]),
+        "c_mid_ci95": c_mid[1:].tolist(),
+        "b": float(b[0]),
+        "b_ci95": b[1:].tolist(),
+        "status": status,
+        "reason": "; ".join(filter(None, [fall, reason])) or None,
+        "flags": flags,
+        "alpha": None,
+        "r2_train": _r2(score[:n][found.used], middle),
+        "noise_sd": float(np.median(found.noise)),
+        "autocorrelation": float(found.rho.mean()),
+        "n_used": int(found.used.sum()),
+        "curve": _curve(found, x[-1]),
+        "gains": _gains(found, x[n - 1]),
+    }
 
 
-def _open_reason(fit: Fit, low: float, high: float) -> str | None:
+def _open_reason(n: int, is_open: bool, width: float, beyond: float) -> str | None:
     """Why the data do not bound the ceiling; None when they do."""
-    if high >= MAX_SCORE or low <= 0:
-        return f"the 95 % interval reaches the bound of {MAX_SCORE if high >= MAX_SCORE else 0:.0f} points"
-    if high - low > MAX_WIDTH:
-        return f"the 95 % interval is {high - low:.1f} points wide, more than {MAX_WIDTH:.0f}"
-    if fit.c_mid > fit.x.max():
-        return "half of the fitted rise lies beyond the last point"
+    if n < MIN_POINTS:
+        return f"{n} points, fewer than {MIN_POINTS}"
+    if is_open:
+        return f"the 95 % interval reaches the bound of {MAX_SCORE:.0f} points"
+    if width > MAX_WIDTH:
+        return f"the 95 % interval is {width:.1f} points wide, more than {MAX_WIDTH:.0f}"
+    if beyond > 0.5:
+        return "half of the rise lies beyond the last point"
     return None
 
 
-def _predictions(fit: Fit | None, draws: tuple | None, asked: np.ndarray, unit: float) -> list[dict]:
-    """Scores at the compute asked, with the interval of one new evaluation."""
-    at = asked / unit
-    scores = fit(at).tolist() if fit else [None] * len(at)
-    intervals = [[None, None]] * len(at)
-    if draws:
-        a, c_mid, b, p_start = (values[:, None] for values in draws)
-        noise = np.random.default_rng(SEED + 1).choice(_noise(fit), (DRAWS, 1))
-        drawn = p_start + (a - p_start) * rise(at[None], c_mid, b) + noise
-        intervals = np.clip(np.quantile(drawn, [0.025, 0.975], axis=0), 0, MAX_SCORE).T.tolist()
+def _published(
+    x: np.ndarray, score: np.ndarray, p_start: float, method: str, settings: PaperSettings
+) -> dict:
+    """The same of the paper's and of ScaleRL's fit, which judge nothing but their bounds."""
+    fit = paper(x, score, p_start, settings) if method == "paper" else scalerl(x, score, p_start)
+    half = SCALERL_HALF_WIDTH if method == "scalerl" else None
+    used = fit.used
+    return {
+        **NOT_FITTED,
+        "a": None if fit.at_bound else fit.a,
+        "a_point": fit.a,
+        "a_ci95": [None, None] if half is None else [fit.a - half, min(fit.a + half, MAX_SCORE)],
+        "c_mid": fit.c_mid,
+        "c_mid_ci95": [None, None],
+        "b": fit.b,
+        "b_ci95": [None, None],
+        "status": "unidentified" if fit.at_bound else "identified",
+        "reason": f"at_bound: the fit ends on its bound of {fit.a:.2f} points" if fit.at_bound else None,
+        "flags": ["at_bound"] if fit.at_bound else [],
+        "alpha": settings.alpha if method == "paper" else None,
+        "r2_train": _r2(score[used], fit(x[used])),
+        "n_used": int(used.sum()),
+        "curve": [
+            {"exaflops": float(at), "score": float(fit(at)), "ci95": [None, None]}
+            for at in x[-1] * CURVE_TIMES
+        ],
+    }
+
+
+def _curve(fit: Posterior, x_last: float) -> list[dict]:
+    """The curve and its 95 % band from the start to four times the compute."""
+    at = x_last * CURVE_TIMES
+    low, middle, high = np.quantile(fit.curves(at), [0.025, 0.5, 0.975], axis=0).tolist()
     return [
-        {"exaflops": exaflops, "score": score, "ci95": interval}
-        for exaflops, score, interval in zip(asked.tolist(), scores, intervals, strict=True)
+        {"exaflops": x, "score": y, "ci95": [a, b]}
+        for x, y, a, b in zip(at.tolist(), middle, low, high, strict=True)
     ]
 
 
-def _held_out(x: np.ndarray, score: np.ndarray, p_start: float) -> tuple[float | None, float | None]:
-    """Root-mean-square error on the last 15 % of the points, of the curve and of the naive median."""
+def _gains(fit: Posterior, x_last: float) -> list[dict]:
+    """What further compute is expected to add to the curve."""
+    times = np.array(GAIN_TIMES)
+    gain = fit.curves(x_last * times) - fit.curves(np.array([x_last]))
+    low, middle, high = np.quantile(gain, [0.025, 0.5, 0.975], axis=0)
+    return [
+        {"times": GAIN_TIMES[i], "exaflops": float((times[i] - 1) * x_last), "gain": float(middle[i]),
+         "ci95": [float(low[i]), float(high[i])]}
+        for i in range(len(times))
+    ]  # fmt: skip
+
+
+def _predict(
+    x: np.ndarray, score: np.ndarray, p_start: float, method: str, settings: PaperSettings, at: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Expected scores at ``at`` and draws of new evaluations (None where the method has none)."""
+    if method == "paper":
+        return paper(x, score, p_start, settings)(at), None
+    if method == "scalerl":
+        return scalerl(x, score, p_start)(at), None
+    n = collapse_start(score)
+    return forecast(posterior(x[:n], score[:n], p_start), score, at, collapsed=n < len(score))
+
+
+def _predictions(
+    x: np.ndarray, score: np.ndarray, p_start: float, method: str, settings: PaperSettings, asked: np.ndarray
+) -> list[dict]:
+    """Scores at the compute asked, with the interval of one new evaluation."""
+    expected, intervals = [None] * len(asked), [[None, None]] * len(asked)
+    if len(asked) and len(x) >= MIN_FITTED:
+        mean, draws = _predict(x, score, p_start, method, settings, asked)
+        expected = np.clip(mean, 0, MAX_SCORE).tolist()
+        if draws is not None:
+            intervals = np.clip(np.quantile(draws, [0.025, 0.975], axis=0), 0, MAX_SCORE).T.tolist()
+    return [
+        {"exaflops": exaflops, "score": value, "ci95": interval}
+        for exaflops, value, interval in zip(asked.tolist(), expected, intervals, strict=True)
+    ]
+
+
+def _held_out(x: np.ndarray, score: np.ndarray, p_start: float, method: str, settings: PaperSettings) -> dict:
+    """Root-mean-square error on the last 15 % of the points, of the forecast and of the naive median."""
     n_fit = math.ceil(HELD_OUT_FROM * len(x))
-    if n_fit < 3 or n_fit == len(x):
-        return None, None
-    unit = x[n_fit - 1]
-    fit = fit_curve(x[:n_fit] / unit, score[:n_fit], p_start)
-    rest = score[n_fit:]
+    if n_fit < MIN_FITTED or n_fit == len(x):
+        return {"heldout_rmse": None, "heldout_rmse_naive": None}
+    expected, _ = _predict(x[:n_fit], score[:n_fit], p_start, method, settings, x[n_fit:])
     naive = np.median(score[max(0, n_fit - NAIVE_LAST) : n_fit])
-    return (
-        float(np.sqrt(np.mean((rest - fit(x[n_fit:] / unit)) ** 2))),
-        float(np.sqrt(np.mean((rest - naive) ** 2))),
-    )
+    return {
+        "heldout_rmse": float(np.sqrt(np.mean((score[n_fit:] - expected) ** 2))),
+        "heldout_rmse_naive": float(np.sqrt(np.mean((score[n_fit:] - naive) ** 2))),
+    }
+
+
+def _running_median(score: np.ndarray, width: int) -> np.ndarray:
+    return np.median(np.lib.stride_tricks.sliding_window_view(score, width), axis=1)
+
+
+def _r2(score: np.ndarray, fitted: np.ndarray) -> float | None:
+    """Share of the variance that the curve explains; None without variance."""
+    spread = float(np.sum((score - score.mean()) ** 2))
+    return 1 - float(np.sum((score - fitted) ** 2)) / spread if spread > 0 else None

@@ -240,37 +240,99 @@ def collect_command(job: Job, evaluation: Paths, sft_run: Paths, out: PathOption
 
 
 @app.command()
-def phases(losses: Annotated[str, typer.Argument()], out: PathOption) -> None:
+def phases(
+    losses: Annotated[str, typer.Argument(help="A csv file of run, step, loss.")],
+    out: Annotated[str | None, typer.Option(help="The labels, as JSON.")] = None,
+    examples: Annotated[
+        str | None, typer.Option(help="Also how sure they are, from run, step, example, nll, tokens.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow a running job instead.")] = False,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 30.0,
+) -> None:
     """Labels the SFT sub-phases (RETU Eq. 13-17); LOSSES has run, step, loss."""
     from switchpoint import phases as analysis
 
-    files.write_json(out, analysis.label_phases(checks.read_csv(losses)))
+    if watch == (out is not None) or (watch and examples):
+        raise InputError("give --out PHASES.json (and --examples, if there are), or --watch alone")
+    if watch:
+        for line in analysis.watch(losses, every):
+            typer.echo(line)
+        return
+    table = None if examples is None else analysis.read_examples(examples)
+    files.write_json(out, analysis.label_phases(checks.read_csv(losses), table))
 
 
 @app.command()
 def fit(
-    points: Annotated[str, typer.Argument()], out: PathOption, benchmark: PathOption = "overall",
-    predict: Annotated[str | None, typer.Option()] = None,
-) -> None:  # fmt: skip
-    """Fits ceilings; POINTS is a curves.csv, or has run, exaflops, score, p_start."""
+    points: Annotated[str, typer.Argument(help="A curves.csv, or run, exaflops, score, p_start.")],
+    out: PathOption,
+    benchmark: Annotated[str, typer.Option(help="The scores to fit, where there are several.")] = "overall",
+    predict: Annotated[str | None, typer.Option(help="A csv file of run, exaflops to predict at.")] = None,
+    method: Annotated[str, typer.Option(help="default, paper or scalerl.")] = "default",
+    settings: Annotated[
+        str | None, typer.Option(help="paper: a csv of run, first, last, alpha, tau, free_start, cap.")
+    ] = None,
+) -> None:
+    """Fits the ceiling of every run, with its uncertainty."""
     from switchpoint import ceilings
     from switchpoint.points import read_points
 
     asked = None if predict is None else checks.read_csv(predict)
-    files.write_json(out, ceilings.fit_curves(read_points(points, benchmark), asked))
+    chosen = None if settings is None else checks.read_csv(settings)
+    files.write_json(out, ceilings.fit_curves(read_points(points, benchmark), asked, method, chosen))
+
+
+@app.command("rank")
+def rank_command(
+    table: Annotated[str, typer.Argument(help="A csv file, one SFT model per row: model, pass_<k>, ...")],
+    out: Annotated[str | None, typer.Option(help="The same as JSON.")] = None,
+    k: Annotated[int | None, typer.Option(help="Rank by pass_<k>; the largest k without it.")] = None,
+) -> None:
+    """Ranks SFT models before any RL: drops the clearly worse, orders the rest by pass@k."""
+    from switchpoint import predictors
+
+    result = predictors.rank(checks.read_csv(table), k)
+    typer.echo(predictors.show_rank(result))
+    if out:
+        files.write_json(out, result)
+
+
+@app.command("predict")
+def predict_command(
+    table: Annotated[str, typer.Argument(help="A csv file as for rank, with rl_score where RL was run.")],
+    out: Annotated[str | None, typer.Option(help="The same as JSON.")] = None,
+    repeats: Annotated[int, typer.Option(help="Random splits behind R2.")] = 100,
+    calibration: Annotated[float, typer.Option(help="Share of the runs that a split fits.")] = 0.5,
+) -> None:
+    """Predicts the score after RL of SFT models from a few RL runs, and rates the predictors."""
+    from switchpoint import predictors
+
+    result = predictors.predict(checks.read_csv(table), repeats, calibration)
+    typer.echo(predictors.show_predict(result))
+    if out:
+        files.write_json(out, result)
 
 
 @app.command()
 def advise(
-    curves: PathOption, runs: PathOption, ceilings: PathOption, phases: PathOption, out: PathOption
-) -> None:
-    """Says where to start RL, and why."""
+    curves: PathOption, runs: PathOption, ceilings: PathOption, out: PathOption,
+    phases: Annotated[str | None, typer.Option(help="What `phases` wrote.")] = None,
+    predictors: Annotated[str | None, typer.Option(help="What `rank` wrote, for use before any RL.")] = None,
+    reference: Annotated[str | None, typer.Option(help="The run to measure others' instability by.")] = None,
+) -> None:  # fmt: skip
+    """Says where to start RL, what to stop or continue, and why; CEILINGS is what `fit` wrote."""
     from switchpoint import advice
 
     result = advice.advise(
-        pd.read_csv(curves), pd.read_csv(runs), files.read_json(ceilings), files.read_json(phases)
+        checks.read_csv(curves),
+        checks.read_csv(runs),
+        advice.read_record(ceilings, "runs", "fit"),
+        phases and advice.read_record(phases, "runs", "phases"),
+        predictors=predictors and advice.read_record(predictors, "favourites", "rank"),
+        reference=reference,
     )
     files.write_json(out, result)
+    typer.echo("\n".join([result["headline"], *result["reasons"]]))
 
 
 @app.command()
@@ -286,29 +348,68 @@ def report(job: Job, analysis: PathOption, data: PathOption, out: PathOption, re
 
 @app.command("flops")
 def flops_command(
-    model: Annotated[str, typer.Argument()], paradigm: PathOption = "sft",
-    batch_size: Annotated[int, typer.Option()] = 512, mean_length: Annotated[float, typer.Option()] = 0,
-    steps: Annotated[int, typer.Option()] = 1, accounting: PathOption = "retu",
-    rounds: Annotated[float, typer.Option()] = 1, generation_batch: Annotated[int, typer.Option()] = 128,
-    group_size: Annotated[int, typer.Option()] = 8,
+    model: Annotated[str, typer.Argument(help="A model directory, a config.json or a bundled name.")],
+    paradigm: Annotated[str, typer.Option(help="sft, grpo, dapo, luffy, srft or upt.")] = "sft",
+    steps: Annotated[int, typer.Option(help="Training steps.")] = 1,
+    accounting: Annotated[str, typer.Option(help="retu (the paper's) or strict.")] = "retu",
+    batch_size: Annotated[float | None, typer.Option(help="Sequences (SFT) or prompts trained on per step.")] = None,
+    mean_length: Annotated[float | None, typer.Option(help="Mean tokens of the sequences, prompt included; with experts, of the on-policy ones.")] = None,
+    lengths: Annotated[str | None, typer.Option(help="Instead: their histogram, a csv file of length, count.")] = None,
+    group_size: Annotated[float | None, typer.Option(help="On-policy responses per prompt.")] = None,
+    generation_batch: Annotated[float | None, typer.Option(help="dapo: prompts sampled per round.")] = None,
+    rounds: Annotated[float | None, typer.Option(help="dapo: sampling rounds per step.")] = None,
+    n_experts: Annotated[float | None, typer.Option(help="luffy, srft: expert trajectories per prompt.")] = None,
+    on_samples: Annotated[float | None, typer.Option(help="upt: on-policy sequences trained on per step.")] = None,
+    expert_samples: Annotated[float | None, typer.Option(help="upt: expert sequences trained on per step.")] = None,
+    expert_length: Annotated[float | None, typer.Option(help="Mean tokens of the expert sequences.")] = None,
+    expert_lengths: Annotated[str | None, typer.Option(help="Instead: their histogram, a csv file.")] = None,
+    old_logprob_pass: Annotated[bool, typer.Option("--old-logprob-pass", help="strict: old log-probabilities are recomputed.")] = False,
 ) -> None:  # fmt: skip
-    """Prints the exaFLOPs of SFT, GRPO or DAPO as JSON."""
+    """Prints the exaFLOPs of training as JSON; give exactly the options of the paradigm."""
     from switchpoint import flops
 
+    options = {
+        "batch_size": batch_size, "mean_length": mean_length, "group_size": group_size,
+        "generation_batch": generation_batch, "rounds": rounds, "n_experts": n_experts,
+        "on_samples": on_samples, "expert_samples": expert_samples, "expert_length": expert_length,
+    }  # fmt: skip
+    histograms = {"mean_length": lengths, "expert_length": expert_lengths}
     architecture = flops.architecture(model)
-    if paradigm == "sft":
-        step = flops.sft_step(architecture, batch_size, mean_length, accounting)
-    elif paradigm == "grpo":
-        step = flops.grpo_step(architecture, batch_size, group_size, mean_length, accounting)
-    elif paradigm == "dapo":
-        step = flops.dapo_step(
-            architecture, rounds, generation_batch, batch_size, group_size, mean_length, accounting
-        )
-    else:
-        raise InputError(f"paradigm is {paradigm!r}; use sft, grpo or dapo")
-    typer.echo(
-        json.dumps({"exaflops": step * steps / flops.EXA, "accounting": accounting, "paradigm": paradigm})
-    )
+    result = flops.estimate(architecture, paradigm, options, histograms, steps, accounting, old_logprob_pass)
+    typer.echo(json.dumps(result))
+
+
+@app.command("import")
+def import_command(
+    paths: Annotated[list[str], typer.Argument(help="The parts of one log, or several tables or caches.")],
+    out: Annotated[str, typer.Option(help="The curves.csv to write.")],
+    file_format: Annotated[
+        str | None, typer.Option("--format", help="csv, verl, trl, tensorboard, retu or published.")
+    ] = None,
+    score: Annotated[list[str], typer.Option(help="TAG=BENCHMARK: a tag (csv: column) of scores.")] = [],  # noqa: B006
+    column: Annotated[list[str], typer.Option(help="FIELD=COLUMN of a csv, such as exaflops=compute.")] = [],  # noqa: B006
+    exaflops: Annotated[str | None, typer.Option(help="The tag of the exaFLOPs since the start.")] = None,
+    exaflops_per_step: Annotated[float | None, typer.Option(help="Instead: exaFLOPs of every step.")] = None,
+    tokens: Annotated[str | None, typer.Option(help="Instead: the tag of the trained tokens.")] = None,
+    model: Annotated[str | None, typer.Option(help="With --tokens: as in `switchpoint flops`.")] = None,
+    mean_length: Annotated[float | None, typer.Option(help="With --tokens: tokens of a sequence.")] = None,
+    weights: Annotated[list[str], typer.Option(help="BENCHMARK=PROBLEMS: computes `overall`.")] = [],  # noqa: B006
+    scale: Annotated[float | None, typer.Option(help="Times the scores: 100 for fractions.")] = None,
+    run: Annotated[str | None, typer.Option(help="The run's name.")] = None,
+    phase: Annotated[str | None, typer.Option(help="sft or rl; rl without it.")] = None,
+    p_start: Annotated[list[str], typer.Option(help="[BENCHMARK=]SCORE before the first step.")] = [],  # noqa: B006
+    sft_exaflops: Annotated[float | None, typer.Option(help="exaFLOPs of the SFT before this RL.")] = None,
+) -> None:
+    """Turns other people's logs and tables into a curves.csv; prints what was read and left."""
+    from switchpoint import importer
+
+    options = importer.Options(
+        run=run, phase=phase, column=importer.pairs(column, "--column"), score=importer.pairs(score, "--score"),
+        exaflops=exaflops, exaflops_per_step=exaflops_per_step, tokens=tokens, model=model,
+        mean_length=mean_length, weights=importer.numbers(weights, "--weights"), scale=scale,
+        p_start=importer.numbers(p_start, "--p-start"), sft_exaflops=sft_exaflops,
+    )  # fmt: skip
+    typer.echo(json.dumps(importer.import_files(paths, out, file_format, options), indent=2))
 
 
 @app.command()

@@ -10,7 +10,7 @@ OUTPUTS = ("curves", "losses", "runs", "results", "verdicts", "gains")
 
 
 def collect(evaluations: list[str], sft_runs: list[str], rl_runs: list[str], job: dict, out: str) -> None:
-    """Writes every table of ``OUTPUTS`` as csv into ``out``, and ``lm_eval.json``.
+    """Writes every table of ``OUTPUTS`` as csv into ``out``, ``validation.parquet`` and ``lm_eval.json``.
 
     The three lists are directories of evaluations, SFT runs and RL runs; ``job``
     has out_of_distribution, groups, pass_at.
@@ -34,6 +34,8 @@ def collect(evaluations: list[str], sft_runs: list[str], rl_runs: list[str], job
     }
     for name in OUTPUTS:
         evaluation.write_csv(tables[name], f"{out}/{name}.csv")
+    examples = pd.concat([pd.read_parquet(f"{path}/validation.parquet") for path in sft_runs])
+    evaluation.write_parquet(examples, f"{out}/validation.parquet")
     harness = {f"{run}/step_{step}": scores.lm_eval(group) for (run, step), group in models}
     files.write_json(f"{out}/lm_eval.json", harness)
 

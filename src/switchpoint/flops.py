@@ -15,20 +15,26 @@ Deviations
 - Eq. 24-27 share one per-token cost; on-policy and expert tokens are charged here at their own
   mean lengths.
 - A mean length understates attention, which grows with the mean square: the ``*_tokens`` and
-  ``*_logged`` functions take the sums over the real lengths instead.
+  ``*_logged`` functions take the sums over the real lengths instead, and every ``*_step`` function
+  takes the mean and the mean square where it takes a mean length.
 """
 
+import inspect
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from switchpoint.checks import numbers, read_csv, refuse
 from switchpoint.errors import InputError
 
 EXA = 1e18
 Accounting = Literal["retu", "strict"]
 TokenSums = tuple[float, float]
 """(number of tokens, sum of the squared sequence lengths) of a group of sequences."""
+Length = float | tuple[float, float]
+"""Mean length of a group of sequences in tokens, or the mean and the mean square of their lengths."""
 
 
 @dataclass(frozen=True)
@@ -157,28 +163,28 @@ def sft_step_logged(arch: Architecture, trained: TokenSums, accounting: Accounti
 
 
 def sft_step(
-    arch: Architecture, batch_size: float, mean_length: float, accounting: Accounting = "retu"
+    arch: Architecture, batch_size: float, mean_length: Length, accounting: Accounting = "retu"
 ) -> float:
     """FLOPs of one SFT step, 3 B S F (Eq. 21)."""
-    return sft_step_logged(arch, _equal(batch_size, mean_length), accounting)
+    return sft_step_logged(arch, _sums(batch_size, mean_length), accounting)
 
 
 def dapo_step(
     arch: Architecture,
     rounds: float,
     generation_batch: float,
-    train_batch: float,
+    batch_size: float,
     group_size: float,
-    mean_length: float,
+    mean_length: Length,
     accounting: Accounting = "retu",
     old_logprob_pass: bool = False,
 ) -> float:
     """FLOPs of one DAPO step, (K B_gen + 3 B_train) G S F, K the sampling rounds (Eq. 22).
 
-    ``mean_length`` counts prompt and response.
+    ``batch_size`` is B_train; ``mean_length`` counts prompt and response.
     """
-    generated = _equal(rounds * generation_batch * group_size, mean_length)
-    trained = _equal(train_batch * group_size, mean_length)
+    generated = _sums(rounds * generation_batch * group_size, mean_length)
+    trained = _sums(batch_size * group_size, mean_length)
     return rl_step_logged(arch, generated, trained, accounting, old_logprob_pass)
 
 
@@ -186,7 +192,7 @@ def grpo_step(
     arch: Architecture,
     batch_size: float,
     group_size: float,
-    mean_length: float,
+    mean_length: Length,
     accounting: Accounting = "retu",
     old_logprob_pass: bool = False,
 ) -> float:
@@ -198,19 +204,19 @@ def luffy_step(
     arch: Architecture,
     batch_size: float,
     group_size: float,
-    on_length: float,
+    mean_length: Length,
     n_experts: float,
-    expert_length: float,
+    expert_length: Length,
     accounting: Accounting = "retu",
     old_logprob_pass: bool = False,
 ) -> float:
     """FLOPs of one LUFFY or SRFT step, 4 B (G S_on + N S_off) F (Eq. 24).
 
-    ``group_size`` G counts the on-policy responses per prompt only (the paper's 7), ``n_experts``
-    N the expert trajectories per prompt.
+    ``group_size`` G counts the on-policy responses per prompt only (the paper's 7), ``mean_length``
+    S_on is theirs; ``n_experts`` N the expert trajectories per prompt.
     """
-    on_policy = _equal(batch_size * group_size, on_length)
-    both = _add(on_policy, _equal(batch_size * n_experts, expert_length))
+    on_policy = _sums(batch_size * group_size, mean_length)
+    both = _add(on_policy, _sums(batch_size * n_experts, expert_length))
     generated = both if accounting == "retu" else on_policy
     return rl_step_logged(arch, generated, both, accounting, old_logprob_pass)
 
@@ -220,26 +226,123 @@ def upt_step(
     batch_size: float,
     group_size: float,
     on_samples: float,
-    on_length: float,
+    mean_length: Length,
     expert_samples: float,
-    expert_length: float,
+    expert_length: Length,
     accounting: Accounting = "retu",
     old_logprob_pass: bool = False,
 ) -> float:
     """FLOPs of one UPT step, [B G S_on + 3 (N_on S_on + N_off S_off)] F (Eq. 25-27, with B).
 
-    ``on_samples`` N_on and ``expert_samples`` N_off count the trained sequences of the whole batch.
+    ``on_samples`` N_on and ``expert_samples`` N_off count the trained sequences of the whole batch;
+    ``mean_length`` S_on is that of the on-policy ones.
     """
-    generated = _equal(batch_size * group_size, on_length)
-    trained = _add(_equal(on_samples, on_length), _equal(expert_samples, expert_length))
+    generated = _sums(batch_size * group_size, mean_length)
+    trained = _add(_sums(on_samples, mean_length), _sums(expert_samples, expert_length))
     return rl_step_logged(arch, generated, trained, accounting, old_logprob_pass)
 
 
-def _equal(n_sequences: float, length: float) -> TokenSums:
-    """Token sums of sequences that all have the mean length."""
-    if n_sequences < 0 or length < 0:
-        raise InputError(f"{n_sequences} sequences of mean length {length}: give numbers of 0 or more")
-    return n_sequences * length, n_sequences * length**2
+STEPS = {
+    "sft": sft_step,
+    "grpo": grpo_step,
+    "dapo": dapo_step,
+    "luffy": luffy_step,
+    "srft": luffy_step,
+    "upt": upt_step,
+}
+
+
+def estimate(
+    arch: Architecture,
+    paradigm: str,
+    options: dict[str, float | None],
+    histograms: dict[str, str | None] | None = None,
+    steps: float = 1,
+    accounting: Accounting = "retu",
+    old_logprob_pass: bool = False,
+) -> dict:
+    """exaFLOPs of ``steps`` training steps of a paradigm, a key of ``STEPS``.
+
+    Parameters
+    ----------
+    options : dict
+        What the paradigm's step function takes, by the names of its parameters; None is not given.
+    histograms : dict, optional
+        Instead of a mean length (by its name in ``options``): the csv file of ``read_lengths``.
+
+    Returns
+    -------
+    dict
+        ``exaflops`` at the mean lengths; with histograms also ``exaflops_exact`` and each mean
+        length; ``accounting``, ``paradigm``.
+
+    Raises
+    ------
+    InputError
+        Naming the option that the paradigm lacks or does not use, or that holds no valid number.
+    """
+    if paradigm not in STEPS:
+        raise InputError(f"paradigm is {paradigm!r}; choose {', '.join(STEPS)}")
+    read = {name: read_lengths(path) for name, path in (histograms or {}).items() if path is not None}
+    given = {name: value for name, value in options.items() if value is not None}
+    if both := sorted(read.keys() & given.keys()):
+        raise InputError(f"{_option(both[0])} and a histogram of these lengths; give one of them")
+    exact = given | read
+    _check_options(paradigm, set(exact), accounting, old_logprob_pass)
+    if not 0 <= steps < math.inf:
+        raise InputError(f"steps is {steps}; give a number of 0 or more")
+    extra = {"old_logprob_pass": True} if old_logprob_pass else {}
+
+    def total(values: dict) -> float:
+        return STEPS[paradigm](arch, **values, accounting=accounting, **extra) * steps / EXA
+
+    means = {name: mean for name, (mean, _) in read.items()}
+    result = {"exaflops": total(given | means)}
+    if read:
+        result |= {"exaflops_exact": total(exact)} | means
+    return result | {"accounting": accounting, "paradigm": paradigm}
+
+
+def read_lengths(path: str | Path) -> tuple[float, float]:
+    """Mean and mean square of the sequence lengths in a csv file of ``length`` (tokens) and ``count``."""
+    table = read_csv(path)
+    if missing := {"length", "count"} - set(table.columns):
+        raise InputError(f"{path}: no column {', '.join(sorted(missing))}; it needs length, count")
+    table = table.assign(run=str(path))
+    length, count = numbers(table, "length"), numbers(table, "count")
+    refuse(table, length <= 0, "length", "give tokens, more than 0")
+    refuse(table, count < 0, "count", "give a number of sequences, 0 or more")
+    if not count.sum():
+        raise InputError(f"{path}: no sequences; give a length with a count above 0")
+    share = count / count.sum()
+    return float((share * length).sum()), float((share * length**2).sum())
+
+
+def _check_options(paradigm: str, given: set[str], accounting: str, old_logprob_pass: bool) -> None:
+    """Raises InputError unless exactly the options of the paradigm are given."""
+    parameters = inspect.signature(STEPS[paradigm]).parameters
+    needed = [name for name, one in parameters.items() if one.default is one.empty and name != "arch"]
+    listed = f"{paradigm} takes {', '.join(map(_option, needed))}"
+    if unused := sorted(given - set(needed)):
+        raise InputError(f"{_option(unused[0])} is no option of {paradigm}; {listed}")
+    if missing := [name for name in needed if name not in given]:
+        raise InputError(f"{_option(missing[0])} is missing; {listed}")
+    if old_logprob_pass and "old_logprob_pass" not in parameters:
+        raise InputError(f"--old-logprob-pass is no option of {paradigm}; {listed}")
+    if old_logprob_pass and accounting == "retu":
+        raise InputError("--old-logprob-pass is not charged by retu; add --accounting strict")
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _sums(n_sequences: float, length: Length) -> TokenSums:
+    """Token sums of a number of sequences of these lengths."""
+    mean, square = length if isinstance(length, tuple) else (length, length**2)
+    if not (0 <= n_sequences < math.inf and 0 <= mean < math.inf):
+        raise InputError(f"{n_sequences} sequences of mean length {mean}: give numbers of 0 or more")
+    return n_sequences * mean, n_sequences * square
 
 
 def _add(first: TokenSums, second: TokenSums) -> TokenSums:

@@ -31,7 +31,8 @@ def check_points(table: pd.DataFrame, benchmark: str = "overall") -> pd.DataFram
     Returns
     -------
     DataFrame
-        Columns run, exaflops, score, p_start, anchors included, sorted by exaflops within a run.
+        Columns run, exaflops, score, p_start, anchors included, sorted by exaflops within a run; of
+        a ``curves.csv`` also phase and p_0, the base model's score (NaN without one).
 
     Raises
     ------
@@ -53,6 +54,8 @@ def check_points(table: pd.DataFrame, benchmark: str = "overall") -> pd.DataFram
     keys = points.assign(benchmark=table.get("benchmark", benchmark))[["run", "exaflops", "benchmark"]]
     refuse(table, keys.duplicated(), "exaflops", "its run has a point there already; keep one, or their mean")
     points["p_start"] = _starts(table, points, chosen)
+    if "phase" in table:
+        points = points.assign(phase=table["phase"], p_0=_base_score(table, points, chosen))
     points = points[chosen]
     missing = points.loc[points["p_start"].isna(), "run"].unique()
     if len(missing):
@@ -75,7 +78,11 @@ def _starts(table: pd.DataFrame, points: pd.DataFrame, chosen: pd.Series) -> pd.
         start = start.fillna(first)
     if "phase" in table:
         refuse(table, ~table["phase"].isin(["base", "sft", "rl"]), "phase", "give base, sft or rl")
-        base = points.loc[chosen & (table["phase"] == "base"), "score"]
-        if len(base) == 1:
-            start = start.mask(start.isna() & (table["phase"] == "sft"), base.iloc[0])
+        start = start.mask(start.isna() & (table["phase"] == "sft"), _base_score(table, points, chosen))
     return start
+
+
+def _base_score(table: pd.DataFrame, points: pd.DataFrame, chosen: pd.Series) -> float:
+    """The base model's score; NaN unless there is exactly one."""
+    base = points.loc[chosen & (table["phase"] == "base"), "score"]
+    return base.iloc[0] if len(base) == 1 else float("nan")

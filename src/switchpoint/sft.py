@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from switchpoint import engine, files, flops, models, paths
+from switchpoint import engine, evaluation, files, flops, models, paths
 from switchpoint.data import order
 from switchpoint.errors import InputError
 from switchpoint.rl.objectives import sft_loss
@@ -58,8 +58,10 @@ def losses_of(model, examples, microbatch_size: int, pad_token_id: int):
 
 
 @torch.no_grad()
-def validation_loss(model, examples, microbatch_size: int, pad_token_id: int) -> tuple[float, float]:
-    """Exact token mean over all examples (nats), and its standard error over examples."""
+def validation_loss(
+    model, examples, microbatch_size: int, pad_token_id: int
+) -> tuple[float, float, list[float]]:
+    """Exact token mean over all examples (nats), its standard error over them, and the sum of each."""
     negative, tokens = torch.zeros(len(examples)), torch.zeros(len(examples))
     for rows, logprobs, mask in losses_of(model, examples, microbatch_size, pad_token_id):
         negative[rows] = -(logprobs * mask).sum(1).cpu()
@@ -67,7 +69,7 @@ def validation_loss(model, examples, microbatch_size: int, pad_token_id: int) ->
     loss = float(negative.double().sum() / tokens.double().sum())
     residual = (negative - loss * tokens).double()  # ratio estimator
     error = float(residual.std() * math.sqrt(len(examples)) / tokens.double().sum())
-    return loss, error
+    return loss, error, negative.tolist()
 
 
 def train_step(
@@ -84,24 +86,36 @@ def train_step(
 
 
 def run(job: dict, base: str, data: str, validation: str, out: str, state: str) -> None:
-    """Trains, and writes ``step_<n>/`` model directories, ``losses.csv``, ``selection.json``, ``run.json``."""
+    """Trains and publishes.
+
+    Writes ``step_<n>/`` model directories, ``losses.csv``, ``validation.parquet`` (the loss of each example),
+    ``selection.json`` and ``run.json``; ``losses.csv`` is in the state, too, as far as the run has got.
+    """
     inputs = {"data": data, "validation": validation, "base": f"{base}/model.safetensors"}
     this = Run(job, inputs, state)
     engine.configure(job["seed"])
     model, tokenizer = models.load(base)
     pad, size = tokenizer.pad_token_id, job["microbatch_size"]
     examples, cut = encode(tokenizer, pd.read_parquet(data), job)
-    held_out, held_out_cut = encode(tokenizer, pd.read_parquet(validation), job)
+    held_out_rows = pd.read_parquet(validation)
+    held_out, held_out_cut = encode(tokenizer, held_out_rows, job)
     trainer = engine.for_job(model, job, schedule=lambda step: learning_rate_factor(job, step))
-    progress = {"losses": [], "tokens": 0, "squared": 0}
+    progress = {"losses": [], "nll": [], "tokens": 0, "squared": 0}
     if this.checkpoint.exists():
         progress = trainer.load(this.checkpoint)
         print(f"resumed at step {trainer.steps}", flush=True)
     architecture, name = flops.architecture(base), paths.SFT.format(**job)
     show = Progress("sft", job["steps"])
     saves = set(job["save_steps"])
+
+    def validate(exaflops: float) -> None:
+        loss, error, nll = validation_loss(model, held_out, size, pad)
+        progress["losses"].append([trainer.steps, loss, error, exaflops])
+        progress["nll"].append(nll)
+        evaluation.write_csv(losses_table(progress["losses"], name), this.state / "losses.csv")
+
     if not progress["losses"]:
-        progress["losses"].append([0, *validation_loss(model, held_out, size, pad), 0.0])
+        validate(0.0)
     while trainer.steps < max(saves):
         first = trainer.steps * job["batch_size"]
         batch = [examples[row] for row in order.rows(len(examples), job["seed"], first, job["batch_size"])]
@@ -112,9 +126,7 @@ def run(job: dict, base: str, data: str, validation: str, out: str, state: str) 
         show(trainer.steps, loss=loss, norm=norm)
         if trainer.steps in saves:
             cost = 3 * flops.forward_tokens(architecture, progress["tokens"], progress["squared"], "retu")
-            progress["losses"].append(
-                [trainer.steps, *validation_loss(model, held_out, size, pad), cost / flops.EXA]
-            )
+            validate(cost / flops.EXA)
             card = f"# {name}, step {trainer.steps}\n\nMade by Switchpoint from {base}.\n"
             models.save(model, tokenizer, this.state / f"step_{trainer.steps}", card, {
                 "run": name, "phase": "sft", "step": trainer.steps, "exaflops": cost / flops.EXA,
@@ -124,7 +136,7 @@ def run(job: dict, base: str, data: str, validation: str, out: str, state: str) 
     check_stops(model.eval(), tokenizer, held_out, job)
     for step in job["save_steps"]:
         this.publish(f"step_{step}", f"{out}/step_{step}")
-    write_losses(progress["losses"], job, out)
+    write_losses(progress, list(held_out_rows["id"]), held_out, name, Path(out))
     figures = {"tokens": progress["tokens"], "truncated_examples": cut, "truncated_validation": held_out_cut}
     this.finish(Path(out) / "run.json", "finished", exaflops=progress["losses"][-1][3], **figures)
 
@@ -149,12 +161,24 @@ def check_stops(model, tokenizer, held_out, job: dict) -> None:
         )
 
 
-def write_losses(losses: list[list], job: dict, out: str) -> None:
-    """``losses.csv`` and the selection file of the named starts (step 0 is no start)."""
+def losses_table(losses: list[list], name: str) -> pd.DataFrame:
+    """``losses.csv`` of the run ``name``: run, step, loss, se, exaflops."""
     table = pd.DataFrame(losses, columns=["step", "loss", "se", "exaflops"])
-    table.insert(0, "run", paths.SFT.format(**job))
+    table.insert(0, "run", name)
+    return table
+
+
+def write_losses(progress: dict, ids: list, held_out, name: str, out: Path) -> None:
+    """``losses.csv``, ``validation.parquet`` (run, step, example, nll in nats, tokens), and the selection
+    file of the named starts (step 0 is no start)."""
+    table = losses_table(progress["losses"], name)
+    evaluation.write_csv(table, out / "losses.csv")
+    tokens = [len(response) for _, response in held_out]
+    by_step = [
+        pd.DataFrame({"run": name, "step": step, "example": ids, "nll": nll, "tokens": tokens})
+        for step, nll in zip(table["step"], progress["nll"], strict=True)
+    ]
+    evaluation.write_parquet(pd.concat(by_step), out / "validation.parquet")
     saved = table[table["step"] > 0]
     best = saved.loc[saved["loss"].idxmin(), "step"]
-    files.write_json(Path(out) / "selection.json", {"min_val_loss": int(best)})
-    with files.atomic(Path(out) / "losses.csv") as temporary:
-        table.to_csv(temporary, index=False)
+    files.write_json(out / "selection.json", {"min_val_loss": int(best)})

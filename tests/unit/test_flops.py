@@ -1,8 +1,17 @@
+import inspect
 import json
+import os
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from switchpoint import flops
+from switchpoint.cli import app
 from switchpoint.errors import InputError
 
 QWEN = flops.architecture("Qwen2.5-7B")
@@ -33,6 +42,29 @@ TINY = flops.Architecture(1, 4, 8, 2, 1, 4, 10)
 def test_published_sft_compute(batch_size, length, steps, published):
     exaflops = steps * flops.sft_step(QWEN, batch_size, length) / flops.EXA
     assert exaflops == pytest.approx(published, rel=1e-3)
+
+
+# Tokens of a sequence (Table 3; Easy with the 2,153 of the official code) and batch size of every set.
+SETS = {
+    "S1K": (10011, 16),
+    "Easy102K": (2217, 512),
+    "Uniform102K": (3747, 512),
+    "Hard102K": (8633, 512),
+    "SFT889K": (3771, 512),
+}
+
+
+def test_every_sft_compute_of_table_4():
+    folder = os.environ.get("SWITCHPOINT_REFERENCE")
+    if folder is None:
+        pytest.skip("SWITCHPOINT_REFERENCE is not set; it holds the published tables")
+    table = pd.read_csv(Path(folder) / "published/table4_v1.csv")
+    table = table[table["dataset"] != "base"]
+    assert len(table) == 32
+    for row in table.itertuples():
+        length, batch_size = SETS[row.dataset]
+        exaflops = row.sft_step * flops.sft_step(QWEN, batch_size, length) / flops.EXA
+        assert exaflops == pytest.approx(row.sft_exaflops, rel=2e-3, abs=0.3), row
 
 
 @pytest.mark.parametrize(
@@ -121,3 +153,180 @@ def test_bad_input_is_named(tmp_path):
         flops.sft_step(TINY, 1, 1, "full")
     with pytest.raises(InputError, match="mean length -5"):
         flops.sft_step(TINY, 1, -5)
+
+
+# L 2, H 6, F 10, 4 heads of 3 (twice as wide as H), 2 key-value heads, V 11, tied:
+# 2 (3*6*10 + 6*2*(4+2)*3) = 792 weights, and 66 of the vocabulary, in retu twice; scores 4*2*12 = 96.
+# A forward pass of 5 tokens: 5 (2*924 + 96*5) = 11640, strict 10980; of 8: 20928, strict 19872.
+CONFIG = {
+    "num_hidden_layers": 2, "hidden_size": 6, "intermediate_size": 10, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 3, "vocab_size": 11, "tie_word_embeddings": True,
+}  # fmt: skip
+SMALL = flops.Architecture.from_config(CONFIG)
+GROUPS = {"batch_size": 3, "group_size": 4, "mean_length": 5}
+EXPERTS = {"batch_size": 3, "group_size": 7, "mean_length": 5, "n_experts": 1, "expert_length": 8}
+OPTIONS = {
+    "sft": {"batch_size": 3, "mean_length": 5},
+    "grpo": GROUPS,
+    "dapo": GROUPS | {"rounds": 2, "generation_batch": 5},
+    "luffy": EXPERTS,
+    "srft": EXPERTS,
+    "upt": {
+        "batch_size": 3, "group_size": 8, "mean_length": 5,
+        "on_samples": 16, "expert_samples": 2, "expert_length": 8,
+    },
+}  # fmt: skip
+# retu; strict; strict with the old log-probabilities' pass
+GOLDENS = {
+    "sft": (9 * 11640, 9 * 10980, None),
+    "grpo": (48 * 11640, 48 * 10980, 60 * 10980),
+    "dapo": ((10 + 9) * 4 * 11640, (10 + 9) * 4 * 10980, (10 + 12) * 4 * 10980),
+    "luffy": (12 * (7 * 11640 + 20928), 3 * (4 * 7 * 10980 + 3 * 19872), 3 * (5 * 7 * 10980 + 4 * 19872)),
+    "upt": (
+        24 * 11640 + 3 * (16 * 11640 + 2 * 20928),
+        24 * 10980 + 3 * (16 * 10980 + 2 * 19872),
+        24 * 10980 + 4 * (16 * 10980 + 2 * 19872),
+    ),
+}
+GOLDENS["srft"] = GOLDENS["luffy"]
+
+
+def exa(paradigm: str, **settings) -> float:
+    """The estimate in FLOPs."""
+    found = flops.estimate(SMALL, paradigm, OPTIONS[paradigm], **settings)
+    assert found.keys() == {"exaflops", "accounting", "paradigm"}
+    return found["exaflops"] * flops.EXA
+
+
+@pytest.mark.parametrize("paradigm", list(flops.STEPS))
+def test_estimates_by_hand(paradigm):
+    retu, strict, old_pass = GOLDENS[paradigm]
+    assert exa(paradigm) == pytest.approx(retu)
+    assert exa(paradigm, steps=30) == pytest.approx(30 * retu)
+    assert exa(paradigm, accounting="strict") == pytest.approx(strict)
+    if old_pass:
+        assert exa(paradigm, accounting="strict", old_logprob_pass=True) == pytest.approx(old_pass)
+
+
+def test_every_paradigm_lists_its_options():
+    for paradigm, step in flops.STEPS.items():
+        taken = set(inspect.signature(step).parameters) - {"arch", "accounting", "old_logprob_pass"}
+        assert OPTIONS[paradigm].keys() == taken
+
+
+@pytest.mark.parametrize("paradigm", list(flops.STEPS))
+def test_an_option_missing_or_not_used_is_named(paradigm):
+    options = OPTIONS[paradigm]
+    for name in options:
+        flag = "--" + name.replace("_", "-")
+        with pytest.raises(InputError, match=f"^{flag} is missing; {paradigm} takes --"):
+            flops.estimate(SMALL, paradigm, options | {name: None})
+    for name in {name for other in OPTIONS.values() for name in other} - set(options):
+        flag = "--" + name.replace("_", "-")
+        with pytest.raises(InputError, match=f"^{flag} is no option of {paradigm}; {paradigm} takes "):
+            flops.estimate(SMALL, paradigm, options | {name: 1.0})
+
+
+def test_wrong_settings_are_named():
+    with pytest.raises(InputError, match="paradigm is 'ppo'; choose sft, grpo, dapo, luffy, srft, upt"):
+        flops.estimate(SMALL, "ppo", {})
+    with pytest.raises(InputError, match="--old-logprob-pass is no option of sft"):
+        flops.estimate(SMALL, "sft", OPTIONS["sft"], accounting="strict", old_logprob_pass=True)
+    with pytest.raises(InputError, match="--old-logprob-pass is not charged by retu"):
+        flops.estimate(SMALL, "grpo", GROUPS, old_logprob_pass=True)
+    with pytest.raises(InputError, match="choose 'retu' or 'strict'"):
+        flops.estimate(SMALL, "grpo", GROUPS, accounting="full")
+    for steps in (-1, float("nan"), float("inf")):
+        with pytest.raises(InputError, match="steps is"):
+            flops.estimate(SMALL, "grpo", GROUPS, steps=steps)
+    for value in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(InputError, match="give numbers of 0 or more"):
+            flops.estimate(SMALL, "grpo", GROUPS | {"batch_size": value})
+        with pytest.raises(InputError, match="give numbers of 0 or more"):
+            flops.estimate(SMALL, "grpo", GROUPS | {"mean_length": value})
+
+
+def write_lengths(path: Path, text: str) -> str:
+    path.write_text(text)
+    return str(path)
+
+
+def test_histograms_are_exact(tmp_path):
+    on = write_lengths(tmp_path / "on.csv", "length,count\n4,10\n9,0\n6,10\n")  # mean 5, mean square 26
+    expert = write_lengths(tmp_path / "expert.csv", "count,length\n3,6\n1,14\n")  # 8 and 76
+    options = OPTIONS["upt"] | {"mean_length": None, "expert_length": None}
+    found = flops.estimate(SMALL, "upt", options, {"mean_length": on, "expert_length": expert})
+    on_pass, expert_pass = 2 * 924 * 5 + 96 * 26, 2 * 924 * 8 + 96 * 76
+    assert found["exaflops"] * flops.EXA == pytest.approx(GOLDENS["upt"][0])
+    assert found["exaflops_exact"] * flops.EXA == pytest.approx(
+        24 * on_pass + 3 * (16 * on_pass + 2 * expert_pass)
+    )
+    assert (found["mean_length"], found["expert_length"]) == (5, 8)
+    with pytest.raises(InputError, match="--mean-length and a histogram of these lengths; give one"):
+        flops.estimate(SMALL, "sft", OPTIONS["sft"], {"mean_length": on})
+    with pytest.raises(InputError, match="--expert-length is no option of sft"):
+        flops.estimate(SMALL, "sft", OPTIONS["sft"], {"expert_length": expert})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("length,n\n1,2\n", "no column count; it needs length, count"),
+        ("length,count\n5,1\n0,2\n", r"row 2 .line 3, .*length is 0; give tokens, more than 0"),
+        ("length,count\n5,-1\n", "row 1 .*count is -1; give a number of sequences"),
+        ("length,count\n5,\n", "row 1 .*count is nan"),
+        ("length,count\n5,0\n", "no sequences"),
+        ("length,count\n", "no sequences"),
+    ],
+)
+def test_a_bad_histogram_is_named(tmp_path, text, message):
+    path = write_lengths(tmp_path / "lengths.csv", text)
+    with pytest.raises(InputError, match=message) as error:
+        flops.read_lengths(path)
+    assert "lengths.csv" in str(error.value)
+
+
+lengths_strategy = st.lists(
+    st.tuples(st.integers(1, 20_000), st.integers(0, 1000)), min_size=1, max_size=8
+).filter(lambda rows: any(count for _, count in rows))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(list(flops.STEPS)), st.sampled_from(["retu", "strict"]), lengths_strategy, st.data())
+def test_exact_is_at_least_the_mean_length_value_and_linear(paradigm, accounting, rows, data):
+    step, options = flops.STEPS[paradigm], OPTIONS[paradigm]
+    length, count = np.array(rows, dtype=float).T
+    mean, square = np.average(length, weights=count), np.average(length**2, weights=count)
+    at_mean = step(SMALL, **options | {"mean_length": mean}, accounting=accounting)
+    exact = step(SMALL, **options | {"mean_length": (mean, square)}, accounting=accounting)
+    assert exact >= at_mean * (1 - 1e-12)
+    factor = data.draw(st.integers(2, 1000))
+    sizes = {"batch_size", "generation_batch", "on_samples", "expert_samples"} & options.keys()
+    larger = options | {"mean_length": (mean, square)} | {name: options[name] * factor for name in sizes}
+    assert step(SMALL, **larger, accounting=accounting) == pytest.approx(factor * exact, rel=1e-12)
+
+
+def test_command(tmp_path):
+    def run(*options):
+        return CliRunner().invoke(app, ["flops", *map(str, options)])
+
+    sft = run(
+        "Qwen2.5-7B", *["--paradigm", "sft", "--batch-size", "512", "--mean-length", "3771", "--steps", "360"]
+    )
+    assert json.loads(sft.stdout)["exaflops"] == pytest.approx(34.915, rel=1e-3)
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    for paradigm, options in OPTIONS.items():
+        flags = [part for name, value in options.items() for part in ("--" + name.replace("_", "-"), value)]
+        found = json.loads(run(tmp_path, "--paradigm", paradigm, *flags).stdout)
+        assert found["exaflops"] * flops.EXA == pytest.approx(GOLDENS[paradigm][0])
+        assert (found["accounting"], found["paradigm"]) == ("retu", paradigm)
+        if paradigm != "sft":
+            strict = run(
+                tmp_path, "--paradigm", paradigm, *flags, "--accounting", "strict", "--old-logprob-pass"
+            )
+            assert json.loads(strict.stdout)["exaflops"] * flops.EXA == pytest.approx(GOLDENS[paradigm][2])
+    lengths = write_lengths(tmp_path / "lengths.csv", "length,count\n4,1\n6,1\n")
+    flags = ["--paradigm", "luffy", "--batch-size", 3, "--group-size", 7, "--n-experts", 1]
+    found = json.loads(run(tmp_path, *flags, "--lengths", lengths, "--expert-lengths", lengths).stdout)
+    assert found["exaflops_exact"] / found["exaflops"] == pytest.approx((9240 + 96 * 26) / 11640)
+    assert "--batch-size is missing" in str(run("Qwen2.5-7B", "--mean-length", 10).exception)

@@ -5,11 +5,12 @@ RL_RUNS = [out(paths.RL, **run) for run in study.rl_runs()]
 rule collect:
     input:
         files_of(evaluations(), "samples.parquet", "run.json"),
-        files_of(SFT_RUNS, "losses.csv", "run.json"),
+        files_of(SFT_RUNS, "losses.csv", "validation.parquet", "run.json"),
         files_of(RL_RUNS, "samples.parquet", "points.csv", "run.json"),
     output:
         outs(paths.ANALYSIS, "runs.csv", "losses.csv", "results.csv"),
         outs(paths.ANALYSIS, "verdicts.csv", "gains.csv", "lm_eval.json"),
+        out(paths.ANALYSIS, "validation.parquet"),
         curves=out(paths.ANALYSIS, "curves.csv"),
     log:
         log_file("collect"),
@@ -31,7 +32,8 @@ rule collect:
 
 rule label_phases:
     input:
-        out(paths.ANALYSIS, "losses.csv"),
+        losses=out(paths.ANALYSIS, "losses.csv"),
+        examples=out(paths.ANALYSIS, "validation.parquet"),
     output:
         out(paths.ANALYSIS, "phases.json"),
     log:
@@ -41,7 +43,7 @@ rule label_phases:
     params:
         recipe=studies.RECIPES["analyze"],
     shell:
-        "python -m switchpoint phases {input} --out {output} > {log} 2>&1"
+        "python -m switchpoint phases {input.losses} --examples {input.examples} --out {output} > {log} 2>&1"
 
 
 rule fit_ceilings:

@@ -71,7 +71,7 @@ rule train_solver:
         validation=out(paths.VALIDATION),
     output:
         paths.model_files(SOLVER),
-        outs(paths.SOLVER, "losses.csv", "selection.json"),
+        outs(paths.SOLVER, "losses.csv", "selection.json", "validation.parquet"),
         run=out(paths.SOLVER, "run.json"),
     log:
         log_file("train_solver"),

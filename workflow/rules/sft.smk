@@ -16,6 +16,7 @@ for name in study.sft:
                 for file in paths.model_files(directory)
             ],
             outs(paths.SFT, "losses.csv", "selection.json", set=name, seed="{seed}"),
+            out(paths.SFT, "validation.parquet", set=name, seed="{seed}"),
             run=out(paths.SFT, "run.json", set=name, seed="{seed}"),
         log:
             log_file(f"sft/{name}/seed_{{seed}}"),

@@ -1,0 +1,164 @@
+"""The sigmoidal power law of a training curve (Eq. 11), and the published ways to fit it.
+
+P(x) = P_start + (A - P_start) / (1 + (x / C_mid)^-B): ``a`` the ceiling A in points, ``c_mid`` the
+compute at half the gain, ``b`` the steepness.  ``paper`` is the pipeline of RETU Appendix D,
+``scalerl`` the grid protocol of ScaleRL, ``least_squares`` neither.
+
+Deviations
+----------
+- All take x in any unit: it is divided by the largest before the fit.
+- ``paper`` fits gains over P_start with the point at x = 0 among them, as the released code does.
+  The paper gives no tau, no number of passes and no bound on A: here at most 5 passes, and
+  A - P_start at most 1.5 times the largest gain, which the published ceilings imply.
+- ``scalerl`` polishes B at the best node of the grid only.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import optimize, special
+
+MAX_SCORE = 100.0
+B_BOUNDS = 1e-4, 10.0
+SMALLEST_C = 1e-8  # of the largest x
+PASSES, MIN_POINTS = 5, 4
+SOFT_CAP = 1.5
+SCALERL_SKIPPED, SCALERL_STEP, SCALERL_HALF_WIDTH = 0.1, 0.5, 2.0
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted curve; ``used`` the mask over the points given, ``at_bound`` whether A sits on its bound."""
+
+    a: float
+    c_mid: float
+    b: float
+    p_start: float
+    used: np.ndarray
+    at_bound: bool
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return self.p_start + (self.a - self.p_start) * rise(x, self.c_mid, self.b)
+
+
+@dataclass(frozen=True)
+class PaperSettings:
+    """The choices that the paper makes run by run.
+
+    ``first`` and ``last`` bound the fitted points as a Python slice in which the point at x = 0
+    is number 0; ``alpha`` is the share that LTS keeps and ``tau`` the limit of the modified
+    z-score (None switches either off); ``free_start`` fits P_start too; ``cap`` bounds
+    A - P_start at so many times the largest gain (None: A at 100).
+    """
+
+    first: int = 0
+    last: int | None = None
+    alpha: float | None = 0.85
+    tau: float | None = 2.5
+    free_start: bool = False
+    cap: float | None = SOFT_CAP
+
+
+LEAST_SQUARES = PaperSettings(alpha=None, tau=None, cap=None)
+
+
+def rise(x: np.ndarray, c_mid: np.ndarray | float, b: np.ndarray | float) -> np.ndarray:
+    """The share of the gain that is realised at x, 1 / (1 + (x / C_mid)^-B) (Eq. 11)."""
+    with np.errstate(divide="ignore"):
+        return special.expit(b * (np.log(x) - np.log(c_mid)))
+
+
+def paper(x: np.ndarray, score: np.ndarray, p_start: float, settings: PaperSettings = PaperSettings()) -> Fit:
+    """Appendix D: modified z-scores drop outliers, then least trimmed squares fits the rest.
+
+    ``x`` (positive, ascending) and ``score`` have shape (n,), without the point at x = 0.
+    """
+    unit = x.max()
+    x, gain = np.append(0.0, x / unit), np.append(0.0, score - p_start)
+    active = np.zeros(len(x), dtype=bool)
+    active[settings.first : settings.last] = True
+    if settings.tau is not None:
+        active = _drop_outliers(x, gain, p_start, active, settings)
+    if settings.alpha is not None:
+        active = _trim(x, gain, p_start, active, settings)
+    a, c_mid, b, start = _fit_gain(x[active], gain[active], p_start, settings)
+    at_bound = a >= 0.999 * _bound(gain[active], p_start, settings)
+    return Fit(p_start + a, c_mid * unit, b, p_start + start, active[1:], bool(at_bound))
+
+
+def least_squares(x: np.ndarray, score: np.ndarray, p_start: float) -> Fit:
+    """Plain least squares with A at most 100."""
+    return paper(x, score, p_start, LEAST_SQUARES)
+
+
+def scalerl(x: np.ndarray, score: np.ndarray, p_start: float) -> Fit:
+    """A and C_mid from a grid, B fitted, without the first tenth of the compute; A is good to +-2 points."""
+    unit = x.max()
+    used = x >= SCALERL_SKIPPED * unit
+    x, score = x[used] / unit, score[used]
+    a = np.arange(0, MAX_SCORE + SCALERL_STEP / 2, SCALERL_STEP)
+    c_mid, b = np.geomspace(x.min() / 10, 10, 100), np.geomspace(0.1, 10, 41)
+    curves = rise(x, c_mid[:, None, None], b[:, None])  # (c, b, n)
+    square, cross = (curves**2).sum(-1), curves @ (score - p_start)
+    gain = (a - p_start)[:, None, None]
+    errors = gain**2 * square - 2 * gain * cross
+    node = np.unravel_index(errors.argmin(), errors.shape)
+    a, c_mid = float(a[node[0]]), float(c_mid[node[1]])
+    (b,), _ = optimize.curve_fit(
+        lambda x, b: p_start + (a - p_start) * rise(x, c_mid, b), x, score, p0=b[node[2]], bounds=B_BOUNDS
+    )
+    return Fit(a, c_mid * unit, float(b), p_start, used, a >= MAX_SCORE)
+
+
+def _bound(gain: np.ndarray, p_start: float, settings: PaperSettings) -> float:
+    """The largest gain that a fit to these gains may reach."""
+    if settings.cap is None or gain.max() <= 0:
+        return MAX_SCORE - p_start
+    return min(settings.cap * gain.max(), MAX_SCORE - p_start)
+
+
+def _fit_gain(x: np.ndarray, gain: np.ndarray, p_start: float, settings: PaperSettings) -> tuple[float, ...]:
+    """(A - P_start, C_mid, B, shift of P_start) by least squares from the released code's start."""
+    top = _bound(gain, p_start, settings)
+    start = [min(gain.max(), top), np.median(x[x > 0]), 1.0]
+    low, high = [-MAX_SCORE, SMALLEST_C, B_BOUNDS[0]], [top, np.inf, B_BOUNDS[1]]
+    if settings.free_start:
+        start, low, high = [*start, 0.0], [*low, -MAX_SCORE], [*high, MAX_SCORE]
+    found, _ = optimize.curve_fit(_gain_curve, x, gain, p0=start, bounds=(low, high), maxfev=20_000)
+    return tuple(map(float, found)) if settings.free_start else (*map(float, found), 0.0)
+
+
+def _gain_curve(x: np.ndarray, a: float, c_mid: float, b: float, start: float = 0.0) -> np.ndarray:
+    return start + (a - start) * rise(np.maximum(x, SMALLEST_C), c_mid, b)
+
+
+def _drop_outliers(
+    x: np.ndarray, gain: np.ndarray, p_start: float, active: np.ndarray, settings: PaperSettings
+) -> np.ndarray:
+    """The points that survive Eq. 28-29, refitting after every pass."""
+    for _ in range(PASSES):
+        residual = gain - _gain_curve(x, *_fit_gain(x[active], gain[active], p_start, settings))
+        centre = np.median(residual[active])
+        deviation = np.median(np.abs(residual[active] - centre))
+        keep = active & (0.6745 * np.abs(residual - centre) <= settings.tau * deviation)
+        if deviation == 0 or keep.sum() < MIN_POINTS or (keep == active).all():
+            break
+        active = keep
+    return active
+
+
+def _trim(
+    x: np.ndarray, gain: np.ndarray, p_start: float, active: np.ndarray, settings: PaperSettings
+) -> np.ndarray:
+    """The h points of Eq. 30, h = floor(alpha n), by concentration steps until they stay the same."""
+    n_kept = max(int(settings.alpha * active.sum()), MIN_POINTS)
+    chosen = active
+    for _ in range(100):
+        squared = (gain - _gain_curve(x, *_fit_gain(x[chosen], gain[chosen], p_start, settings))) ** 2
+        squared[~active] = np.inf
+        best = np.zeros_like(active)
+        best[np.argsort(squared, kind="stable")[:n_kept]] = True
+        if (best == chosen).all():
+            break
+        chosen = best
+    return chosen
