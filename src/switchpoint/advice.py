@@ -21,16 +21,13 @@ The paper reads premature saturation and plasticity collapse off its figures; he
 significant differences between starts of one SFT set.
 """
 
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from switchpoint import budget, files, starts
+from switchpoint import budget, starts
 from switchpoint.best import FAMILY_ERROR, critical, loss_bound, possible_bests
-from switchpoint.errors import InputError
 from switchpoint.instability import instability
 from switchpoint.starts import BASES
 
@@ -109,6 +106,8 @@ def advise(
         default=None,
     )
     compute = _at_equal_compute([*candidates, *from_base], target["start"] if target else None, fits)
+    if unfitted := [seed["run"] for seed in seeds if seed["run"] not in fits["runs"]]:
+        remarks.append(f"Not among the fits, and so without a ceiling: {', '.join(unfitted)}.")
     scattered = [seed["run"] for seed in seeds if seed["noise_stands_in"]]
     if scattered:
         remarks.append(
@@ -132,19 +131,6 @@ def advise(
         **compute,
         "instability": stability,
     }
-
-
-def read_record(path: str | Path, key: str, command: str) -> dict:
-    """The JSON object of another command; InputError unless the file is one and has ``key``."""
-    try:
-        record = files.read_json(path)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; give what `switchpoint {command}` writes") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not JSON ({error}); give what `switchpoint {command}` writes") from error
-    if not isinstance(record, dict) or key not in record:
-        raise InputError(f"{path}: no {key!r} in it; give what `switchpoint {command}` writes")
-    return record
 
 
 def _choose(candidates: list[dict]) -> dict:

@@ -23,7 +23,7 @@ import pandas as pd
 from switchpoint.checks import check_columns, numbers, refuse
 from switchpoint.errors import InputError
 from switchpoint.points import check_points
-from switchpoint.posterior import Posterior, posterior
+from switchpoint.posterior import MIN_ROBUST, TRIM, Posterior, posterior
 from switchpoint.sigmoid import MAX_SCORE, SCALERL_HALF_WIDTH, PaperSettings, paper, scalerl
 
 METHODS = ("default", "paper", "scalerl")
@@ -81,7 +81,7 @@ def fit_curves(
         ``collapsed_tail``.  ``observed_peak``
         is the best score, ``observed_peak_smoothed`` that of the running median of three;
         ``noise_sd`` and ``autocorrelation`` describe one evaluation's noise; ``alpha`` is the
-        trimmed fit's share of points.  ``curve`` is the fitted curve with the 95 % band of
+        share of points in the trimmed fit, None without one.  ``curve`` is the fitted curve with the 95 % band of
         itself up to four times the compute, ``gains`` what further compute is expected to add.
         ``heldout_rmse`` is the error of the forecast of the last 15 % of the points,
         ``heldout_rmse_naive`` that of the median of the last 8 fitted scores.  ``predictions``
@@ -267,7 +267,7 @@ def _estimate(x: np.ndarray, score: np.ndarray, p_start: float, method: str, set
         "status": status,
         "reason": "; ".join(filter(None, [fall, reason])) or None,
         "flags": flags,
-        "alpha": None,
+        "alpha": TRIM if n >= MIN_ROBUST else None,
         "r2_train": _r2(score[:n][found.used], middle),
         "noise_sd": float(np.median(found.noise)),
         "autocorrelation": float(found.rho.mean()),
@@ -301,7 +301,7 @@ def _published(
         **NOT_FITTED,
         "a": None if fit.at_bound else fit.a,
         "a_point": fit.a,
-        "a_ci95": [None, None] if half is None else [fit.a - half, min(fit.a + half, MAX_SCORE)],
+        "a_ci95": [None, None] if half is None else [max(fit.a - half, 0.0), min(fit.a + half, MAX_SCORE)],
         "c_mid": fit.c_mid,
         "c_mid_ci95": [None, None],
         "b": fit.b,

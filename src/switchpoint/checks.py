@@ -1,5 +1,7 @@
-"""Checks of the tables that people bring: every error names the row and the fix."""
+"""Checks of the tables that people bring: every error names the file, the row and the fix."""
 
+import csv
+import io
 from pathlib import Path
 
 import numpy as np
@@ -7,28 +9,94 @@ import pandas as pd
 
 from switchpoint.errors import InputError
 
+# Columns of names: text as it is written, so that a run 1.0 is not the run 1.
+NAMES = ("run", "parent", "set", "algorithm", "status", "phase", "benchmark", "model", "val_set", "budget",
+         "example")  # fmt: skip
+BLANK = ("", "na", "n/a", "nan", "null", "none")  # no value, in any other column and whatever the case
+SHOWN = 60  # characters of a bad value
+
 
 def read_csv(path: str | Path) -> pd.DataFrame:
-    """The csv file at ``path``; InputError when it is missing or no table."""
+    """The csv file at ``path``, its lines as the index; InputError when it is missing or no such table.
+
+    Spaces around names are dropped, blank lines are no rows.  A column of other things than names
+    holds numbers where all its cells that are not blank are numbers, else text.
+    """
+    header, lines, cells = _cells(path)
+    # `refuse` finds the file and the lines of a table in its index.
+    table = pd.DataFrame(cells, columns=header, index=pd.Index(lines, name=f"{path}: "), dtype=object)
+    for column in table:
+        text = table[column].str.strip()
+        if column not in NAMES:
+            table[column] = _numbers_or_text(text.mask(text.str.lower().isin(BLANK)))
+            continue
+        table[column] = text.mask(text == "")
+        refuse(table, text.str.contains("[\r\n]", regex=True), column, "write the name on one line")
+    return table
+
+
+def _cells(path: str | Path) -> tuple[list[str], list[int], list[list[str]]]:
+    """Header, the lines that the rows start at, and the rows, as many cells each as the header."""
+    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    rows, line = [], 1
     try:
-        return pd.read_csv(path)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; give a csv file with a header") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a csv table ({error}); give a csv file with a header") from error
+        for cells in reader:
+            rows += [(line, cells)] if len(cells) > 1 or "".join(cells).strip() else []
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise InputError(f"{path}: not a csv table ({error}, line {line}); mend the line") from error
+    if not rows:
+        raise InputError(f"{path}: not a csv table (it is empty); give a csv file with a header")
+    header = [name.strip() or f"Unnamed: {place}" for place, name in enumerate(rows[0][1])]
+    mark = next((mark for mark in ";\t|" if mark in header[0]), None)
+    if len(header) == 1 and mark:
+        raise InputError(f"{path}: the cells are separated by {mark!r}; separate them by commas")
+    if twice := [name for name in header if header.count(name) > 1]:
+        raise InputError(f"{path}: two columns {twice[0]}; keep one")
+    for line, cells in rows[1:]:
+        if len(cells) != len(header):
+            raise InputError(
+                f"{path}: line {line} has {len(cells)} cells and the header {len(header)}; write 1,000 as 1000, "
+                'a text with commas in "quotes", and an empty cell for what is missing'
+            )
+    return header, [line for line, _ in rows[1:]], [cells for _, cells in rows[1:]]
+
+
+def _text(path: str | Path) -> str:
+    """The text of a UTF-8 file, with or without a byte order mark."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        problem = str(error.strerror).lower().removesuffix(" or directory")
+        raise InputError(f"{path}: {problem}; give a csv file with a header") from error
+    if b"\0" in data or data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise InputError(f"{path}: not a csv table (binary, or UTF-16); save it as csv in UTF-8")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}: line {line} is not UTF-8; save the file as csv in UTF-8") from error
+
+
+def _numbers_or_text(text: pd.Series) -> pd.Series:
+    try:
+        return pd.to_numeric(text)
+    except ValueError:
+        return text
 
 
 def check_columns(table: pd.DataFrame, columns: list[str], name: str) -> None:
-    """Raises InputError unless the table has rows, these columns, and a run's name in every row."""
+    """Raises InputError unless the table has rows, these columns, and in every row the first of them: a name."""
+    where = file_of(table) or f"{name}: "
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise InputError(
-            f"{name}: no column {', '.join(missing)}; it needs {', '.join(columns)} "
+            f"{where}no column {', '.join(missing)}; it needs {', '.join(columns)} "
             f"and has {', '.join(map(str, table.columns)) or 'none'}"
         )
     if table.empty:
-        raise InputError(f"{name}: no rows; give at least one")
-    refuse(table, table["run"].isna(), "run", "name the run")
+        raise InputError(f"{where}no rows; give at least one")
+    refuse(table, table[columns[0]].isna(), columns[0], f"name the {columns[0]}")
 
 
 def numbers(table: pd.DataFrame, column: str) -> pd.Series:
@@ -39,10 +107,20 @@ def numbers(table: pd.DataFrame, column: str) -> pd.Series:
 
 
 def refuse(table: pd.DataFrame, bad: pd.Series, column: str, fix: str) -> None:
-    """Raises InputError naming the first bad row (counted from 1; the header is line 1)."""
+    """Raises InputError naming the first bad row (counted from 1), and its file and line where known."""
     where = np.flatnonzero(np.asarray(bad, dtype=bool))
     if len(where):
         row = where[0]
-        run = table["run"].iloc[row] if "run" in table else "?"
-        value = table[column].iloc[[row]].tolist()[0]
-        raise InputError(f"row {row + 1} (line {row + 2}, run {run}): {column} is {value!r}; {fix}")
+        file = file_of(table)
+        line = table.index[row] if file else row + 2
+        owner = next((name for name in ("run", "model", "set") if name in table), None)
+        whose = f", {owner} {table[owner].iloc[row]}" if owner else ""
+        value = repr(table[column].iloc[[row]].tolist()[0])
+        value = value if len(value) <= SHOWN else f"{value[:SHOWN]}..."
+        raise InputError(f"{file}row {row + 1} (line {line}{whose}): {column} is {value}; {fix}")
+
+
+def file_of(table: pd.DataFrame) -> str:
+    """The beginning of a message on a table that `read_csv` read; empty for another one."""
+    name = table.index.name
+    return name if isinstance(name, str) and name.endswith(": ") else ""

@@ -282,6 +282,20 @@ def fit(
     files.write_json(out, ceilings.fit_curves(read_points(points, benchmark), asked, method, chosen))
 
 
+@app.command("published")
+def published_command(
+    folder: Annotated[str, typer.Argument(help="Holds rl_points.csv, sft_points.csv, table4_v1.csv.")],
+    out: Annotated[str | None, typer.Option(help="Write a .json, .csv or .md file instead.")] = None,
+) -> None:
+    """Recomputes the papers' claims from their published data, with a verdict on each."""
+    from switchpoint.published import table as published
+
+    claims = published.published(folder)
+    if out:
+        published.write(claims, out)
+    typer.echo(published.count_line(claims) if out else published.show(claims))
+
+
 @app.command("rank")
 def rank_command(
     table: Annotated[str, typer.Argument(help="A csv file, one SFT model per row: model, pass_<k>, ...")],
@@ -322,13 +336,14 @@ def advise(
 ) -> None:  # fmt: skip
     """Says where to start RL, what to stop or continue, and why; CEILINGS is what `fit` wrote."""
     from switchpoint import advice
+    from switchpoint.handover import read_record
 
     result = advice.advise(
         checks.read_csv(curves),
         checks.read_csv(runs),
-        advice.read_record(ceilings, "runs", "fit"),
-        phases and advice.read_record(phases, "runs", "phases"),
-        predictors=predictors and advice.read_record(predictors, "favourites", "rank"),
+        read_record(ceilings, "fit"),
+        phases and read_record(phases, "phases"),
+        predictors=predictors and read_record(predictors, "rank"),
         reference=reference,
     )
     files.write_json(out, result)
@@ -390,9 +405,6 @@ def import_command(
     column: Annotated[list[str], typer.Option(help="FIELD=COLUMN of a csv, such as exaflops=compute.")] = [],  # noqa: B006
     exaflops: Annotated[str | None, typer.Option(help="The tag of the exaFLOPs since the start.")] = None,
     exaflops_per_step: Annotated[float | None, typer.Option(help="Instead: exaFLOPs of every step.")] = None,
-    tokens: Annotated[str | None, typer.Option(help="Instead: the tag of the trained tokens.")] = None,
-    model: Annotated[str | None, typer.Option(help="With --tokens: as in `switchpoint flops`.")] = None,
-    mean_length: Annotated[float | None, typer.Option(help="With --tokens: tokens of a sequence.")] = None,
     weights: Annotated[list[str], typer.Option(help="BENCHMARK=PROBLEMS: computes `overall`.")] = [],  # noqa: B006
     scale: Annotated[float | None, typer.Option(help="Times the scores: 100 for fractions.")] = None,
     run: Annotated[str | None, typer.Option(help="The run's name.")] = None,
@@ -401,12 +413,12 @@ def import_command(
     sft_exaflops: Annotated[float | None, typer.Option(help="exaFLOPs of the SFT before this RL.")] = None,
 ) -> None:
     """Turns other people's logs and tables into a curves.csv; prints what was read and left."""
-    from switchpoint import importer
+    from switchpoint.importer import points as importer
 
     options = importer.Options(
         run=run, phase=phase, column=importer.pairs(column, "--column"), score=importer.pairs(score, "--score"),
-        exaflops=exaflops, exaflops_per_step=exaflops_per_step, tokens=tokens, model=model,
-        mean_length=mean_length, weights=importer.numbers(weights, "--weights"), scale=scale,
+        exaflops=exaflops, exaflops_per_step=exaflops_per_step,
+        weights=importer.numbers(weights, "--weights"), scale=scale,
         p_start=importer.numbers(p_start, "--p-start"), sft_exaflops=sft_exaflops,
     )  # fmt: skip
     typer.echo(json.dumps(importer.import_files(paths, out, file_format, options), indent=2))

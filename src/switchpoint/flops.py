@@ -308,7 +308,6 @@ def read_lengths(path: str | Path) -> tuple[float, float]:
     table = read_csv(path)
     if missing := {"length", "count"} - set(table.columns):
         raise InputError(f"{path}: no column {', '.join(sorted(missing))}; it needs length, count")
-    table = table.assign(run=str(path))
     length, count = numbers(table, "length"), numbers(table, "count")
     refuse(table, length <= 0, "length", "give tokens, more than 0")
     refuse(table, count < 0, "count", "give a number of sequences, 0 or more")

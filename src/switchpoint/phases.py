@@ -33,6 +33,7 @@ DRAWS = 1000
 BLOCK = 100  # draws at a time: bounds the memory
 LEVEL = 0.95
 AGREEMENT = 1e-4  # relative, of a loss and its examples' token mean
+MAX_STEP = 2**53  # beyond, a float is no longer exact
 PATIENCE = 2  # neighbouring checkpoints that make a running job's overfit severe
 
 
@@ -195,7 +196,7 @@ def read_examples(path: str | Path) -> pd.DataFrame:
         return read_csv(path)
     try:
         return pd.read_parquet(path)
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a parquet file ({error}); give the examples' table") from error
 
 
@@ -291,7 +292,7 @@ def _published(path: Path) -> Path:
 def _rows_so_far(path: Path) -> pd.DataFrame | None:
     """The rows of a csv file; None while it is not there or has none."""
     try:
-        losses = pd.read_csv(path)
+        losses = pd.read_csv(path, dtype={"run": str})
     except (FileNotFoundError, pd.errors.EmptyDataError):
         return None
     return losses if len(losses) else None
@@ -308,12 +309,12 @@ def _checked(losses: pd.DataFrame) -> pd.DataFrame:
     refuse(losses, table.duplicated(["run", "step"]), "step", "its run has this step already; keep one row")
     without = table["loss"].groupby(table["run"]).transform("count") == 0
     refuse(losses, without, "loss", "no step of the run has a loss; add one or delete its rows")
-    return table.reset_index(drop=True)
+    return table
 
 
 def _steps(table: pd.DataFrame) -> pd.Series:
     step = numbers(table, "step")
-    refuse(table, (step < 0) | (step % 1 != 0), "step", "give a whole number of 0 or more")
+    refuse(table, ~step.between(0, MAX_STEP) | (step % 1 != 0), "step", "give a whole number of 0 or more")
     return step.astype(int)
 
 

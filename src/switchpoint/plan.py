@@ -37,7 +37,10 @@ def pending_jobs(study_file: str) -> list[dict]:
     result = []
     for job in dry_run(study_file):
         name = str(Path(job["log"]).relative_to(logs).with_suffix(""))
-        if any(path.name != "attempts" for path in Path(states, name).glob("*/*")):
+        if any(
+            path.name not in ("attempts", "losses.csv", "points.csv")
+            for path in Path(states, name).glob("*/*")
+        ):
             state = "resumable"
         elif all(Path(path).exists() for path in job["outputs"]):
             state = "outdated"

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from switchpoint.checks import check_columns, numbers, read_csv, refuse
+from switchpoint.checks import check_columns, file_of, numbers, read_csv, refuse
 from switchpoint.errors import InputError
 
 MAX_SCORE = 100.0
+FRACTIONS = "no score is above 1, as if they were fractions; multiply them all (p_start too) by 100"
 
 
 def read_points(path: str | Path, benchmark: str = "overall") -> pd.DataFrame:
@@ -24,7 +26,8 @@ def check_points(table: pd.DataFrame, benchmark: str = "overall") -> pd.DataFram
         Either ``curves.csv`` (it has a ``phase`` column: base, sft or rl) or the columns
         ``run, exaflops, score, p_start`` and optionally ``se``.  A row at exaflops 0 is the
         run's anchor: its score is P_start, and ``p_start`` may be left out.  An SFT run of a
-        ``curves.csv`` without an anchor starts at the base model's score.
+        ``curves.csv`` without an anchor starts at the base model's score.  Rows come in any order;
+        with a column ``step``, the compute of a run must not fall from one step to the next.
     benchmark : str
         The rows to keep, where the table has a ``benchmark`` column.
 
@@ -39,21 +42,11 @@ def check_points(table: pd.DataFrame, benchmark: str = "overall") -> pd.DataFram
     InputError
         Naming the row, or the run without a start.
     """
-    check_columns(table, ["run", "exaflops", "score"], "points")
-    if "benchmark" in table:
-        chosen = table["benchmark"] == benchmark
-        if not chosen.any():
-            known = ", ".join(sorted(map(str, table["benchmark"].unique())))
-            raise InputError(f"points: no rows of benchmark {benchmark!r}; there are {known}")
-    else:
-        chosen = pd.Series(True, table.index)
-    exaflops, score = numbers(table, "exaflops"), numbers(table, "score")
-    refuse(table, exaflops < 0, "exaflops", "give the compute since the run's start, 0 or more")
-    refuse(table, (score < 0) | (score > MAX_SCORE), "score", "give points from 0 to 100")
-    points = pd.DataFrame({"run": table["run"].astype(str), "exaflops": exaflops, "score": score})
-    keys = points.assign(benchmark=table.get("benchmark", benchmark))[["run", "exaflops", "benchmark"]]
-    refuse(table, keys.duplicated(), "exaflops", "its run has a point there already; keep one, or their mean")
+    points, chosen = check_scores(table, benchmark, "points")
     points["p_start"] = _starts(table, points, chosen)
+    # Of a curves.csv all runs count together: the scores of a weak model may stay below one point.
+    owner = (chosen if "phase" in table else points["run"]).where(chosen)
+    refuse(table, fractions(points[["score", "p_start"]], owner), "score", FRACTIONS)
     if "phase" in table:
         points = points.assign(phase=table["phase"], p_0=_base_score(table, points, chosen))
     points = points[chosen]
@@ -61,6 +54,52 @@ def check_points(table: pd.DataFrame, benchmark: str = "overall") -> pd.DataFram
     if len(missing):
         raise InputError(f"run {missing[0]}: no start; add its row at exaflops 0, or p_start to its rows")
     return pd.concat([rows.sort_values("exaflops") for _, rows in points.groupby("run", sort=False)])
+
+
+def check_scores(table: pd.DataFrame, benchmark: str, name: str) -> tuple[pd.DataFrame, pd.Series]:
+    """run, exaflops and score of every row, checked, and a mask of the rows of the benchmark.
+
+    ``name`` is what the errors call a table that is no file.
+    """
+    check_columns(table, ["run", "exaflops", "score"], name)
+    chosen = pd.Series(True, table.index)
+    if "benchmark" in table:
+        refuse(table, table["benchmark"].isna(), "benchmark", "name the benchmark")
+        chosen = table["benchmark"] == benchmark
+        if not chosen.any():
+            known = ", ".join(sorted(map(str, table["benchmark"].unique())))
+            where = file_of(table) or f"{name}: "
+            raise InputError(f"{where}no rows of benchmark {benchmark!r}; there are {known}")
+    if "phase" in table:
+        refuse(table, ~table["phase"].isin(["base", "sft", "rl"]), "phase", "give base, sft or rl")
+    exaflops, score = numbers(table, "exaflops"), numbers(table, "score")
+    refuse(table, exaflops < 0, "exaflops", "give the compute since the run's start, 0 or more")
+    refuse(table, (score < 0) | (score > MAX_SCORE), "score", "give points from 0 to 100")
+    points = pd.DataFrame({"run": table["run"].astype(str), "exaflops": exaflops, "score": score})
+    keys = points.assign(benchmark=table.get("benchmark", benchmark))[["run", "exaflops", "benchmark"]]
+    refuse(table, keys.duplicated(), "exaflops", "its run has a point there already; keep one, or their mean")
+    if "step" in table:
+        refuse(table, _falls(table, keys), "exaflops", "its run had spent more by an earlier step; mend one")
+    return points, chosen
+
+
+def fractions(scores: pd.DataFrame, owner: pd.Series) -> pd.Series:
+    """Mask of the rows whose owner's scores seem to be fractions: none is above 1, and not all are whole."""
+    highest = scores.max(axis=1).groupby(owner).transform("max")
+    broken = (scores % 1).max(axis=1).groupby(owner).transform("max")
+    return (highest <= 1) & (broken > 0)
+
+
+def _falls(table: pd.DataFrame, keys: pd.DataFrame) -> np.ndarray:
+    """Mask of the rows with less compute than their run had at an earlier step; ``keys`` has run, exaflops, benchmark."""
+    step = pd.to_numeric(table["step"], errors="coerce").astype(float)
+    bad = table["step"].notna() & ~np.isfinite(step)
+    refuse(table, bad, "step", "give the training step, a number, or leave it blank")
+    rows = (
+        keys.assign(step=step).reset_index(drop=True).dropna(subset="step").sort_values(["step", "exaflops"])
+    )
+    falls = rows.groupby(["run", "benchmark"])["exaflops"].diff() < 0
+    return falls.reindex(range(len(keys)), fill_value=False).to_numpy()
 
 
 def _starts(table: pd.DataFrame, points: pd.DataFrame, chosen: pd.Series) -> pd.Series:
@@ -77,7 +116,6 @@ def _starts(table: pd.DataFrame, points: pd.DataFrame, chosen: pd.Series) -> pd.
         refuse(table, off, "p_start", "the run's row at exaflops 0 scores otherwise; make them agree")
         start = start.fillna(first)
     if "phase" in table:
-        refuse(table, ~table["phase"].isin(["base", "sft", "rl"]), "phase", "give base, sft or rl")
         start = start.mask(start.isna() & (table["phase"] == "sft"), _base_score(table, points, chosen))
     return start
 

@@ -26,7 +26,7 @@ from scipy import stats
 
 from switchpoint.checks import check_columns, numbers, refuse
 from switchpoint.errors import InputError
-from switchpoint.points import MAX_SCORE
+from switchpoint.points import FRACTIONS, MAX_SCORE, fractions
 
 MIN_MODELS = 3  # two leave no residual to judge a line by, and a correlation of 1 or -1
 EXACT_UP_TO, PERMUTATIONS = 8, 9999  # models whose permutations are all enumerated; draws beyond
@@ -34,6 +34,7 @@ CONSTANT, EQUAL = 1e-9, 1e-9  # relative spread of a predictor; points^2 of scor
 LEVEL = 0.95
 GAP = """the training sets differ: a lower loss may only mean a training set nearer to the validation set; \
 Quagmires (section 4.3) compares losses within one training set, RETU minima on one common set"""
+BASELINE = "ranked by pass_1, which foretells RL poorly (Quagmires Table 2); measure pass@k for a larger k"
 SAME_RANK = "undefined: all models rank the same"
 
 
@@ -48,7 +49,7 @@ def rank(table: pd.DataFrame, k: int | None = None) -> dict:
         One row per model: ``model``, ``pass_<k>`` in points 0..100, and optionally ``val_loss``,
         ``set`` (training distribution), ``val_set`` (where the loss was measured), ``exaflops``.
     k : int, optional
-        The k above 1 to rank by; the largest by default.
+        The k above 1 to rank by; the largest by default, pass@1 where there is no other.
 
     Returns
     -------
@@ -95,7 +96,8 @@ def rank(table: pd.DataFrame, k: int | None = None) -> dict:
         "n_kept": len(kept),
         "n_dropped": len(dropped),
         "models": entries,
-        "notes": [
+        "notes": [BASELINE] * (predictor == "pass_1")
+        + [
             f"{entry['model']} was dropped although its {predictor} is higher than that of every model kept"
             for entry in entries
             if entry["dropped"] and entry[predictor] > kept[predictor].max()
@@ -120,7 +122,8 @@ def predict(table: pd.DataFrame, repeats: int = 100, calibration: float = 0.5, s
     Returns
     -------
     dict
-        ``n_calibration``, ``n_predicted``; ``val_loss`` (as ``loss_reading``); ``predictors``, by name
+        ``verdict``, ``ok``, or ``undefined: ...`` with fewer than three calibration runs or equal scores
+        of all, when no predictor has more than that verdict; ``n_calibration``, ``n_predicted``; ``val_loss`` (as ``loss_reading``); ``predictors``, by name
         (the columns, and ``average``), each {verdict, of, slope, intercept, r2, sweep, spearman,
         leave_one_out, regret} or, when the verdict is ``not applicable: ...`` or ``undefined: ...``,
         only {verdict, of}; ``best``, the predictor of the lowest leave-one-out error; ``models``, those
@@ -131,7 +134,7 @@ def predict(table: pd.DataFrame, repeats: int = 100, calibration: float = 0.5, s
     Raises
     ------
     InputError
-        Naming the row or column; or when fewer than three models have an rl_score, or all the same.
+        Naming the row or column.
     """
     if repeats < 1 or not 0 < calibration < 1:
         given = f"repeats {repeats}, calibration {calibration}"
@@ -140,12 +143,13 @@ def predict(table: pd.DataFrame, repeats: int = 100, calibration: float = 0.5, s
     known = models["rl_score"].notna()
     # By name, so that the order of the rows changes no random split.
     runs, rest = models[known].sort_values("model", ignore_index=True), models[~known]
-    _check_outcome(runs)
+    undefined = _uncalibrated(runs["rl_score"].to_numpy())
     n_fit = min(max(int(calibration * len(runs) + 1e-9), 2), len(runs) - 1)
     reading = loss_reading(models)
     entries, predictions = {}, {}
     for name, columns in _candidates(models).items():
-        verdict = next(filter(None, (_unusable(column, runs, reading) for column in columns)), None)
+        unusable = (_unusable(column, runs, reading) for column in columns)
+        verdict = undefined or next(filter(None, unusable), None)
         entries[name] = {"verdict": verdict or "ok", "of": columns}
         if verdict is None:
             entries[name] |= _diagnose(runs, columns, repeats, n_fit, seed)
@@ -153,6 +157,7 @@ def predict(table: pd.DataFrame, repeats: int = 100, calibration: float = 0.5, s
     errors = {name: entries[name]["leave_one_out"]["rmse"] for name in predictions}
     best = min((name for name in errors if errors[name] is not None), key=errors.get, default=None)
     return {
+        "verdict": undefined or "ok",
         "n_calibration": len(runs),
         "n_predicted": len(rest),
         "val_loss": reading,
@@ -163,7 +168,7 @@ def predict(table: pd.DataFrame, repeats: int = 100, calibration: float = 0.5, s
             | {"predictions": {name: values[i] for name, values in predictions.items()}}
             for i, row in enumerate(rest.to_dict("records"))
         ],
-        "notes": _notes(entries, best),
+        "notes": [] if undefined else _notes(entries, best),
         "ignored_columns": [str(name) for name in table if name not in models],
     }
 
@@ -173,15 +178,15 @@ def check_models(table: pd.DataFrame) -> pd.DataFrame:
 
     ``rl_score`` is always among them, NaN where no RL was run.
     """
-    if "model" not in table:
-        raise InputError(f"models: no column model; there are {', '.join(map(str, table.columns))}")
-    table = table.reset_index(drop=True).assign(run=table["model"].to_numpy())
     check_columns(table, ["model"], "models")
     models = pd.DataFrame({"model": table["model"].astype(str)})
     refuse(table, models["model"].duplicated(), "model", "it has a row already; keep one")
     for name in _passes(table):
         models[name] = numbers(table, name)
         refuse(table, ~models[name].between(0, MAX_SCORE), name, "give points from 0 to 100")
+    everyone = pd.Series(True, table.index)
+    if names := _passes(table):
+        refuse(table, fractions(models[names], everyone), names[-1], FRACTIONS)
     if "val_loss" in table:
         models["val_loss"] = numbers(table, "val_loss")
         refuse(table, models["val_loss"] <= 0, "val_loss", "give the validation loss, a positive number")
@@ -198,7 +203,8 @@ def check_models(table: pd.DataFrame) -> pd.DataFrame:
     models["rl_score"] = pd.to_numeric(given, errors="coerce").astype(float)
     bad = given.notna() & ~models["rl_score"].between(0, MAX_SCORE)
     refuse(table, bad, "rl_score", "give points from 0 to 100, or leave it blank where no RL was run")
-    return models
+    refuse(table, fractions(models[["rl_score"]], models["rl_score"].notna()), "rl_score", FRACTIONS)
+    return models.reset_index(drop=True)
 
 
 def loss_reading(models: pd.DataFrame) -> dict:
@@ -249,7 +255,6 @@ def loss_against_ceiling(table: pd.DataFrame) -> dict:
     two-sided p, spearman with spearman_p (permutations) and verdict ``ok``; or n and ``undefined: ...``.
     InputError names the row.
     """
-    table = table.assign(run=table["set"]) if "set" in table else table
     check_columns(table, ["set", "val_loss", "ceiling"], "sets")
     refuse(table, table["set"].duplicated(), "set", "it has a row already; keep its lowest loss")
     loss, ceiling = numbers(table, "val_loss").to_numpy(), numbers(table, "ceiling").to_numpy()
@@ -476,25 +481,24 @@ def _dominated(models: pd.DataFrame) -> dict[str, str]:
 
 
 def _large_k(models: pd.DataFrame, k: int | None) -> str:
-    """The pass@k to rank by, k above 1."""
+    """The pass@k to rank by, k above 1; without any, pass@1 stands in."""
     names = [name for name in _passes(models) if name != "pass_1"]
-    chosen = names[-1:] if k is None else [name for name in names if name == f"pass_{k}"]
+    chosen = [name for name in names if name == f"pass_{k}"]
+    if k is None:
+        chosen = names[-1:] or [name for name in _passes(models) if name == "pass_1"]
     if not chosen:
         have = ", ".join(names) or "none"
         raise InputError(f"models: no pass_{k or '<k>'} to rank by; the columns with k above 1 are: {have}")
     return chosen[0]
 
 
-def _check_outcome(runs: pd.DataFrame) -> None:
-    """Raises InputError unless at least three runs have scores, and not all the same."""
-    y = runs["rl_score"].to_numpy()
-    if len(runs) < MIN_MODELS:
-        raise InputError(
-            f"models: {len(runs)} with an rl_score ({', '.join(runs['model']) or 'none'}); "
-            f"run RL on at least {MIN_MODELS} to calibrate"
-        )
+def _uncalibrated(y: np.ndarray) -> str | None:
+    """Why the scores ``y`` after RL calibrate nothing; None when they do."""
+    if len(y) < MIN_MODELS:
+        return f"undefined: {len(y)} calibration models, fewer than {MIN_MODELS}"
     if ((y - y.mean()) ** 2).sum() <= EQUAL:
-        raise InputError(f"models: rl_score is {y[0]:g} in all {len(y)} calibration runs; nothing to predict")
+        return f"undefined: rl_score is {y[0]:g} in all {len(y)} calibration models"
+    return None
 
 
 def _constant(x: np.ndarray) -> np.ndarray:
@@ -548,7 +552,10 @@ def show_predict(result: dict) -> str:
             f"R2: on {r2['held_out']} runs after a fit to {r2['calibration']}, mean, standard deviation and "
             "standard error over the used random splits; LOO: leave one out; regret in points.",
         ]
-    lines += [f"{name}: {e['verdict']}." for name, e in result["predictors"].items() if name not in good]
+    if result["verdict"] != "ok":
+        lines += [f"{result['verdict']}; run RL on more of the models."]
+    else:
+        lines += [f"{name}: {e['verdict']}." for name, e in result["predictors"].items() if name not in good]
     if result["best"] and result["models"]:
         rows = [_prediction(entry, result["best"]) for entry in result["models"]]
         lines += [f"Predicted by {result['best']}, with 95 % prediction intervals:", _table(rows)]

@@ -10,7 +10,7 @@ import pandas as pd
 from switchpoint import budget
 from switchpoint.best import Z95
 from switchpoint.checks import check_columns, numbers, refuse
-from switchpoint.points import MAX_SCORE
+from switchpoint.points import FRACTIONS, check_scores, fractions
 
 RUN_COLUMNS = ["run", "parent", "set", "algorithm", "seed", "start_step", "sft_exaflops", "status"]
 ENDED = ("finished", "exhausted", "diverged")  # the last two are diagnosed
@@ -19,38 +19,37 @@ BASES = {"ceiling": "ceiling", "peak": "smoothed peak", "final": "final score"}
 
 def rl_points(curves: pd.DataFrame, runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The RL points of every RL run that has any, by compute; without the start's own score at 0."""
-    check_columns(curves, ["run", "exaflops", "score"], "curves")
     check_columns(runs, RUN_COLUMNS, "runs")
-    points = pd.DataFrame({"run": curves["run"].astype(str)})
-    points["exaflops"], points["score"] = numbers(curves, "exaflops"), numbers(curves, "score")
-    refuse(curves, points["exaflops"] < 0, "exaflops", "give the compute since the run's start, 0 or more")
-    refuse(curves, ~points["score"].between(0, MAX_SCORE), "score", "give points from 0 to 100")
+    points, chosen = check_scores(curves, "overall", "curves")
+    refuse(curves, fractions(points[["score"]], chosen.where(chosen)), "score", FRACTIONS)
     for column in {"se", "n"} & set(curves):
         points[column] = pd.to_numeric(curves[column], errors="coerce").astype(float)
         bad = curves[column].notna() & ~(points[column] >= 0)
         refuse(curves, bad, column, "give a number of 0 or more, or leave it blank")
     points = points.reindex(columns=["run", "exaflops", "score", "se", "n"])
-    chosen = curves.get("phase", pd.Series("rl", curves.index)) == "rl"
-    if "benchmark" in curves:
-        chosen &= curves["benchmark"] == "overall"
+    if "phase" in curves:
+        chosen &= curves["phase"] == "rl"
     refuse(curves, chosen & ~points["run"].isin(runs["run"].astype(str)), "run", "give its row in runs")
-    chosen &= points["exaflops"] > 0
-    twice = chosen & points.assign(chosen=chosen).duplicated(["run", "exaflops", "chosen"])
-    refuse(curves, twice, "exaflops", "its run has a point there already; keep one")
-    return {run: rows.sort_values("exaflops") for run, rows in points[chosen].groupby("run")}
+    points = points[chosen & (points["exaflops"] > 0)]
+    return {run: rows.sort_values("exaflops") for run, rows in points.groupby("run")}
 
 
 def rl_runs(runs: pd.DataFrame, points: dict) -> tuple[pd.DataFrame, list[str]]:
     """The RL runs with their ``start``, each seed of a start once; and what to say of those left out."""
-    refuse(runs, runs["run"].duplicated(), "run", "it has a row already; keep one")
     runs = runs.assign(run=runs["run"].astype(str))
+    refuse(runs, runs["run"].duplicated(), "run", "it has a row already; keep one")
+    unnamed = runs["algorithm"].isna() & runs["run"].isin(points)
+    refuse(runs, unnamed, "algorithm", "name the RL algorithm (or sft): the curves have points of the run")
     is_rl = runs["algorithm"].notna() & (runs["algorithm"] != "sft")
     sequential = is_rl & (runs["parent"] != "base")
     refuse(runs, is_rl & runs["parent"].isna(), "parent", "name the SFT run, or base")
     refuse(runs, sequential & runs["set"].isna(), "set", "name the SFT set")
     refuse(runs, is_rl & runs["seed"].isna(), "seed", "number the runs of a start")
+    refuse(runs, is_rl & runs["status"].isna(), "status", f"say how it ended: {', '.join(ENDED)}, ...")
     for column in ("start_step", "sft_exaflops"):
         runs[column] = numbers(runs.assign(**{column: runs[column].where(sequential, 0)}), column)
+        refuse(runs, runs[column] < 0, column, "give a number of 0 or more")
+    refuse(runs, runs["start_step"] % 1 != 0, "start_step", "give the checkpoint's step, a whole number")
     runs["start"] = [
         f"{run.set}-{run.start_step:.0f}" if run.parent != "base" else f"base ({run.algorithm})"
         for run in runs.itertuples()

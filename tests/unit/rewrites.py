@@ -2,12 +2,10 @@
 
 import fractions
 import json
-import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
+from reference import reference
 
 FRACTION = re.compile(r"\\[dt]?frac\{(-?\d+)\}\{(\d+)\}")
 INTEGER = re.compile(r"-?\d+")
@@ -21,10 +19,7 @@ WORDS = re.compile(r"\\text\{([A-Za-z ]+)\}|([A-Za-z]{2,})")
 
 def benchmarks() -> dict[str, list[str]]:
     """The golds of every benchmark file of the reference material, by file name."""
-    folder = os.environ.get("SWITCHPOINT_REFERENCE")
-    if not folder:
-        pytest.skip("SWITCHPOINT_REFERENCE is not set; it holds the benchmark problems")
-    files = sorted(Path(folder, "benchmarks").glob("*.jsonl"))
+    files = sorted(reference("benchmarks").glob("*.jsonl"))
     return {path.stem: [json.loads(line)["answer"] for line in path.open(encoding="utf-8")] for path in files}
 
 

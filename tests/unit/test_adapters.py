@@ -1,11 +1,11 @@
 """Benchmarks in the field's file schemas, from files and through the datasets library."""
 
 import json
-import os
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from reference import reference
 
 from switchpoint import files
 from switchpoint.data import adapters, sources
@@ -100,12 +100,9 @@ def test_a_changed_file_is_refused(tmp_path):
 
 
 def test_the_real_files_have_their_published_sizes(tmp_path):
-    folder = os.environ.get("SWITCHPOINT_REFERENCE")
-    if not folder:
-        pytest.skip("SWITCHPOINT_REFERENCE is not set; it holds the benchmark problems")
     sizes = {"aime24": 30, "aime25": 30, "gsm8k": 1319, "math500": 500, "olympiadbench": 675}
     for name, size in sizes.items():
         copy = tmp_path / f"{name}.jsonl"
-        copy.write_bytes(Path(folder, "benchmarks", f"{name}.jsonl").read_bytes())
+        copy.write_bytes(reference("benchmarks", f"{name}.jsonl").read_bytes())
         # These files hold plain records already.
         assert len(sources.ingest(source("records", str(copy)))) == size

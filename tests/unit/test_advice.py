@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from switchpoint.advice import advise, read_record
+from switchpoint.advice import advise
 from switchpoint.best import critical, criticals, loss_bound, possible_bests
 from switchpoint.cli import app
 from switchpoint.errors import InputError
+from switchpoint.handover import read_record
 from switchpoint.starts import RUN_COLUMNS
 
 PHASES = {
@@ -257,8 +258,7 @@ def test_exhausted_and_diverged_runs_are_diagnosed():
 
 def test_the_algorithm_with_most_starts_unless_named():
     tables = [study({20: [60], 30: [70]}), study({10: [60], 20: [61], 30: [62]}, algorithm="dapo")]
-    curves, runs = (pd.concat(parts) for parts in zip(*tables, strict=True))
-    runs = runs.drop_duplicates("run")
+    curves, runs = (pd.concat(parts).drop_duplicates() for parts in zip(*tables, strict=True))
     assert advise(curves, runs, {"runs": {}}, PHASES)["algorithm"] == "dapo"
     named = advise(curves, runs, {"runs": {}}, PHASES, algorithm="grpo")
     assert [start["start"] for start in named["candidates"]] == ["a-30", "a-20"]
@@ -448,16 +448,34 @@ def test_an_unknown_reference_is_named():
         advise(*study({20: [60], 30: [70]}), {"runs": {}}, PHASES, reference="x")
 
 
+WRONG_RECORDS = [
+    ("{", "Invalid JSON"),
+    ("[]", "Input should be an object"),
+    ("{}", "runs: Field required"),
+    ('{"runs": []}', "runs: Input should be an object"),
+    ('{"runs": {"a": {"guarded": {}}}}', "runs.a.a: Field required"),
+    ('{"runs": {"a": {"a": "70", "a_ci95": [1, 2], "status": "identified"}}}', "runs.a.a: .* valid number"),
+    ('{"runs": {"a": {"a": 70, "a_ci95": [1], "status": "identified"}}}', "runs.a.a_ci95.1: Field required"),
+    ('{"runs": {"a": {"a": NaN, "a_ci95": [1, 2], "status": "identified"}}}', "runs.a.a: .* finite number"),
+    ('{"runs": {"a": {"a": 70, "a_ci95": [1, 2], "status": "ok"}}}', "runs.a.status: .* 'identified'"),
+]
+
+
 def test_records_of_other_commands_are_checked(tmp_path):
     path = tmp_path / "fits.json"
     with pytest.raises(InputError, match=r"no such file; give what `switchpoint fit` writes"):
-        read_record(path, "runs", "fit")
-    for text, message in (("{", "not JSON"), ("[]", "no 'runs' in it"), ("{}", "no 'runs' in it")):
+        read_record(path, "fit")
+    for text, message in WRONG_RECORDS:
         path.write_text(text)
-        with pytest.raises(InputError, match=message):
-            read_record(path, "runs", "fit")
+        with pytest.raises(InputError, match=rf"fits.json: {message}.*; give what `switchpoint fit` writes"):
+            read_record(path, "fit")
     path.write_text('{"runs": {}}')
-    assert read_record(path, "runs", "fit") == {"runs": {}}
+    assert read_record(path, "fit") == {"runs": {}}
+    path.write_text(json.dumps(RANKING))
+    assert read_record(path, "rank") == RANKING
+    path.write_text(json.dumps(RANKING | {"predictor": "pass_8"}))
+    with pytest.raises(InputError, match=r"a-30 has no pass_8; give what `switchpoint rank` writes"):
+        read_record(path, "rank")
 
 
 def test_the_command_on_plain_files(tmp_path):

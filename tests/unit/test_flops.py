@@ -1,6 +1,5 @@
 import inspect
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference import reference
 from typer.testing import CliRunner
 
 from switchpoint import flops
@@ -55,10 +55,7 @@ SETS = {
 
 
 def test_every_sft_compute_of_table_4():
-    folder = os.environ.get("SWITCHPOINT_REFERENCE")
-    if folder is None:
-        pytest.skip("SWITCHPOINT_REFERENCE is not set; it holds the published tables")
-    table = pd.read_csv(Path(folder) / "published/table4_v1.csv")
+    table = pd.read_csv(reference("published", "table4_v1.csv"))
     table = table[table["dataset"] != "base"]
     assert len(table) == 32
     for row in table.itertuples():
@@ -272,7 +269,7 @@ def test_histograms_are_exact(tmp_path):
     ("text", "message"),
     [
         ("length,n\n1,2\n", "no column count; it needs length, count"),
-        ("length,count\n5,1\n0,2\n", r"row 2 .line 3, .*length is 0; give tokens, more than 0"),
+        ("length,count\n5,1\n0,2\n", r"row 2 \(line 3\): length is 0; give tokens, more than 0"),
         ("length,count\n5,-1\n", "row 1 .*count is -1; give a number of sequences"),
         ("length,count\n5,\n", "row 1 .*count is nan"),
         ("length,count\n5,0\n", "no sequences"),

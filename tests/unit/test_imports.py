@@ -5,7 +5,10 @@ import sys
 
 import pytest
 
-FAST = ["cli", "study", "paths", "flops", "phases", "ceilings", "advice", "collect", "plan", "report.page"]
+FAST = [
+    "cli", "study", "paths", "flops", "phases", "ceilings", "predictors", "advice", "importer.points", "published.table", "collect", "plan",
+    "report.page",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("module", FAST)

@@ -451,7 +451,14 @@ def test_rank_needs_a_large_k():
     with pytest.raises(InputError, match="no pass_1 to rank by"):
         rank(CANDIDATES, k=1)
     with pytest.raises(InputError, match="no pass_<k> to rank by; the columns with k above 1 are: none"):
-        rank(CANDIDATES[["model", "pass_1", "val_loss"]])
+        rank(CANDIDATES[["model", "val_loss"]])
+
+
+def test_rank_without_a_large_k_falls_back_on_pass_at_1_and_says_so():
+    found = rank(CANDIDATES[["model", "pass_1", "val_loss"]])
+    assert found["predictor"] == "pass_1"
+    assert found["favourites"] == [CANDIDATES["model"][CANDIDATES["pass_1"].argmax()]]
+    assert found["notes"][0].startswith("ranked by pass_1, which foretells RL poorly")
 
 
 # --- bad tables
@@ -460,9 +467,9 @@ def test_rank_needs_a_large_k():
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
-        ("model", "m000", r"row 3 \(line 4, run m000\): model is 'm000'; it has a row already; keep one"),
-        ("model", None, "row 3 .*name the run"),
-        ("pass_64", 100.5, r"row 3 \(line 4, run m002\): pass_64 is 100.5; give points from 0 to 100"),
+        ("model", "m000", r"row 3 \(line 4, model m000\): model is 'm000'; it has a row already; keep one"),
+        ("model", None, "row 3 .*name the model"),
+        ("pass_64", 100.5, r"row 3 \(line 4, model m002\): pass_64 is 100.5; give points from 0 to 100"),
         ("pass_64", np.nan, "row 3 .*pass_64 is nan; give a finite number"),
         ("pass_1", "high", "row 3 .*pass_1 is 'high'; give a finite number"),
         ("val_loss", 0.0, "row 3 .*val_loss is 0.0; give the validation loss, a positive number"),
@@ -483,21 +490,41 @@ def test_bad_row_is_named(column, value, message):
 
 
 def test_bad_tables_are_named():
-    with pytest.raises(InputError, match=r"models: 2 with an rl_score \(m000, m001\); run RL on at least 3"):
-        predict(models(5, 2))
-    with pytest.raises(InputError, match=r"models: 0 with an rl_score \(none\)"):
-        predict(models().drop(columns="rl_score"))
-    with pytest.raises(InputError, match="rl_score is 50 in all 4 calibration runs; nothing to predict"):
-        predict(line([1, 2, 3, 4], [50, 50, 50, 50]))
     with pytest.raises(InputError, match="no predictor; give columns pass_<k> or val_loss"):
         predict(models()[["model", "rl_score"]])
-    with pytest.raises(InputError, match="no column model; there are run, pass_64"):
+    with pytest.raises(InputError, match="no column model; it needs model and has run, pass_64"):
         rank(pd.DataFrame({"run": ["a"], "pass_64": [1.0]}))
     with pytest.raises(InputError, match="models: no rows"):
         rank(CANDIDATES[:0])
     for options in ({"repeats": 0}, {"calibration": 0.0}, {"calibration": 1.0}, {"calibration": math.nan}):
         with pytest.raises(InputError, match="calibration as a share between 0 and 1"):
             predict(models(), **options)
+
+
+@pytest.mark.parametrize(
+    ("table", "verdict"),
+    [
+        (models(5, 2), "undefined: 2 calibration models, fewer than 3"),
+        (models().drop(columns="rl_score"), "undefined: 0 calibration models, fewer than 3"),
+        (line([1, 2, 3, 4], [50, 50, 50, 50]), "undefined: rl_score is 50 in all 4 calibration models"),
+    ],
+)
+def test_without_calibration_there_is_a_verdict_and_no_prediction(table, verdict):
+    found = json.loads(json.dumps(predict(table), allow_nan=False))
+    assert found["verdict"] == verdict
+    assert {entry["verdict"] for entry in found["predictors"].values()} == {verdict}
+    assert (found["best"], found["notes"]) == (None, [])
+    assert [model["predictions"] for model in found["models"]] == [{}] * found["n_predicted"]
+    assert f"{verdict}; run RL on more of the models." in show_predict(found)
+
+
+@pytest.mark.parametrize(("column", "others"), [("rl_score", []), ("pass_64", ["pass_1"])])
+def test_fractions_are_refused(column, others):
+    table = models(6, 6)
+    for name in (column, *others):
+        table[name] /= 100
+    with pytest.raises(InputError, match=f"row 1 .*{column} is .*multiply them all"):
+        predict(table)
 
 
 def test_columns_not_used_are_told():

@@ -10,6 +10,7 @@ from reference import reference
 
 from switchpoint.ceilings import fit_curves
 from switchpoint.errors import InputError
+from switchpoint.published.figures import SCRIPTS
 from switchpoint.sigmoid import PaperSettings, least_squares, paper, rise, scalerl
 
 P_START, A, C_MID, B = 60.0, 80.0, 2.0, 1.5
@@ -17,27 +18,14 @@ X = np.linspace(0.5, 20, 40)
 EXACT = P_START + (A - P_START) * rise(X, C_MID, B)
 OFF = PaperSettings(alpha=None, tau=None)
 
-# RETU's fit scripts, run by run: start, end (the point at x = 0 counts), LTS alpha, tau, free start;
-# and the ceiling that Appendix D's pipeline gives with them.
-SCRIPTS = """run,first,last,alpha,tau,free_start,rebuilt,capped
-base-0,0,34,,2.5,0,71.96,no
-SFT889K-360,0,15,,2.5,0,82.54,yes
-SFT889K-1080,0,21,0.75,4.0,0,79.70,no
-SFT889K-1800,0,19,0.75,3.0,0,80.98,no
-SFT889K-5400,0,15,,2.5,0,82.83,no
-SFT889K-9000,0,22,,2.5,0,83.37,no
-SFT889K-12600,0,15,0.75,3.0,0,83.35,no
-Easy102K-360,0,21,,2.5,0,76.69,no
-Easy102K-720,0,31,,2.5,0,78.53,yes
-Easy102K-1080,0,63,,2.5,0,78.83,yes
-Easy102K-1440,0,37,0.75,2.5,0,76.67,no
-Easy102K-1800,0,15,,2.5,0,77.78,yes
-S1K-62,12,80,0.75,2.5,1,77.25,no
-S1K-124,0,55,0.85,3.0,0,77.32,no
-S1K-186,0,65,,2.5,0,76.88,no
-S1K-248,0,56,0.75,2.5,0,76.62,no
-S1K-310,8,70,0.75,3.0,1,76.46,no
-"""
+# The ceilings that Appendix D's pipeline gives with the settings of RETU's fit scripts, on the curves at hand.
+REBUILT = {
+    "base-0": 71.96, "SFT889K-360": 82.54, "SFT889K-1080": 79.70, "SFT889K-1800": 80.98, "SFT889K-5400": 82.83,
+    "SFT889K-9000": 83.37, "SFT889K-12600": 83.35, "Easy102K-360": 76.69, "Easy102K-720": 78.53,
+    "Easy102K-1080": 78.83, "Easy102K-1440": 76.67, "Easy102K-1800": 77.78, "S1K-62": 77.25, "S1K-124": 77.32,
+    "S1K-186": 76.88, "S1K-248": 76.62, "S1K-310": 76.46,
+}  # fmt: skip
+CAPPED = {"SFT889K-360", "Easy102K-720", "Easy102K-1080", "Easy102K-1800"}
 
 
 @given(st.floats(1e-3, 1e3), st.floats(0.05, 8), st.floats(1e-3, 1e3))
@@ -107,29 +95,21 @@ def test_free_start_finds_the_start():
     assert fit.a == pytest.approx(A, abs=0.05)
 
 
-def test_published_ceilings_with_the_published_settings(tmp_path):
+def test_published_ceilings_with_the_published_settings():
     points = pd.read_csv(reference("published", "rl_points.csv"))
     points["run"] = points["dataset"] + "-" + points["sft_step"].astype(str)
     points = points.rename(columns={"rl_exaflops": "exaflops", "overall": "score", "p_sft": "p_start"})
-    (tmp_path / "scripts.csv").write_text(SCRIPTS)
-    scripts = pd.read_csv(tmp_path / "scripts.csv")
-    settings = scripts.drop(columns=["rebuilt", "capped"])
-    fits = fit_curves(points[["run", "exaflops", "score", "p_start"]], method="paper", settings=settings)
-    for row in scripts.to_dict("records"):
-        fit = fits["runs"][row["run"]]
-        assert fit["a_point"] == pytest.approx(row["rebuilt"], abs=0.3), row["run"]
-        assert ("at_bound" in fit["flags"]) == (row["capped"] == "yes"), row["run"]
-        assert (fit["a"] is None) == (row["capped"] == "yes")
-    off = fit_curves(
-        points[["run", "exaflops", "score", "p_start"]],
-        method="paper",
-        settings=settings.assign(alpha=np.nan),
-    )
-    assert abs(off["runs"]["S1K-62"]["a_point"] - fits["runs"]["S1K-62"]["a_point"]) > 1
-    off = fit_curves(
-        points[["run", "exaflops", "score", "p_start"]], method="paper", settings=settings.assign(tau=np.nan)
-    )
-    assert abs(off["runs"]["Easy102K-1080"]["a_point"] - fits["runs"]["Easy102K-1080"]["a_point"]) > 0.1
+    points = points[["run", "exaflops", "score", "p_start"]]
+    settings = SCRIPTS[SCRIPTS["run"].isin(REBUILT)]
+    fits = fit_curves(points, method="paper", settings=settings)["runs"]
+    for run, rebuilt in REBUILT.items():
+        assert fits[run]["a_point"] == pytest.approx(rebuilt, abs=0.3), run
+        assert ("at_bound" in fits[run]["flags"]) == (run in CAPPED), run
+        assert (fits[run]["a"] is None) == (run in CAPPED)
+    off = fit_curves(points, method="paper", settings=settings.assign(alpha=np.nan))["runs"]
+    assert abs(off["S1K-62"]["a_point"] - fits["S1K-62"]["a_point"]) > 1
+    off = fit_curves(points, method="paper", settings=settings.assign(tau=np.nan))["runs"]
+    assert abs(off["Easy102K-1080"]["a_point"] - fits["Easy102K-1080"]["a_point"]) > 0.1
 
 
 @pytest.mark.parametrize(

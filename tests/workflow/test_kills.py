@@ -11,6 +11,8 @@ import psutil
 import pytest
 from study import curves, pending, snakemake, snakemake_command
 
+from switchpoint.points import read_points
+
 RL = "rl/grpo/base/seed_0"
 SFT = "sft/S/seed_0"
 
@@ -66,6 +68,9 @@ def test_a_killed_study_ends_where_an_uninterrupted_one_does(finished, clone, jo
     kill_when(clone, f"results/tiny/state/{job}/*/{moment}", victim)
     if victim is None:
         snakemake(clone, "--unlock")
+    if moment == "state.pt":  # a running job shows its points
+        [so_far] = clone.glob(f"results/tiny/state/{job}/*/points.csv")
+        assert read_points(so_far)["exaflops"].iloc[0] == 0
     assert not (clone / "results/tiny/analysis").exists()
     assert pending(clone)
     snakemake(clone)

@@ -166,7 +166,8 @@ def run(job: dict, base: str, sft: str | None, prompts: str, benchmarks: str, ou
     """Trains; writes ``model/``, ``samples.parquet``, ``points.csv`` and ``run.json``, whatever the end.
 
     A run without a mixed group left ends as ``exhausted``, one with a non-finite loss as
-    ``diverged``; both keep the last good model and exit well.
+    ``diverged``; both keep the last good model and exit well.  ``points.csv`` is in the state, too,
+    as far as the run has got.
     """
     start = resolve_start(job, base, sft)
     inputs = {"start": f"{start['model']}/model.safetensors", "prompts": prompts, "benchmarks": benchmarks}
@@ -192,12 +193,12 @@ def run(job: dict, base: str, sft: str | None, prompts: str, benchmarks: str, ou
     problems = pd.read_parquet(benchmarks)
     show = Progress("rl", job["steps"])
     while progress["status"] == "running":
-        train_until_evaluation(trainer, tokenizer, questions, problems, job, progress, this, show)
+        train_until_evaluation(trainer, tokenizer, questions, problems, job, progress, this, show, start)
         trainer.save(this.checkpoint, progress)
     finish(trainer, tokenizer, job, progress, this, start, out)
 
 
-def train_until_evaluation(trainer, tokenizer, questions, problems, job, progress, this, show) -> None:
+def train_until_evaluation(trainer, tokenizer, questions, problems, job, progress, this, show, start) -> None:
     """One step, after the monitoring evaluation that is due before it (and at the very end)."""
     step, model = progress["step"], trainer.model
     if step % job["eval_every"] == 0 or step == job["steps"]:
@@ -206,6 +207,7 @@ def train_until_evaluation(trainer, tokenizer, questions, problems, job, progres
         samples = evaluation.evaluate(model.eval(), tokenizer, problems, "monitor", job["evaluation"], *where)
         evaluation.write_parquet(samples, path)
         progress["evaluated"][str(step)] = progress["flops"] / flops.EXA
+        evaluation.write_csv(points_so_far(job, progress, this, start)[0], this.state / "points.csv")
     if step == job["steps"]:
         progress["status"] = "finished"
         return
@@ -250,23 +252,26 @@ def checkpoint_record(run: str, step: int, exaflops: float, start: dict) -> dict
     return {"run": run, "phase": "rl", "step": step, "exaflops": exaflops, "exaflops_total": total}
 
 
+def points_so_far(job: dict, progress: dict, this: Run, start: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of ``curves.csv`` of every evaluation so far, and their samples."""
+    name, points, samples = paths.RL.format(**job), [], []
+    for step, exaflops in progress["evaluated"].items():
+        rows = pd.read_parquet(this.state / f"monitor_{step}.parquet")
+        record = checkpoint_record(name, int(step), exaflops, start)
+        points.append(evaluation.points(rows, record, job["out_of_distribution"]))
+        samples.append(rows)
+    return pd.concat(points), pd.concat(samples)
+
+
 def finish(trainer, tokenizer, job, progress, this, start, out: str) -> None:
     """Every declared output."""
     name = paths.RL.format(**job)
-    monitored = {
-        int(step): pd.read_parquet(this.state / f"monitor_{step}.parquet") for step in progress["evaluated"]
-    }
-    table = pd.concat(
-        evaluation.points(samples, checkpoint_record(name, step, progress["evaluated"][str(step)], start),
-                          job["out_of_distribution"])
-        for step, samples in monitored.items()
-    )  # fmt: skip
+    table, samples = points_so_far(job, progress, this, start)
     card = f"# {name}, step {progress['step']}\n\nMade by Switchpoint from {start['model']}.\n"
     exaflops = progress["flops"] / flops.EXA
     record = checkpoint_record(name, progress["step"], exaflops, start) | this.origin()
     models.save(trainer.model, tokenizer, this.state / "model", card, record)
     this.publish("model", f"{out}/model")
-    samples = pd.concat(monitored.values())
     evaluation.write_parquet(samples, f"{out}/samples.parquet")
     evaluation.write_csv(table, f"{out}/points.csv")
     this.finish(

@@ -1,0 +1,94 @@
+"""What `advise` reads of the JSON that `fit`, `phases` and `rank` write: the checks of such a file."""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+import pydantic
+from pydantic import BaseModel, Field
+
+from switchpoint.errors import InputError
+
+Number = pydantic.FiniteFloat
+Interval = tuple[Number | None, Number | None]
+
+
+class Point(BaseModel):
+    exaflops: Number
+    score: Number | None
+    ci95: Interval
+
+
+class Gain(BaseModel):
+    times: Number
+    exaflops: Number = Field(gt=0)
+    gain: Number | None
+    ci95: Interval
+
+
+class Fit(BaseModel):
+    a: Number | None
+    a_ci95: Interval
+    status: Literal["identified", "unidentified", "collapsed"]
+    x_last: Number | None = None
+    noise_sd: Number | None = None
+    heldout_rmse: Number | None = None
+    heldout_rmse_naive: Number | None = None
+    curve: list[Point] = []
+    gains: list[Gain] = []
+
+
+class Fits(BaseModel):
+    runs: dict[str, Fit]
+
+
+class Labels(BaseModel):
+    guarded: dict[str, str]
+
+
+class Phases(BaseModel):
+    runs: dict[str, Labels]
+
+
+class Candidate(BaseModel, extra="allow"):
+    model: str
+    place: int | None
+    exaflops: Number = 0.0
+    __pydantic_extra__: dict[str, object]
+
+
+class Ranking(BaseModel):
+    predictor: str
+    n_dropped: int
+    models: list[Candidate]
+
+    @pydantic.model_validator(mode="after")
+    def is_a_ranking(self):
+        if all(model.place != 1 for model in self.models):
+            raise ValueError("no model has place 1")
+        without = [
+            one.model
+            for one in self.models
+            if not isinstance(one.model_extra.get(self.predictor), (int, float))
+        ]
+        if without:
+            raise ValueError(f"{without[0]} has no {self.predictor}")
+        return self
+
+
+WRITTEN = {"fit": Fits, "phases": Phases, "rank": Ranking}
+
+
+def read_record(path: str | Path, command: str) -> dict:
+    """The JSON object that ``command`` (a key of ``WRITTEN``) wrote; InputError unless the file holds one."""
+    try:
+        data = Path(path).read_bytes()
+        WRITTEN[command].model_validate_json(data, strict=True)
+    except OSError as error:
+        problem = str(error.strerror).lower().removesuffix(" or directory")
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        problem = ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
+    else:
+        return json.loads(data)
+    raise InputError(f"{path}: {problem}; give what `switchpoint {command}` writes")

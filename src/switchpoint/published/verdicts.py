@@ -1,0 +1,52 @@
+"""Verdicts on the papers' claims, each computed from recomputed figures and a tolerance.
+
+- ``holds``: to the last digit printed, or by the tolerance that the check names;
+- ``holds within rounding``: off by no more than one unit of the last digit printed;
+- ``holds in part``: for some of the cases that the claim names, or only by an assumption of its own;
+- ``holds in v1, not in the camera-ready``: true of v1's figures, no longer of the camera-ready's;
+- ``does not hold``;
+- ``not checkable``: what it takes is neither in the folder nor printed;
+- ``information``: no claim of the papers, but bears on one.
+"""
+
+from collections.abc import Iterable, Sequence
+
+HOLDS, ROUNDING, IN_PART = "holds", "holds within rounding", "holds in part"
+V1_ONLY, FAILS = "holds in v1, not in the camera-ready", "does not hold"
+UNCHECKED, INFORMATION = "not checkable", "information"
+VERDICTS = (HOLDS, ROUNDING, IN_PART, V1_ONLY, FAILS, UNCHECKED, INFORMATION)
+
+CARRIED = 0.5  # points between the versions: half the standard error of a score on 2,157 problems
+EXACT = 1e-9
+
+
+def agreement(pairs: Iterable[tuple[float, float]], unit: float) -> str:
+    """The verdict on (recomputed, printed) figures, printed in steps of ``unit``; the worst decides."""
+    off = max(abs(found - printed) for found, printed in pairs)
+    return HOLDS if off <= unit / 2 + EXACT else ROUNDING if off <= unit + EXACT else FAILS
+
+
+def within(pairs: Iterable[tuple[float, float]], tolerance: float) -> bool:
+    """Whether the figures of every pair differ by no more than ``tolerance``."""
+    return all(abs(found - printed) <= tolerance + EXACT for found, printed in pairs)
+
+
+def if_true(true: bool) -> str:
+    """The verdict on a claim that is true or not."""
+    return HOLDS if true else FAILS
+
+
+def cases(n_true: int, n: int) -> str:
+    """The verdict on a claim that is true in some of the cases that it names."""
+    return IN_PART if 0 < n_true < n else if_true(n_true == n)
+
+
+def versions(old: str, still: bool) -> str:
+    """The verdict on a claim that has the verdict ``old`` in v1; ``still``: in the camera-ready, too."""
+    return old if still or old == FAILS else V1_ONLY
+
+
+def both_versions(old: Sequence[float], new: Sequence[float], printed: Sequence[float]) -> str:
+    """``versions`` for figures printed with one digit, recomputed from v1's table and the camera-ready's."""
+    still = within(zip(new, printed, strict=True), CARRIED)
+    return versions(agreement(zip(old, printed, strict=True), 0.1), still)
