@@ -114,7 +114,7 @@ def refuse(table: pd.DataFrame, bad: pd.Series, column: str, fix: str) -> None:
         file = file_of(table)
         line = table.index[row] if file else row + 2
         owner = next((name for name in ("run", "model", "set") if name in table), None)
-        whose = f", {owner} {table[owner].iloc[row]}" if owner else ""
+        whose = f", {owner} {' '.join(str(table[owner].iloc[row]).split())}" if owner else ""
         value = repr(table[column].iloc[[row]].tolist()[0])
         value = value if len(value) <= SHOWN else f"{value[:SHOWN]}..."
         raise InputError(f"{file}row {row + 1} (line {line}{whose}): {column} is {value}; {fix}")

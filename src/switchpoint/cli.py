@@ -303,10 +303,10 @@ def rank_command(
     k: Annotated[int | None, typer.Option(help="Rank by pass_<k>; the largest k without it.")] = None,
 ) -> None:
     """Ranks SFT models before any RL: drops the clearly worse, orders the rest by pass@k."""
-    from switchpoint import predictors
+    from switchpoint import predictors, predictors_text
 
     result = predictors.rank(checks.read_csv(table), k)
-    typer.echo(predictors.show_rank(result))
+    typer.echo(predictors_text.show_rank(result))
     if out:
         files.write_json(out, result)
 
@@ -319,10 +319,10 @@ def predict_command(
     calibration: Annotated[float, typer.Option(help="Share of the runs that a split fits.")] = 0.5,
 ) -> None:
     """Predicts the score after RL of SFT models from a few RL runs, and rates the predictors."""
-    from switchpoint import predictors
+    from switchpoint import predictors, predictors_text
 
     result = predictors.predict(checks.read_csv(table), repeats, calibration)
-    typer.echo(predictors.show_predict(result))
+    typer.echo(predictors_text.show_predict(result))
     if out:
         files.write_json(out, result)
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from switchpoint import evaluation, files, scores
 
-OUTPUTS = ("curves", "losses", "runs", "results", "verdicts", "gains")
+OUTPUTS = ("curves", "losses", "runs", "results", "verdicts", "gains", "models")
 
 
 def collect(evaluations: list[str], sft_runs: list[str], rl_runs: list[str], job: dict, out: str) -> None:
@@ -32,6 +32,7 @@ def collect(evaluations: list[str], sft_runs: list[str], rl_runs: list[str], job
         ),
         "gains": gains(samples, runs, job["out_of_distribution"]),
     }
+    tables["models"] = models_table(tables["results"], tables["losses"], runs)
     for name in OUTPUTS:
         evaluation.write_csv(tables[name], f"{out}/{name}.csv")
     examples = pd.concat([pd.read_parquet(f"{path}/validation.parquet") for path in sft_runs])
@@ -71,6 +72,29 @@ def gains(samples: pd.DataFrame, runs: pd.DataFrame, out_of_distribution: list[s
         if run["run"].startswith("rl/")
     ]  # fmt: skip
     return pd.concat(tables) if tables else pd.DataFrame(columns=["run", *scores.PAIRED_COLUMNS])
+
+
+def models_table(results: pd.DataFrame, losses: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Every SFT checkpoint with what may predict its score after RL, and that score; means over seeds.
+
+    pass_1 is the mean of all samples; rl_score is the test score after RL with the algorithm that has
+    the most starts, missing where there was none.
+    """
+    overall = results[results["benchmark"] == "overall"]
+    sft = overall[overall["phase"] == "sft"]
+    metric = sft["metric"].replace("avg", "pass@1").str.replace("@", "_")
+    table = sft.assign(metric=metric).pivot_table("score", ["set", "step"], "metric")
+    loss = losses.assign(set=losses["run"].str.split("/").str[1]).groupby(["set", "step"])
+    table = table.join(loss[["loss", "exaflops"]].mean().rename(columns={"loss": "val_loss"}))
+    after = runs[runs["run"].str.startswith("rl/") & runs["set"].notna()]
+    after = after.merge(overall.loc[overall["metric"] == "avg", ["run", "score"]], on="run")
+    starts = after.drop_duplicates(["algorithm", "set", "start_step"])["algorithm"].value_counts()
+    after = after[after["algorithm"] == (starts.sort_index().idxmax() if len(starts) else None)]
+    after = after.drop_duplicates(["set", "start_step", "seed"])  # two names of one start
+    score = after.groupby([after["set"], after["start_step"].astype(int).rename("step")])["score"].mean()
+    table = table.join(score.rename("rl_score")).reset_index()
+    table.insert(0, "model", table["set"] + "-" + table["step"].astype(str))
+    return table.drop(columns="step").assign(val_set="validation")
 
 
 def base_row() -> dict:

@@ -30,6 +30,7 @@ from switchpoint.checks import numbers, read_csv, refuse
 from switchpoint.errors import InputError
 
 EXA = 1e18
+LARGEST = 1e12  # tokens or sequences; products of larger ones overflow
 Accounting = Literal["retu", "strict"]
 TokenSums = tuple[float, float]
 """(number of tokens, sum of the squared sequence lengths) of a group of sequences."""
@@ -309,8 +310,8 @@ def read_lengths(path: str | Path) -> tuple[float, float]:
     if missing := {"length", "count"} - set(table.columns):
         raise InputError(f"{path}: no column {', '.join(sorted(missing))}; it needs length, count")
     length, count = numbers(table, "length"), numbers(table, "count")
-    refuse(table, length <= 0, "length", "give tokens, more than 0")
-    refuse(table, count < 0, "count", "give a number of sequences, 0 or more")
+    refuse(table, (length <= 0) | (length > LARGEST), "length", "give tokens, more than 0")
+    refuse(table, ~count.between(0, LARGEST), "count", "give a number of sequences, 0 or more")
     if not count.sum():
         raise InputError(f"{path}: no sequences; give a length with a count above 0")
     share = count / count.sum()
@@ -338,9 +339,10 @@ def _option(name: str) -> str:
 
 def _sums(n_sequences: float, length: Length) -> TokenSums:
     """Token sums of a number of sequences of these lengths."""
-    mean, square = length if isinstance(length, tuple) else (length, length**2)
-    if not (0 <= n_sequences < math.inf and 0 <= mean < math.inf):
-        raise InputError(f"{n_sequences} sequences of mean length {mean}: give numbers of 0 or more")
+    mean, square = length if isinstance(length, tuple) else (length, length * length)
+    if not (0 <= n_sequences <= LARGEST and 0 <= mean <= LARGEST):
+        given = f"{n_sequences} sequences of mean length {mean}"
+        raise InputError(f"{given}: give numbers of 0 or more, at most {LARGEST:g}")
     return n_sequences * mean, n_sequences * square
 
 

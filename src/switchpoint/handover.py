@@ -2,14 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pydantic
 from pydantic import BaseModel, Field
 
 from switchpoint.errors import InputError
 
-Number = pydantic.FiniteFloat
+Number = Annotated[pydantic.FiniteFloat, Field(ge=-1e15, le=1e15)]
 Interval = tuple[Number | None, Number | None]
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from switchpoint.checks import check_columns, numbers, read_csv, refuse
+from switchpoint.checks import check_columns, file_of, numbers, read_csv, refuse
 from switchpoint.errors import InputError
 
 STABLE_TOLERANCE = 0.02
@@ -338,7 +338,8 @@ def _example_sums(examples: pd.DataFrame, losses: pd.DataFrame) -> dict[str, pd.
     refuse(examples, bad, "tokens", "give the number of scored tokens, a whole number of 1 or more")
     rows = rows[scored]
     _check_agreement(rows, losses)
-    return {run: _paired(run, group) for run, group in rows.groupby("run", sort=False)}
+    file = file_of(examples)
+    return {run: _paired(f"{file}run {run}", group) for run, group in rows.groupby("run", sort=False)}
 
 
 def _check_agreement(examples: pd.DataFrame, losses: pd.DataFrame) -> None:
@@ -352,14 +353,14 @@ def _check_agreement(examples: pd.DataFrame, losses: pd.DataFrame) -> None:
         refuse(losses, off, "loss", fix)
 
 
-def _paired(run: str, rows: pd.DataFrame) -> pd.DataFrame:
+def _paired(whose: str, rows: pd.DataFrame) -> pd.DataFrame:
     """One run's examples, a row each, with nll and tokens of every step; the same ones at every step."""
     wide = rows.pivot(index="example", columns="step", values=["nll", "tokens"])
     missing = wide["nll"].isna().stack()
     if missing.any():
         example, step = missing.idxmax()
         raise InputError(
-            f"run {run}, step {step}: the examples have no row of example {example!r}, which other steps have; "
+            f"{whose}, step {step}: the examples have no row of example {example!r}, which other steps have; "
             "give the same examples for every step"
         )
     return wide

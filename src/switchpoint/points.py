@@ -52,7 +52,8 @@ def check_points(table: pd.DataFrame, benchmark: str = "overall") -> pd.DataFram
     points = points[chosen]
     missing = points.loc[points["p_start"].isna(), "run"].unique()
     if len(missing):
-        raise InputError(f"run {missing[0]}: no start; add its row at exaflops 0, or p_start to its rows")
+        where = f"{file_of(table)}run {missing[0]}"
+        raise InputError(f"{where}: no start; add its row at exaflops 0, or p_start to its rows")
     return pd.concat([rows.sort_values("exaflops") for _, rows in points.groupby("run", sort=False)])
 
 

@@ -120,7 +120,7 @@ def _bound(gain: np.ndarray, p_start: float, settings: PaperSettings) -> float:
 def _fit_gain(x: np.ndarray, gain: np.ndarray, p_start: float, settings: PaperSettings) -> tuple[float, ...]:
     """(A - P_start, C_mid, B, shift of P_start) by least squares from the released code's start."""
     top = _bound(gain, p_start, settings)
-    start = [min(gain.max(), top), np.median(x[x > 0]), 1.0]
+    start = [min(gain.max(), top), max(np.median(x[x > 0]), SMALLEST_C), 1.0]
     low, high = [-MAX_SCORE, SMALLEST_C, B_BOUNDS[0]], [top, np.inf, B_BOUNDS[1]]
     if settings.free_start:
         start, low, high = [*start, 0.0], [*low, -MAX_SCORE], [*high, MAX_SCORE]

@@ -21,10 +21,9 @@ from switchpoint.predictors import (
     predict,
     rank,
     regret,
-    show_predict,
-    show_rank,
     split_r2,
 )
+from switchpoint.predictors_text import show_predict, show_rank
 
 
 def models(n: int = 12, n_rl: int = 12, noise: float = 1.0, seed: int = 0, r: float = 0.6) -> pd.DataFrame:

@@ -9,7 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from switchpoint.report import figures, page, tables
+from switchpoint import advice as advising
+from switchpoint.ceilings import fit_curves
+from switchpoint.collect import models_table
+from switchpoint.phases import label_phases
+from switchpoint.predictors import predict
+from switchpoint.report import analysis, figures, page, tables
 from switchpoint.scores import PAIRED_COLUMNS
 
 SCALE = 1e-8
@@ -29,7 +34,7 @@ UNIDENTIFIED, COLLAPSED, UNBOUNDED = (
     "rl/grpo/base/seed_0",
     "rl/dapo_dc/base/seed_0",
 )
-SECRET = 61.23456  # the lower end of unidentified intervals: never to be shown
+LOW_END = 61.23456  # the lower end of unidentified intervals
 HYPERPARAMETERS = {"SFT S": {"learning_rate": 7e-4, "seeds": [0, 1, 2], "schedule": "constant"},
                    "dapo_dc": {"dynamic_sampling": True, "kl": None}}  # fmt: skip
 
@@ -75,7 +80,8 @@ def sft_inputs() -> tuple[list, list, list, dict]:
             }
             for step in steps:
                 rows += point_rows(run, "sft", step, step * SCALE, 0, sft_score(step) + seed, 2.5)
-                losses.append((run, step, 0.2 + len(steps) / 50 + abs(step - 40) / 1000, 0.003))
+                loss = 0.2 + len(steps) / 50 + abs(step - 40) / 1000
+                losses.append((run, step, loss, 0.003, step * SCALE))
     return rows, losses, runs, labels
 
 
@@ -100,9 +106,14 @@ def fit(run: str, p_start: float, peak: float) -> dict:
     entry = {"a": p_start + 12, "a_ci95": [p_start + 10.5, p_start + 13.5], "c_mid": 25 * SCALE, "b": 1.0,
              "p_start": p_start, "plasticity": 12.0, "plasticity_ci95": [10.5, 13.5], "status": "identified",
              "reason": None, "observed_peak": peak, "n_used": 10, "n_dropped": 0, "method": "profile",
-             "alpha": None, "r2_train": 0.9, "heldout_rmse": 0.8, "heldout_rmse_naive": None, "predictions": []}  # fmt: skip
+             "alpha": None, "r2_train": 0.9, "heldout_rmse": 0.8, "heldout_rmse_naive": None, "predictions": [],
+             "noise_sd": 1.23, "a_point": p_start + 12,
+             "decomposition": {"p_0": 30.0, "delta_sft": p_start - 30, "p_sft": p_start, "delta_rl": peak - p_start,
+                               "p_post": peak, "a_post": None, "plasticity_rl": None},
+             "curve": [{"exaflops": x * SCALE, "score": p_start + 12 * x / (x + 25), "ci95": [p_start, p_start + 12]}
+                       for x in (0, 10, 50, 100, 140, 400)]}  # fmt: skip
     if run in (UNIDENTIFIED, UNBOUNDED):
-        entry |= {"a": None, "a_ci95": [SECRET, None], "plasticity": None, "plasticity_ci95": [SECRET, None],
+        entry |= {"a": None, "a_ci95": [LOW_END, None], "plasticity": None, "plasticity_ci95": [LOW_END, None],
                   "status": "unidentified", "reason": "half the rise lies beyond the data"}  # fmt: skip
     if run == UNBOUNDED:
         entry |= {"c_mid": None, "b": None, "r2_train": None, "heldout_rmse": None, "a_ci95": [None, None]}
@@ -165,7 +176,7 @@ def make(tmp_path_factory):
         frames = {"curves": curves, "results": result_rows(curves), "overlaps": overlaps, "statistics": statistics,
                   "verdicts": verdict_rows(result_rows(curves)), "gains": gain_rows(rl_runs),
                   "runs": pd.DataFrame([base, *runs, *rl_runs], columns=columns),
-                  "losses": pd.DataFrame(losses, columns=["run", "step", "loss", "se"])}  # fmt: skip
+                  "losses": pd.DataFrame(losses, columns=["run", "step", "loss", "se", "exaflops"])}  # fmt: skip
         for name, frame in frames.items():
             frame.to_csv(directory / f"{name}.csv", index=False)
         advice = advice or {"verdict": "start_here", "recommended": "S-40", "tied": ["S-40", "Full-400"],
@@ -174,6 +185,7 @@ def make(tmp_path_factory):
             "phases": {"runs": labels},
             "ceilings": {"runs": fits},
             "advice": advice,
+            "predictors": predict(models_table(frames["results"], frames["losses"], frames["runs"])),
         }.items():
             (directory / f"{name}.json").write_text(json.dumps(record))
         return page.load(directory, directory)
@@ -234,19 +246,58 @@ def test_every_run_appears(inputs, html):
         assert seen.count(run) >= 3  # a panel, a fit, a run
 
 
-def test_an_unidentified_ceiling_has_no_number(inputs, html):
-    assert "61.2" not in html
-    for run in (UNIDENTIFIED, UNBOUNDED):
-        row = re.search(rf'<th scope="row">{run}</th>(.*?)</tr>', tables.fit_table(inputs["ceilings"], [run]))
+def test_an_unidentified_ceiling_has_an_interval_but_no_number(inputs):
+    for run, shown in ((UNIDENTIFIED, "61.2 or more"), (UNBOUNDED, tables.MISSING)):
+        row = re.search(
+            rf'<th scope="row">{run}</th>(.*?)</tr>', analysis.fit_table(inputs["ceilings"], [run])
+        )
         cells = re.findall(r"<td>(.*?)</td>", row.group(1))
         assert cells[0] == cells[2] == "unidentified"
-        assert cells[3:6] == [tables.MISSING] * 3
+        assert cells[3] == shown
+        assert cells[4:7] == [tables.MISSING] * 3
+        assert f"{inputs['ceilings']['runs'][run]['a_point']:.1f}" not in cells
 
 
 def test_an_identified_ceiling_has_its_interval(inputs):
-    seen = words(tables.fit_table(inputs["ceilings"], [COLLAPSED]))
-    assert "42.0 [40.5, 43.5]" in seen
+    seen = words(analysis.fit_table(inputs["ceilings"], [COLLAPSED]))
+    assert "42.0" in seen
+    assert "40.5 to 43.5" in seen
     assert "collapsed" in seen
+
+
+def test_a_real_analysis_is_shown_whole(inputs):
+    curves, runs = inputs["curves"], inputs["runs"]
+    losses = inputs["losses"]
+    examples = pd.concat(
+        [
+            losses.assign(example=i, tokens=10, nll=10 * losses["loss"] * (1 + (-1) ** i / 50))
+            for i in range(20)
+        ]
+    )
+    phases = label_phases(losses, examples)
+    ceilings = fit_curves(curves)
+    advice = advising.advise(curves, runs, ceilings, phases, reference="rl/grpo/base/seed_0")
+    html = page.render({**inputs, "phases": phases, "ceilings": ceilings, "advice": advice}, "toy", {})
+    seen = words(html)
+    assert advice["headline"] in seen
+    for reason in advice["reasons"]:
+        assert reason in seen
+    for run in advice["stop_continue"]:
+        assert f"{run['run']}" in analysis.next_table(advice)
+        assert run["verdict"] in seen
+    assert sum(row["leader"] in analysis.equal_compute_table(advice) for row in advice["equal_compute"]["rl"])
+    assert "Ratio to rl/grpo/base/seed_0" in seen
+    assert "0 of 3" in seen  # diverged seeds of S-40
+    assert "sft/S/seed_0, step 10" in seen
+    assert "lowest leave-one-out error" in seen
+    assert not re.search(r"\b(nan|NaN|None|null|inf|NaT)\b", seen)
+
+
+def test_predictors_that_cannot_be_used_say_why(inputs):
+    few = predict(pd.DataFrame({"model": ["a", "b"], "pass_1": [1.0, 2.0], "rl_score": [3.0, None]}))
+    seen = words("<p>" + analysis.predictor_table(few) + "</p>")
+    assert "undefined" in seen
+    assert page.render({**inputs, "predictors": few}, "toy", {})
 
 
 def test_the_page_shows_no_missing_values(html):

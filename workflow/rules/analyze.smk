@@ -10,7 +10,7 @@ rule collect:
     output:
         outs(paths.ANALYSIS, "runs.csv", "losses.csv", "results.csv"),
         outs(paths.ANALYSIS, "verdicts.csv", "gains.csv", "lm_eval.json"),
-        out(paths.ANALYSIS, "validation.parquet"),
+        outs(paths.ANALYSIS, "models.csv", "validation.parquet"),
         curves=out(paths.ANALYSIS, "curves.csv"),
     log:
         log_file("collect"),
@@ -59,6 +59,21 @@ rule fit_ceilings:
         recipe=studies.RECIPES["analyze"],
     shell:
         "python -m switchpoint fit {input} --out {output} > {log} 2>&1"
+
+
+rule predict_models:
+    input:
+        out(paths.ANALYSIS, "models.csv"),
+    output:
+        out(paths.ANALYSIS, "predictors.json"),
+    log:
+        log_file("predict_models"),
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        recipe=studies.RECIPES["analyze"],
+    shell:
+        "python -m switchpoint predict {input} --out {output} > {log} 2>&1"
 
 
 rule advise:

@@ -3,6 +3,7 @@ rule write_report:
         outs(paths.ANALYSIS, "runs.csv", "losses.csv", "results.csv", "verdicts.csv"),
         outs(paths.ANALYSIS, "gains.csv"),
         outs(paths.ANALYSIS, "phases.json", "ceilings.json", "advice.json"),
+        out(paths.ANALYSIS, "predictors.json"),
         out(paths.OVERLAPS),
         curves=out(paths.ANALYSIS, "curves.csv"),
         statistics=out(paths.STATISTICS),

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
-from scipy import special, stats
+from scipy import stats
 
 from switchpoint.report.tables import Z95, absent, compute_unit, pooled
 
@@ -29,6 +29,7 @@ PHASES = {
 }
 WIDTH = 11.7  # inches; the page shows it 1120 px wide
 MARGIN = 1.09  # how far beyond the last checkpoint the axis goes
+BEYOND, ROOM = 1.5, 6.0  # of the last compute, how far curves go; points around a run's scores
 STYLE = {
     "font.size": 9,
     "font.family": "DejaVu Sans",
@@ -176,7 +177,7 @@ def fits(curves: pd.DataFrame, ceilings: dict) -> str:
     lines = -(-len(names) // columns)
     with matplotlib.rc_context(STYLE):
         figure = Figure((WIDTH, 2.7 * lines + 0.4), layout="constrained")
-        grid = figure.subplots(lines, columns, squeeze=False, sharey=True).ravel()
+        grid = figure.subplots(lines, columns, squeeze=False).ravel()
         for axes, name in zip(grid, names, strict=False):
             draw_fit(axes, rl[rl["run"] == name], ceilings["runs"].get(name, {}), factor)
             axes.set_xlabel(f"RL compute, {unit}")
@@ -186,27 +187,34 @@ def fits(curves: pd.DataFrame, ceilings: dict) -> str:
             axes.set_ylabel("Overall score")
         handles = [
             Line2D([], [], color=COLORS[0], marker="o", ms=4, lw=1, ls="none", label="Score, ±1.96 se"),
-            Line2D([], [], color=COLORS[1], lw=1.8, label="Fitted curve"),
+            Line2D([], [], color=COLORS[1], lw=1.8, label="Curve and its 95 % band"),
+            Line2D([], [], color=BASE_COLOR, lw=1.8, label="The same, ceiling unidentified"),
             Patch(color=COLORS[2], alpha=0.2, label="Ceiling, 95 % interval"),
         ]
-        figure.legend(handles=handles, loc="outside upper right", ncols=3)
+        figure.legend(handles=handles, loc="outside upper right", ncols=4)
         return svg(figure, "fits", "Scores and fitted curves of the RL runs")
 
 
 def draw_fit(axes: Axes, rows: pd.DataFrame, fit: dict, factor: float) -> None:
-    """One panel: points, and the curve and ceiling where the data identify them."""
+    """One panel: points, the curve with its 95 % band, and the ceiling where the data identify it."""
     x = rows["exaflops"] * factor
     draw(axes, rows.assign(x=x), COLORS[0], "o", linewidth=0, markersize=4)
-    if not absent(fit.get("a")) and not absent(fit.get("c_mid")) and not absent(fit.get("b")):
-        grid = np.linspace(0, x.max(), 200)
-        with np.errstate(divide="ignore"):
-            rise = special.expit(fit["b"] * np.log(grid / (fit["c_mid"] * factor)))
-        axes.plot(grid, fit["p_start"] + (fit["a"] - fit["p_start"]) * rise, color=COLORS[1], linewidth=1.8)
+    curve = [point for point in fit.get("curve") or [] if point["exaflops"] * factor <= BEYOND * x.max()]
+    at = np.array([point["exaflops"] * factor for point in curve])
+    score = np.array([point["score"] for point in curve], dtype=float)
+    band = np.array([point["ci95"] for point in curve], dtype=float).reshape(-1, 2)
+    seen = at <= x.max()
+    color = BASE_COLOR if absent(fit.get("a")) else COLORS[1]
+    axes.fill_between(at, *band.T, color=color, alpha=0.12, linewidth=0)
+    axes.plot(at[seen], score[seen], color=color, linewidth=1.8)
+    axes.plot(at[seen.sum() - 1 :], score[seen.sum() - 1 :], color=color, linewidth=1.2, linestyle=":")
+    if not absent(fit.get("a")):
         axes.axhline(fit["a"], color=COLORS[2], linewidth=1, linestyle="--")
         low, high = fit.get("a_ci95") or (None, None)
         if not absent(low) and not absent(high):
             axes.axhspan(low, high, color=COLORS[2], alpha=0.15, linewidth=0)
     axes.set_title(f"{rows['run'].iloc[0]}\n{fit.get('status', 'not fitted')}", loc="left")
+    axes.set_ylim(max(rows["score"].min() - ROOM, 0), min(rows["score"].max() + ROOM, 100))
     axes.xaxis.set_major_locator(MaxNLocator(5))
 
 

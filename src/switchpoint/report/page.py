@@ -7,10 +7,10 @@ import pandas as pd
 from markupsafe import Markup
 
 from switchpoint import files
-from switchpoint.report import figures, tables
+from switchpoint.report import analysis, figures, tables
 
 ANALYSIS_TABLES = ["curves", "results", "runs", "losses", "verdicts", "gains"]
-ANALYSIS_RECORDS = ["phases", "ceilings", "advice"]
+ANALYSIS_RECORDS = ["phases", "ceilings", "advice", "predictors"]
 DATA_TABLES = ["statistics", "overlaps"]
 
 PAGE = """<!DOCTYPE html>
@@ -93,6 +93,8 @@ def render(inputs: dict, study_name: str, hyperparameters: dict[str, dict]) -> s
     sections = [
         {"title": "Compute and scores", "blocks": score_blocks(inputs)},
         {"title": "What RL adds", "blocks": ceiling_blocks(inputs)},
+        {"title": "What to do next", "blocks": advice_blocks(inputs["advice"])},
+        {"title": "What tells it before RL", "blocks": predictor_blocks(inputs)},
         {"title": "Runs, data and settings", "blocks": setting_blocks(inputs, hyperparameters)},
     ]
     page = environment.from_string(PAGE)
@@ -178,14 +180,22 @@ def ceiling_blocks(inputs: dict) -> list[dict]:
     blocks += [
         block(
             figures.fits(curves, ceilings),
-            "Every RL run's scores and, where the data identify a ceiling, the fitted curve (after RETU Figure 5b-f).",
+            "Every RL run's scores and its fitted curve with the 95 % band of the curve, dotted beyond the last point; the "
+            "ceiling with its interval where the data identify one (after RETU Figure 5b-f).",
         ),
         block(
-            tables.fit_table(ceilings, rl_runs),
+            analysis.fit_table(ceilings, rl_runs),
             "The fitted curves (after RETU Table 4): P_start is the score before RL, A the ceiling, C_mid the RL "
-            "compute at half the gain, B the steepness, PL the gain from P_start to A. The held-out RMSE is the error on the last "
-            "15 % of the points of a fit to the others; naive predicts the median of the last 8 fitted scores.",
+            "compute at half the gain, B the steepness, PL the gain from P_start to A, noise sd the standard deviation "
+            "of one evaluation around the curve. The held-out RMSE is the error of the forecast of the last 15 % of the "
+            "points from the others; naive predicts the median of the last 8 of these.",
             kind="why",
+        ),
+        block(
+            analysis.decomposition_table(ceilings, rl_runs),
+            "Where the scores come from (RETU Eq. 10 and 12), on the monitoring problems: P_post = P_0 + ΔP_sft + "
+            "ΔP_rl is the observed peak, A_post = P_sft + PL_rl the ceiling where it is identified.",
+            kind="dense",
         ),
     ]
     if runs.loc[runs["run"].isin(rl_runs), "set"].notna().any():
@@ -195,6 +205,66 @@ def ceiling_blocks(inputs: dict) -> list[dict]:
             "scores. The best of several starts is picked by its score, and so is a little too high."
         )
         blocks.append(block(figures.loss_against_ceiling(inputs["losses"], ceilings, curves, runs), caption))
+    return blocks
+
+
+def advice_blocks(advice: dict) -> list[dict]:
+    """Stop or continue, equal compute, crossovers and instability, as far as there are any."""
+    blocks = []
+    if advice.get("stop_continue"):
+        blocks.append(
+            block(
+                analysis.next_table(advice),
+                "Whether to give an RL run more compute: the points that its curve gains by doubling it, with the 95 % "
+                "interval. Stop when the interval lies below 0.5 points, continue when it lies above.",
+                kind="why",
+            )
+        )
+    equal = advice.get("equal_compute") or {}
+    if equal.get("rl") or equal.get("total"):
+        caption = (
+            "The best start of every group at equal compute, read off the fitted curves; only scores within a run's "
+            "data can lead, and a lead is significant when no other group may be the best, with a family error of 5 %."
+        )
+        blocks.append(block(analysis.equal_compute_table(advice), caption, kind="why"))
+    if crossings := analysis.crossings(advice) if advice.get("crossovers") else "":
+        caption = "Where the curves of the recommended start and of another cross, within their data."
+        blocks.append(block(crossings, caption, kind="why"))
+    if advice.get("instability"):
+        caption = (
+            "Instability: the standard deviation of the scores around a straight line through their neighbours, with its "
+            "95 % interval; the share of diverged seeds below."
+        )
+        blocks.append(block(analysis.instability_table(advice), caption, kind="why"))
+        blocks.append(block(analysis.diverged_table(advice), "Diverged seeds, with Wilson's 95 % interval."))
+    return blocks or [block("<p>This study has no RL runs yet.</p>", "The advice needs RL runs.")]
+
+
+def predictor_blocks(inputs: dict) -> list[dict]:
+    """The sub-phases with their stability, and the predictors of the score after RL."""
+    predictors = inputs["predictors"]
+    blocks = [
+        block(
+            analysis.phase_table(inputs["phases"]),
+            "The sub-phase of every SFT checkpoint by its validation loss (RETU Eq. 13-17), the guarded label where a "
+            "lone spike was not taken for severe, and the share of bootstrap draws over the validation examples that agree.",
+            kind="why",
+        ),
+        block(
+            analysis.predictor_table(predictors),
+            f"What a line through {predictors['n_calibration']} SFT checkpoints with RL makes of each predictor (after "
+            "Quagmires Table 2): R² on held-out checkpoints over random splits (it may be negative), rank correlation with its "
+            "permutation p, leave-one-out error in points, and the points lost by trusting the predictor's favourite.",
+            kind="why",
+        ),
+    ]
+    if predictors["best"] and predictors["models"]:
+        caption = (
+            "The other checkpoints' scores after RL by the best predictor, with 95 % prediction intervals."
+        )
+        blocks.append(block(analysis.prediction_table(predictors), caption, kind="why"))
+    if warning := predictors["val_loss"]["warning"]:
+        blocks.append(block("", f"On the validation loss: {warning}."))
     return blocks
 
 

@@ -184,35 +184,7 @@ def results_markdown(results: pd.DataFrame) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-# Fits and runs
-
-
-def ceiling_text(fit: dict) -> str:
-    """The ceiling with its 95 % interval, or ``unidentified``."""
-    if absent(fit.get("a")):
-        return "unidentified"
-    low, high = fit.get("a_ci95") or (None, None)
-    return f"{fit['a']:.1f} [{number(low)}, {number(high)}]"
-
-
-def fit_table(ceilings: dict, runs: list[str]) -> str:
-    """RETU Table 4: the fitted parameters of the named runs that have a fit."""
-    fits = {run: ceilings["runs"][run] for run in runs if run in ceilings["runs"]}
-    factor, unit = compute_unit(pd.Series([fit.get("c_mid") for fit in fits.values()], dtype=float))
-    header = ["Run", "Status", "P_start", "Ceiling A [95 %]", f"C_mid, {unit}", "B", "PL", "Observed peak",
-              "Held-out RMSE", "Naive RMSE", "Points used (dropped)", "Why"]  # fmt: skip
-    rows = []
-    for run, fit in fits.items():
-        known = not absent(fit.get("a"))
-        middle, slope, gain = (fit.get(key) if known else None for key in ("c_mid", "b", "plasticity"))
-        rows.append([
-            run, fit["status"], number(fit.get("p_start")), ceiling_text(fit),
-            significant(None if absent(middle) else middle * factor), number(slope, 2), number(gain),
-            number(fit.get("observed_peak")), number(fit.get("heldout_rmse"), 2),
-            number(fit.get("heldout_rmse_naive"), 2),
-            f"{number(fit.get('n_used'), 0)} ({number(fit.get('n_dropped'), 0)})", fit.get("reason") or "",
-        ])  # fmt: skip
-    return html_table(header, rows)
+# Runs
 
 
 def run_table(runs: pd.DataFrame) -> str:

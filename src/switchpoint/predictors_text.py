@@ -1,0 +1,82 @@
+"""What ``predictors.rank`` and ``predictors.predict`` found, in words and tables of text."""
+
+import pandas as pd
+
+
+def show_rank(result: dict) -> str:
+    """``rank``'s result in words."""
+    rows = [
+        entry | {"place": entry["place"] or "-", "tied_with": ", ".join(entry["tied_with"])}
+        for entry in result["models"]
+    ]
+    dropped = f"{result['n_dropped']} dropped" if result["filter"]["applied"] else "not applied"
+    lines = [
+        _table(rows),
+        f"Run RL on {' or '.join(result['favourites'])}: highest {result['predictor']} of {result['n_kept']}.",
+        f"Filter by pass_1 and val_loss: {dropped} ({result['filter']['reason']}).",
+    ]
+    return "\n".join(lines + _remarks(result))
+
+
+def show_predict(result: dict) -> str:
+    """``predict``'s result in words: the predictors, then the best one's predictions."""
+    good = {name: entry for name, entry in result["predictors"].items() if entry["verdict"] == "ok"}
+    lines = [f"{result['n_calibration']} calibration runs, {result['n_predicted']} models to predict."]
+    if good:
+        r2 = next(iter(good.values()))["r2"]
+        lines += [
+            _table([{"predictor": name} | _diagnostics(entry) for name, entry in good.items()]),
+            f"R2: on {r2['held_out']} runs after a fit to {r2['calibration']}, mean, standard deviation and "
+            "standard error over the used random splits; LOO: leave one out; regret in points.",
+        ]
+    if result["verdict"] != "ok":
+        lines += [f"{result['verdict']}; run RL on more of the models."]
+    else:
+        lines += [f"{name}: {e['verdict']}." for name, e in result["predictors"].items() if name not in good]
+    if result["best"] and result["models"]:
+        rows = [_prediction(entry, result["best"]) for entry in result["models"]]
+        lines += [f"Predicted by {result['best']}, with 95 % prediction intervals:", _table(rows)]
+    return "\n".join(lines + _remarks(result))
+
+
+def _diagnostics(entry: dict) -> dict:
+    """A predictor's row of the table."""
+    r2, loo, spearman = entry["r2"], entry["leave_one_out"], entry["spearman"]
+    row = {"R2": r2["mean"], "sd": r2["standard_deviation"], "se": r2["standard_error"]}
+    row |= {"used": f"{r2['used']}/{r2['used'] + sum(r2['skipped'].values())}"}
+    row |= {"LOO RMSE": loo["rmse"], "LOO R2": loo["r2"], "Spearman": spearman["rho"], "p": spearman["p"]}
+    row |= {"by budget": spearman["mean_over_budgets"]} if "budgets" in spearman else {}
+    return row | {"regret": entry["regret"]["points"]}
+
+
+def _prediction(entry: dict, name: str) -> dict:
+    """A model's row of the table."""
+    found = entry["predictions"][name]
+    row = {key: value for key, value in entry.items() if key != "predictions"} | {"score": found["score"]}
+    remark = "outside the calibrated range" if found["extrapolated"] else ""
+    return row | dict(zip(("low", "high", ""), (*found["pi95"], remark), strict=True))
+
+
+def _remarks(result: dict) -> list[str]:
+    """RETU's reading of the losses with its warning, the notes, and the columns not used."""
+    lines, retu = [], result["val_loss"]["retu"]
+    if retu:
+        sets = " < ".join(f"{row['set']} ({row['val_loss']:g})" for row in retu["sets"])
+        lines += [f"Minimum loss by training set (RETU: lower is more promising): {sets}."]
+        if (found := retu["correlation"]) and found["verdict"] == "ok":
+            low, high = found["ci95"]
+            lines += [
+                f"Minimum loss against best score after RL, {found['n']} sets: Pearson {found['pearson']:.3f}, "
+                f"95 % ({low:.3f}, {high:.3f}), p {found['p']:.3f}; Spearman {found['spearman']:.2f}."
+            ]
+        lines += [f"Warning: {result['val_loss']['warning']}."]
+    lines += [f"{note}." for note in result["notes"]]
+    ignored = ", ".join(result["ignored_columns"])
+    return [*lines, f"Columns not used: {ignored}."] if ignored else lines
+
+
+def _table(rows: list[dict]) -> str:
+    """Rows as text between blank lines."""
+    cells = pd.DataFrame(rows).astype(object)
+    cells = cells.map(lambda x: "" if pd.isna(x) else f"{x:.4g}" if isinstance(x, float) else x)
+    return f"\n{cells.to_string(index=False)}\n"
