@@ -4,8 +4,11 @@ import json
 import sys
 
 import pytest
+import typer
 
 from switchpoint import cli
+
+APP = typer.main.get_command(cli.app)  # built once, not for every call
 
 SCORES = [40, 52, 55, 57, 58, 58.5]
 POINTS = "run,exaflops,score,p_start\n" + "".join(f"a,{x},{y},30\n" for x, y in enumerate(SCORES, 1))
@@ -64,6 +67,7 @@ DIRECTORY = object()
 def run(tmp_path, monkeypatch, capsys):
     """A function that runs a command on the files, some of them replaced: (exit code, stdout, stderr, record)."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "app", APP)
 
     def call(command: str, *options: str, **replaced):
         for name, content in {
