@@ -16,7 +16,7 @@ import pandas as pd
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "unit"))
 import synthetic
 
-from switchpoint import ceilings
+from switchpoint.analysis import ceilings
 
 LEAST_SQUARES = {"alpha": np.nan, "tau": np.nan, "cap": np.nan}
 CASES = {

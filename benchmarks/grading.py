@@ -13,7 +13,7 @@ import random
 import time
 from pathlib import Path
 
-from switchpoint import grading
+from switchpoint.grading import grader as grading
 
 ROLLOUTS = 8
 FILLER = "First we look at what is given, then we write {}, and so the rest follows step by step. "

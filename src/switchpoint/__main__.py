@@ -1,5 +1,5 @@
 """``python -m switchpoint``."""
 
-from switchpoint.cli import main
+from switchpoint.cli.commands import main
 
 main()

@@ -26,8 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from switchpoint.checks import numbers, read_csv, refuse
 from switchpoint.errors import InputError
+from switchpoint.tables import numbers, read_csv, refuse
 
 EXA = 1e18
 LARGEST = 1e12  # tokens or sequences; products of larger ones overflow

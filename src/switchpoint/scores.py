@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import special
 
 from switchpoint.errors import InputError
-from switchpoint.grading import STATUSES
+from switchpoint.grading.grader import STATUSES
 
 LEVEL = 0.95
 RESAMPLES = 2000

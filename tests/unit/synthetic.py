@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from switchpoint.sigmoid import rise
+from switchpoint.analysis.sigmoid import rise
 
 WELL, BADLY = (6.0, 15.0), (0.15, 0.5)  # largest compute, in units of C_mid
 

@@ -11,7 +11,7 @@ from reference import reference
 from typer.testing import CliRunner
 
 from switchpoint import flops
-from switchpoint.cli import app
+from switchpoint.cli.commands import app
 from switchpoint.errors import InputError
 
 QWEN = flops.architecture("Qwen2.5-7B")

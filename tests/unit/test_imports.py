@@ -6,8 +6,8 @@ import sys
 import pytest
 
 FAST = [
-    "cli", "study", "paths", "flops", "phases", "ceilings", "predictors", "advice", "importer.points", "published.table", "collect", "plan",
-    "report.page",
+    "cli.commands", "study.config", "study.paths", "flops", "analysis.phases", "analysis.ceilings", "analysis.predictors",
+    "analysis.advice", "importer.points", "published.table", "analysis.collect", "study.plan", "report.page",
 ]  # fmt: skip
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from switchpoint import evaluation, scores
+from switchpoint import scores
 from switchpoint.errors import InputError
+from switchpoint.training import evaluation
 
 
 def samples(table: dict[str, list[list[int]]]) -> pd.DataFrame:

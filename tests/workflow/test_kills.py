@@ -11,7 +11,7 @@ import psutil
 import pytest
 from study import curves, pending, snakemake, snakemake_command
 
-from switchpoint.points import read_points
+from switchpoint.analysis.points import read_points
 
 RL = "rl/grpo/base/seed_0"
 SFT = "sft/S/seed_0"

@@ -91,7 +91,7 @@ def test_a_docstring_and_a_rules_wording_rerun_nothing(clone, monkeypatch):
     text = rules.read_text()
     assert "--base {params.base}" in text
     rules.write_text(text.replace("--base {params.base}", " --base {params.base}"))
-    module = clone / "src/switchpoint/sft.py"
+    module = clone / "src/switchpoint/training/sft.py"
     module.write_text(module.read_text().replace('"""The SFT run', '"""This is the SFT run', 1))
     monkeypatch.setenv("PYTHONPATH", str(clone / "src"))
     assert pending(clone) == {}
@@ -99,7 +99,7 @@ def test_a_docstring_and_a_rules_wording_rerun_nothing(clone, monkeypatch):
 
 def test_a_recipe_reruns_its_jobs_and_all_below(clone, monkeypatch):
     editable(clone)
-    module = clone / "src/switchpoint/study.py"
+    module = clone / "src/switchpoint/study/config.py"
     text = module.read_text()
     assert '"rl": 1' in text
     module.write_text(text.replace('"rl": 1', '"rl": 2'))

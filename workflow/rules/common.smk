@@ -1,5 +1,5 @@
-from switchpoint import paths
-from switchpoint import study as studies
+from switchpoint.study import paths
+from switchpoint.study import config as studies
 from switchpoint.errors import InputError
 from snakemake.exceptions import WorkflowError
 

@@ -27,7 +27,7 @@ def after_hashes(value: str) -> str:
 
 def boxed(value: str) -> str:
     """The last boxed answer of a solution."""
-    from switchpoint import grading
+    from switchpoint.grading import grader as grading
 
     return grading.last_boxed(str(value)) or ""
 

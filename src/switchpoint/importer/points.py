@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from switchpoint import checks, files
+from switchpoint import files
+from switchpoint import tables as checks
+from switchpoint.analysis.points import MAX_SCORE, check_points
 from switchpoint.errors import InputError
 from switchpoint.importer import logs, retu
-from switchpoint.points import MAX_SCORE, check_points
 
 COLUMNS = ["run", "phase", "step", "exaflops", "exaflops_total", "benchmark", "score", "se", "n"]
 NUMBERS = ["step", "exaflops", "exaflops_total", "score", "se", "n", "p_start"]

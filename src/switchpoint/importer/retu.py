@@ -29,7 +29,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from switchpoint import checks, flops
+from switchpoint import flops
+from switchpoint import tables as checks
 from switchpoint.errors import InputError
 
 WEIGHTS = {"gsm8k": 1317, "olympiad_bench": 291, "math": 237, "minerva": 262, "aime": 25, "aime25": 25}

@@ -20,9 +20,9 @@ import pandas as pd
 from scipy import stats
 
 from switchpoint import flops
+from switchpoint.analysis.phases import SEVERE_TOLERANCE, STABLE_TOLERANCE, label_phases
+from switchpoint.analysis.predictors import loss_against_ceiling
 from switchpoint.importer import retu
-from switchpoint.phases import SEVERE_TOLERANCE, STABLE_TOLERANCE, label_phases
-from switchpoint.predictors import loss_against_ceiling
 from switchpoint.published import figures
 from switchpoint.published.data import RL, SFT, TABLE4, Missing, camera_ready, fit, scripted, v1
 from switchpoint.published.figures import SETS

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from switchpoint import checks
-from switchpoint.ceilings import fit_curves
+from switchpoint import tables as checks
+from switchpoint.analysis.ceilings import fit_curves
 from switchpoint.errors import InputError
 from switchpoint.importer.points import Options, import_points
 from switchpoint.importer.retu import WEIGHTS

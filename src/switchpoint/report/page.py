@@ -7,7 +7,8 @@ import pandas as pd
 from markupsafe import Markup
 
 from switchpoint import files
-from switchpoint.report import analysis, figures, tables
+from switchpoint.report import advice_tables as analysis
+from switchpoint.report import figures, tables
 
 ANALYSIS_TABLES = ["curves", "results", "runs", "losses", "verdicts", "gains"]
 ANALYSIS_RECORDS = ["phases", "ceilings", "advice", "predictors"]

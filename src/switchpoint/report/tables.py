@@ -5,7 +5,7 @@ import math
 
 import pandas as pd
 
-from switchpoint.grading import STATUSES
+from switchpoint.grading.grader import STATUSES
 
 Z95 = 1.96
 MISSING = "\N{EN DASH}"

@@ -1,0 +1,464 @@
+"""Where to start RL: the cheapest of the checkpoints that may be the best, and what to do next.
+
+The rule.  A start is an SFT checkpoint (set and step), pooled over its seeds.  All starts are compared
+on one basis: the ceilings where the data identify every one; else the peaks of the smoothed scores
+where a run collapsed, whose last score says nothing of its start; else the last scores.  A start is
+excluded when another beats it by more than chance explains, corrected for picking the best of
+several (``best``): with probability 95 % the truly best start is not excluded.  The others are tied.
+
+- ``start_here``: at least one start is excluded, or the cheapest tied start lies at most 3 points
+  below the best (95 % bound).  It is the advice.
+- ``insufficient_data``: fewer than two starts, a start without an error, or no start is excluded and
+  the cheapest may lie more than 3 points below the best.  ``needed`` says what would settle it.
+
+Without any RL run a ranking by predictors gives its favourite, marked as such.
+
+Deviations
+----------
+The paper takes the highest fitted ceiling.  The maximum over noisy estimates is biased upwards,
+and neighbouring checkpoints often differ by less than their errors; cost decides between those.
+The paper reads premature saturation and plasticity collapse off its figures; here they are
+significant differences between starts of one SFT set.
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from switchpoint.analysis import budget, starts
+from switchpoint.analysis.comparisons import FAMILY_ERROR, critical, loss_bound, possible_bests
+from switchpoint.analysis.instability import instability
+from switchpoint.analysis.starts import BASES
+
+MAX_LOSS = 3.0  # points; a choice that may cost more is none
+BUDGET_TOLERANCE = 1.1
+
+
+def advise(
+    curves: pd.DataFrame,
+    runs: pd.DataFrame,
+    fits: dict,
+    phases: dict | None = None,
+    algorithm: str | None = None,
+    predictors: dict | None = None,
+    reference: str | None = None,
+) -> dict:
+    """Where to start RL, which runs to continue, and how the starts compare; with the reasons.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        ``curves.csv``, or the columns run, exaflops, score and optionally se, n; of ``curves.csv``
+        the ``overall`` rows of phase rl are used.  A row at exaflops 0 is the start's own score.
+    runs : DataFrame
+        ``runs.csv``, of which the columns ``RUN_COLUMNS`` are used.  Runs with an algorithm other
+        than sft are RL runs; one with parent ``base`` starts from the base model.
+    fits : dict
+        What ``fit_curves`` returns.
+    phases : dict, optional
+        What ``label_phases`` returns; without it no start has a phase.
+    algorithm : str, optional
+        The RL algorithm to advise on; by default the one with the most starts.
+    predictors : dict, optional
+        What ``predictors.rank`` returns; used when there is no RL run from an SFT checkpoint.
+    reference : str, optional
+        The RL run whose instability the others' is divided by.
+
+    Returns
+    -------
+    dict
+        ``verdict``, ``headline``, ``needed`` (None but for ``insufficient_data``), ``algorithm``,
+        ``basis``, ``family_error``, ``recommended``, ``best``, ``tied`` (starts, highest first),
+        ``max_loss`` (95 % bound on what the recommended, else the cheapest tied, start lies below the best), ``reasons``,
+        ``comparison`` with RL from the base model, ``diagnoses``, ``candidates`` (highest
+        first); ``stop_continue`` (``continue_or_stop`` of every run), ``equal_compute`` (with
+        ``omitted`` runs, which have no curve); ``crossovers`` of the recommended start (else of the
+        highest) with every other, in RL and in total compute, and ``compute_to_reach`` its last
+        fitted score; ``instability``.  Strict JSON; scores and errors in points.
+
+    Raises
+    ------
+    InputError
+        Naming the missing column, the row, or the run.
+    """
+    points = starts.rl_points(curves, runs)
+    table, remarks = starts.rl_runs(runs, points)
+    seeds = [
+        starts.seed_result(run, points[run["run"]], fits, phases)
+        for run in table.to_dict("records")
+        if run["run"] in points
+    ]
+    sequential = [seed for seed in seeds if seed["parent"] != "base"]
+    algorithm = algorithm or starts.commonest(sequential)
+    candidates = starts.pooled([seed for seed in sequential if seed["algorithm"] == algorithm])
+    from_base = starts.pooled([seed for seed in seeds if seed["parent"] == "base"])
+    choice = _rank_by_predictor(predictors) if predictors and not sequential else _choose(candidates)
+    comparison = _compare(candidates, from_base)
+    diagnoses = _diagnoses(candidates, seeds)
+    runs_advice = [
+        budget.continue_or_stop(seed["run"], seed["fit"], points[seed["run"]], seed["status"])
+        for seed in seeds
+    ]
+    target = max(
+        candidates,
+        key=lambda start: (start["start"] == choice["recommended"], start["estimate"]),
+        default=None,
+    )
+    compute = _at_equal_compute([*candidates, *from_base], target["start"] if target else None, fits)
+    if unfitted := [seed["run"] for seed in seeds if seed["run"] not in fits["runs"]]:
+        remarks.append(f"Not among the fits, and so without a ceiling: {', '.join(unfitted)}.")
+    scattered = [seed["run"] for seed in seeds if seed["noise_stands_in"]]
+    if scattered:
+        remarks.append(
+            f"Without standard errors, and judged by the scatter around their fitted curve: {', '.join(scattered)}."
+        )
+    stability = instability(points, table, reference)
+    choice["reasons"] += [
+        *remarks,
+        *_comparison_words(comparison),
+        *(f"{diagnosis['name']}: {diagnosis['evidence']}." for diagnosis in diagnoses),
+        *_next_words(runs_advice),
+        *compute.pop("words"),
+        *stability["words"],
+    ]
+    return {
+        **choice,
+        "algorithm": algorithm,
+        "comparison": comparison,
+        "diagnoses": diagnoses,
+        "stop_continue": runs_advice,
+        **compute,
+        "instability": stability,
+    }
+
+
+def _choose(candidates: list[dict]) -> dict:
+    """The rule of the module's docstring on the pooled starts."""
+    basis = _basis(candidates)
+    for start in candidates:
+        start["estimate"], start["estimate_se"] = start[basis], start[f"{basis}_se"]
+    ranked = sorted(candidates, key=lambda start: (-start["estimate"], start["exaflops"], start["start"]))
+    needed, tied, recommended, loss = _incomplete(ranked), [], None, None
+    if not needed:
+        estimates, errors = (
+            np.array([start[key] for start in ranked]) for key in ("estimate", "estimate_se")
+        )
+        tied = [ranked[i] for i in np.flatnonzero(possible_bests(estimates, errors))]
+        recommended = min(tied, key=lambda start: (start["exaflops"], start["start"]))
+        loss, rival = loss_bound(estimates, errors, ranked.index(recommended))
+        if len(tied) == len(ranked) and loss > MAX_LOSS:
+            needed = _settling(recommended, ranked[rival], critical(errors, rival), basis, loss)
+    reasons = [*(_describe(start, basis) for start in ranked), *_basis_words(ranked, basis)]
+    if needed:
+        recommended = None
+    else:
+        reasons += _choice_words(ranked, tied, recommended, loss)
+    return {
+        "verdict": "insufficient_data" if needed else "start_here",
+        "headline": f"Start RL from {recommended['start']}." if recommended else "Insufficient data.",
+        "recommended": recommended["start"] if recommended else None,
+        "best": ranked[0]["start"] if not needed else None,
+        "tied": [start["start"] for start in tied],
+        "max_loss": loss,
+        "basis": BASES[basis],
+        "family_error": FAMILY_ERROR,
+        "needed": needed,
+        "reasons": reasons,
+        "candidates": ranked,
+    }
+
+
+def _basis(compared: list[dict]) -> str:
+    """What all starts are compared on."""
+    if all(start["ceiling"] is not None for start in compared):
+        return "ceiling"
+    return "peak" if any(start["collapsed"] for start in compared) else "final"
+
+
+def _incomplete(candidates: list[dict]) -> str | None:
+    """What is missing for any comparison; None when nothing is."""
+    if len(candidates) < 2:
+        return f"RL runs of one algorithm from at least 2 SFT checkpoints; there are {len(candidates)}"
+    without = [start["start"] for start in candidates if start["estimate_se"] is None]
+    if without:
+        return (
+            f"standard errors (column se of the curves, a second seed, or 5 points for a fit) "
+            f"for {', '.join(without)}"
+        )
+    return None
+
+
+def _settling(chosen: dict, rival: dict, limit: float, basis: str, loss: float) -> str:
+    """What would settle whether ``rival`` beats ``chosen``, in numbers.
+
+    Either the present gap becomes significant or the bound on the loss falls to ``MAX_LOSS``,
+    whichever takes less; errors fall with the square root of the data.
+    """
+    error = math.hypot(chosen["estimate_se"], rival["estimate_se"])
+    gap = rival["estimate"] - chosen["estimate"]
+    goal = max(gap, MAX_LOSS - gap) / limit
+    factor = (error / goal) ** 2
+    pair = [chosen, rival]
+    if any(start[f"{basis}_limit"] == "seeds" for start in pair):
+        now = min(len(start["runs"]) for start in pair)
+        way = f"about {math.ceil(now * factor)} seeds per start (now {now})"
+    elif basis == "ceiling":
+        now = min(start["n_points"] for start in pair)
+        way = f"about {math.ceil(now * factor)} evaluations per RL run (now {now})"
+    else:
+        now = min((start["n"] for start in pair if start["n"]), default=None)
+        size = (
+            f"about {math.ceil(now * factor)} problems (now {now})" if now else f"{factor:.1f} times the size"
+        )
+        way = f"evaluations of {size}"
+    longer = [
+        f"{start['start']} to {2 * start['rl_exaflops']:.4g} exaFLOPs"
+        for start in pair
+        if start["ceiling"] is None
+    ]
+    if longer:
+        way += f", or RL twice as long to identify the ceilings ({', '.join(longer)})"
+    return (
+        f"no start is excluded and {chosen['start']}, the cheapest, may lie {loss:.1f} points below "
+        f"{rival['start']}; the standard error of their difference, now {error:.2f}, has to fall to {goal:.2f} "
+        f"points: {way}"
+    )
+
+
+def _rank_by_predictor(ranking: dict) -> dict:
+    """The favourite of a ranking before any RL; the cheapest where several share the first place."""
+    models = [model for model in ranking["models"] if model["place"] is not None]
+    tied = [model for model in models if model["place"] == 1]
+    chosen = min(tied, key=lambda model: (model.get("exaflops", math.inf), model["model"]))["model"]
+    predictor = ranking["predictor"]
+    shown = ", ".join(f"{model['model']} {model[predictor]:.1f}" for model in models)
+    return {
+        "verdict": "start_here",
+        "headline": f"Start RL from {chosen}, by {predictor} alone: no RL was run.",
+        "recommended": chosen,
+        "best": models[0]["model"],
+        "tied": [model["model"] for model in tied],
+        "max_loss": None,
+        "basis": f"predictor {predictor}",
+        "family_error": None,
+        "needed": None,
+        "reasons": [
+            f"No RL was run from an SFT checkpoint. By {predictor}: {shown}; {ranking['n_dropped']} dropped.",
+            f"A ranking has no error: RL from {' and '.join(model['model'] for model in models[:2])} would test it.",
+        ],
+        "candidates": [],
+    }
+
+
+def _compare(candidates: list[dict], from_base: list[dict]) -> dict | None:
+    """The best start against the best RL from the base model, on one basis.
+
+    The critical value allows for the best being picked among its kind, 5 % in both directions.
+    """
+    if not candidates or not from_base:
+        return None
+    key = _basis([*candidates, *from_base])
+    best, pure = (max(kind, key=lambda start: start[key]) for kind in (candidates, from_base))
+    difference = best[key] - pure[key]
+    errors = [start[f"{key}_se"] for start in (*candidates, pure)]
+    error = significant = None
+    if None not in errors:
+        error = math.hypot(best[f"{key}_se"], pure[f"{key}_se"])
+        limit = critical(np.array(errors), len(candidates), FAMILY_ERROR / 2)
+        significant = abs(difference) > limit * error
+    return {
+        "basis": BASES[key],
+        "start": best["start"],
+        "sequential": best[key],
+        "pure_rl_algorithm": pure["algorithm"],
+        "pure_rl": pure[key],
+        "difference": difference,
+        "se": error,
+        "significant": significant,
+        "sequential_exaflops": best["exaflops"],
+        "pure_rl_exaflops": pure["exaflops"],
+    }
+
+
+def _diagnoses(candidates: list[dict], seeds: list[dict]) -> list[dict]:
+    """Named failures with their evidence.
+
+    The first two are starts excluded against the best of the same SFT set, so that no phase is blamed
+    for its data.
+    """
+    found = []
+    for name, phase in (("premature_saturation", "adaptive"), ("plasticity_collapse", "severe")):
+        for start, best in _excluded(candidates):
+            if start["phase"] == phase:
+                found.append({"name": name, "start": start["start"], "evidence": _behind(start, best)})
+    for seed in seeds:
+        peak, last = f"{seed['peak']:.1f}", f"{seed['final']:.1f} at {seed['rl_exaflops']:.4g} exaFLOPs"
+        evidence = {
+            "collapsed_tail": f"the scores of {seed['run']} fall from a smoothed peak of {peak} to {last}",
+            "exhausted": f"{seed['run']} ran out of prompts with both right and wrong answers, at {last}",
+            "diverged": f"the loss of {seed['run']} stopped being finite; it scores {last}",
+        }
+        named = [seed["status"], "collapsed_tail" if seed["fit"].get("status") == "collapsed" else None]
+        found += [
+            {"name": name, "start": seed["start"], "evidence": evidence[name]}
+            for name in evidence
+            if name in named
+        ]
+    return found
+
+
+def _excluded(candidates: list[dict]) -> list[tuple[dict, dict]]:
+    """(start, best of its set) of the starts that cannot be the best of their SFT set."""
+    pairs = []
+    for name in sorted({start["set"] for start in candidates}):
+        group = [start for start in candidates if start["set"] == name and start["estimate_se"] is not None]
+        if group:
+            estimates, errors = (
+                np.array([start[key] for start in group]) for key in ("estimate", "estimate_se")
+            )
+            able = possible_bests(estimates, errors)
+            pairs += [(group[i], group[estimates.argmax()]) for i in np.flatnonzero(~able)]
+    return pairs
+
+
+def _behind(start: dict, best: dict) -> str:
+    gap, error = best["estimate"] - start["estimate"], math.hypot(start["estimate_se"], best["estimate_se"])
+    return (
+        f"{start['start']} ({start['phase']}) reaches {start['estimate']:.1f}, {gap:.1f} points (se {error:.1f}) "
+        f"below {best['start']} ({best['phase']})"
+    )
+
+
+def _at_equal_compute(compared: list[dict], target: str | None, fits: dict) -> dict:
+    """``equal_compute``, ``crossovers`` and ``compute_to_reach`` of the starts that have curves, and words.
+
+    The last two set every other start against ``target``: where the two cross, and
+    what RL compute the other needs for the score that the target's curve ends at.
+    """
+    curves, totals, omitted = {}, {}, []
+    for start in compared:
+        found = {run: budget.curve_of(fits["runs"].get(run) or {}) for run in start["runs"]}
+        omitted += [run for run, curve in found.items() if curve is None]
+        if seeds := [curve for curve in found.values() if curve is not None]:
+            curves[start["start"]] = budget.pool(seeds)
+            totals[start["start"]] = budget.pool(seeds, start["sft_exaflops"])
+    equal = budget.equal_compute([start for start in compared if start["start"] in curves], curves, totals)
+    words = [
+        f"{name}: {max(rows, key=lambda row: (row['n_measured'], row['exaflops']))['words']}"
+        for name, rows in (("Equal RL compute", equal["rl"]), ("Equal total compute", equal["total"]))
+        if rows
+    ]
+    if omitted:
+        words.append(f"Without a fitted curve, and so not compared at equal compute: {', '.join(omitted)}.")
+    crossings, reach = [], None
+    if target in curves:
+        crossings = [
+            _crossing(target, other, along, axis)
+            for axis, along in (("RL", curves), ("total", totals))
+            for other in curves
+            if other != target
+        ]
+        level = budget.value_at(curves[target], curves[target]["x_last"])["score"]
+        reach = {
+            "score": level,
+            "start": target,
+            "starts": [{"start": name, **budget.compute_to_reach(curves[name], level)} for name in curves],
+        }
+        words += [
+            pair["words"]
+            for pair in crossings
+            if any(not crossing["extrapolated"] for crossing in pair["crossings"])
+        ]
+    return {
+        "equal_compute": equal | {"omitted": omitted},
+        "crossovers": crossings,
+        "compute_to_reach": reach,
+        "words": words,
+    }
+
+
+def _crossing(first: str, second: str, curves: dict, axis: str) -> dict:
+    """Where two starts cross."""
+    crossings = budget.crossovers(curves[first], curves[second])
+    described = [
+        f"{(first, second)[crossing['leads'] - 1]} passes {(second, first)[crossing['leads'] - 1]} at "
+        f"{crossing['exaflops']:.4g} exaFLOPs of {axis} compute (95 % {_interval(crossing['ci95'])})"
+        f"{', beyond the data' if crossing['extrapolated'] else ''}"
+        for crossing in crossings
+    ]
+    words = "; ".join(described) or f"{first} and {second} in {axis} compute: none in range"
+    return {"starts": [first, second], "axis": axis, "crossings": crossings, "words": f"{words}."}
+
+
+def _interval(ends: list[float | None]) -> str:
+    low, high = ends
+    if low is None:
+        return "open" if high is None else f"up to {high:.4g}"
+    return f"from {low:.4g}" if high is None else f"{low:.4g} to {high:.4g}"
+
+
+def _basis_words(ranked: list[dict], basis: str) -> list[str]:
+    """What the comparison rests on, and what weakens it."""
+    reasons = []
+    unidentified = [start["start"] for start in ranked if start["ceiling"] is None]
+    if unidentified:
+        reasons.append(
+            f"The ceilings of {', '.join(unidentified)} are unidentified, so all starts are compared on their "
+            f"{BASES[basis]}, which bounds a ceiling from below."
+        )
+    budgets = [start["rl_exaflops"] for start in ranked]
+    if budgets and basis != "ceiling" and max(budgets) > BUDGET_TOLERANCE * min(budgets):
+        reasons.append(
+            f"RL budgets differ, {min(budgets):.4g} to {max(budgets):.4g} exaFLOPs: so may scores."
+        )
+    return reasons + [f"{name} did not finish." for start in ranked for name in start["unfinished"]]
+
+
+def _choice_words(ranked: list[dict], tied: list[dict], chosen: dict, loss: float) -> list[str]:
+    """Why ``chosen``."""
+    names = ", ".join(start["start"] for start in tied)
+    cost = f"{chosen['exaflops']:.4g} exaFLOPs ({chosen['sft_exaflops']:.4g} SFT, {chosen['rl_exaflops']:.4g} RL)"
+    if len(tied) == 1:
+        return [f"{chosen['start']} beats every other start, with a family error of 5 %, for {cost}."]
+    mean = math.fsum(start["estimate"] for start in tied) / len(tied)
+    return [
+        f"{len(tied)} of {len(ranked)} starts may be the best, with a family error of 5 %: {names}. The highest, "
+        f"{ranked[0]['estimate']:.1f}, is picked by its score and so a little too high; their mean is {mean:.1f}.",
+        f"{chosen['start']} is the cheapest of these: {cost}.",
+        f"{chosen['start']} lies at most {loss:.1f} points below the best (95 % bound).",
+    ]
+
+
+def _comparison_words(comparison: dict | None) -> list[str]:
+    if comparison is None:
+        return []
+    verdict = {True: "significant", False: "not significant", None: "standard error unknown"}
+    error = "" if comparison["se"] is None else f" (se {comparison['se']:.1f})"
+    return [
+        f"Against RL from the base model ({comparison['pure_rl_algorithm']}), {comparison['start']} differs by "
+        f"{comparison['difference']:+.1f} points{error} in {comparison['basis']}: "
+        f"{verdict[comparison['significant']]}."
+    ]
+
+
+def _next_words(runs_advice: list[dict]) -> list[str]:
+    """The runs by what to do with them."""
+    titles = {
+        "stop": "Stop, twice the RL compute gains less than 0.5 points",
+        "continue": "Continue, twice the RL compute gains more than 0.5 points",
+        "unclear": "Unclear whether more RL gains 0.5 points",
+        "collapsed": "Go back to the checkpoint of the peak",
+    }
+    groups = {verdict: [one["run"] for one in runs_advice if one["verdict"] == verdict] for verdict in titles}
+    return [f"{titles[verdict]}: {', '.join(names)}." for verdict, names in groups.items() if names]
+
+
+def _describe(start: dict, basis: str) -> str:
+    error = "unknown" if start["estimate_se"] is None else f"{start['estimate_se']:.1f}"
+    phase = "" if start["phase"] == "unlabelled" else f" ({start['phase']} phase)"
+    seeds = f"{len(start['runs'])} seed{'s' if len(start['runs']) > 1 else ''}"
+    return (
+        f"{start['start']}{phase}: {BASES[basis]} {start['estimate']:.1f} "
+        f"(se {error}, {seeds}) for {start['exaflops']:.4g} exaFLOPs."
+    )

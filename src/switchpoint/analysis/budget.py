@@ -1,0 +1,322 @@
+"""What further RL compute buys: stop or continue, equal compute, compute to reach a score, crossovers.
+
+All of it reads fitted curves with their 95 % bands, as ``fit_curves`` gives them, at points that
+are joined by straight lines.  A curve is a dict of arrays ``x`` (exaFLOPs, increasing), ``score``,
+``low`` and ``high`` (points), and ``x_last``, the end of the data; beyond it a value is marked
+``extrapolated``, and beyond the last ``x`` there is none.
+
+Deviations
+----------
+The papers compare final scores, at RL budgets that differ between data sets by a factor of 4 to 5.
+"""
+
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+
+from switchpoint.analysis.comparisons import Z95, possible_bests
+
+THRESHOLD = 0.5  # points by doubling the RL compute; less is not worth it
+HORIZONS = (1.25, 2.0)  # times the RL compute spent
+MAX_FURTHER = 2  # times the evaluations there are; more is no advice
+APART = 1.2  # times; budgets nearer than this say the same
+SUBDIVISIONS = 16  # of every stretch of two curves, to find where their bands part
+
+
+def smoothed_peak(x: np.ndarray, score: np.ndarray) -> tuple[float, float]:
+    """(exaFLOPs, score) of the highest running median of three; of one or two points the higher."""
+    if len(x) > 2:
+        x, score = x[1:-1], np.median(np.lib.stride_tricks.sliding_window_view(score, 3), axis=1)
+    best = int(np.argmax(score))
+    return float(x[best]), float(score[best])
+
+
+def continue_or_stop(run: str, fit: dict, points: pd.DataFrame, status: str = "finished") -> dict:
+    """Whether to give an RL run more compute.
+
+    ``stop`` when the upper end of the 95 % interval of the gain by doubling the compute is below 0.5
+    points, ``continue`` when the lower end is above, else ``unclear``; ``collapsed`` when the run
+    collapsed or diverged: go back to its peak.
+
+    Parameters
+    ----------
+    run : str
+        Its name.
+    fit : dict
+        Its entry of ``fit_curves``; ``gains`` may be missing.
+    points : DataFrame
+        Its scores: exaflops and score, sorted; at least one row.
+    status : str
+        How it ended (``runs.csv``).
+
+    Returns
+    -------
+    dict
+        ``run``, ``verdict``, ``gains`` ([{times, exaflops, gain, ci95, per_exaflop,
+        per_exaflop_ci95}], exaflops beyond those spent), ``back_to`` ({exaflops, score} of a collapsed
+        run's smoothed peak), ``caveats``, ``words``.
+    """
+    gains = [_per_exaflop(gain) for gain in fit.get("gains") or [] if gain["times"] in HORIZONS]
+    known = [gain for gain in gains if gain["gain"] is not None and None not in gain["ci95"]]
+    doubling = next((gain for gain in known if gain["times"] == 2), None)
+    back_to = None
+    if status == "diverged" or fit.get("status") == "collapsed":
+        verdict = "collapsed"
+        back_to = dict(
+            zip(
+                ("exaflops", "score"), smoothed_peak(*points[["exaflops", "score"]].to_numpy().T), strict=True
+            )
+        )
+        words = (
+            f"{run} {'diverged' if status == 'diverged' else 'collapsed'}: go back to the checkpoint of "
+            f"its peak, {back_to['score']:.1f} at {back_to['exaflops']:.4g} exaFLOPs"
+        )
+    elif doubling is None:
+        verdict, words = "unclear", f"{run}: its {len(points)} points give no interval of what more RL gains"
+    else:
+        verdict, words = _weigh(run, doubling, fit, len(points))
+    caveats = _caveats(fit, status)
+    return {
+        "run": run,
+        "verdict": verdict,
+        "gains": known,
+        "back_to": back_to,
+        "caveats": caveats,
+        "words": f"{'; but '.join([words, *caveats])}.",
+    }
+
+
+def _per_exaflop(gain: dict) -> dict:
+    """The gain with its rate."""
+    rates = [None if value is None else value / gain["exaflops"] for value in (gain["gain"], *gain["ci95"])]
+    return {**gain, "per_exaflop": rates[0], "per_exaflop_ci95": rates[1:]}
+
+
+def _weigh(run: str, doubling: dict, fit: dict, n: int) -> tuple[str, str]:
+    """The verdict on a run with a forecast, and its sentence."""
+    gain, (low, high), more = doubling["gain"], doubling["ci95"], doubling["exaflops"]
+    words = (
+        f"{run}: twice the RL compute ({more:.4g} exaFLOPs more) gains {gain:+.1f} points "
+        f"(95 % {low:+.1f} to {high:+.1f}), {doubling['per_exaflop']:.3g} per exaFLOP"
+    )
+    if high < THRESHOLD:
+        return "stop", f"stop {words}"
+    if low > THRESHOLD:
+        return "continue", f"continue {words}"
+    # The interval narrows with the square root of the points, until it leaves the threshold out.
+    side = high - gain if gain < THRESHOLD else gain - low
+    margin = abs(gain - THRESHOLD)
+    further = math.inf if margin == 0 else n * ((side / margin) ** 2 - 1)
+    about = f"about {math.ceil(further)} more evaluations, or " if further <= MAX_FURTHER * n else ""
+    return "unclear", (
+        f"unclear {words}; to settle it: {about}a quarter more compute ({more / 4:.4g} exaFLOPs) and a new fit"
+    )
+
+
+def _caveats(fit: dict, status: str) -> list[str]:
+    """Why not to trust the forecast, or not to be able to follow it."""
+    caveats = []
+    rmse, naive = fit.get("heldout_rmse"), fit.get("heldout_rmse_naive")
+    if rmse is not None and naive is not None and rmse > naive:
+        caveats.append(
+            f"the fit forecast the last points worse than a constant (error {rmse:.2f} against {naive:.2f} points)"
+        )
+    if status == "exhausted":
+        caveats.append("no prompt with both right and wrong answers was left: more RL needs other prompts")
+    return caveats
+
+
+def curve_of(fit: dict) -> dict | None:
+    """The curve of a run's entry of ``fit_curves``; None when it has none with a band."""
+    rows = [row for row in fit.get("curve") or [] if row["score"] is not None and None not in row["ci95"]]
+    if len(rows) < 2 or fit.get("x_last") is None:
+        return None
+    columns = {
+        "x": [row["exaflops"] for row in rows],
+        "score": [row["score"] for row in rows],
+        "low": [row["ci95"][0] for row in rows],
+        "high": [row["ci95"][1] for row in rows],
+    }
+    end, gains = fit["x_last"], fit.get("gains")
+    if (
+        fit.get("status") == "collapsed" and gains
+    ):  # what was fitted, and so measured, ends where the gains start
+        end = gains[0]["exaflops"] / (gains[0]["times"] - 1)
+    return {name: np.array(values, dtype=float) for name, values in columns.items()} | {"x_last": end}
+
+
+def pool(curves: list[dict], offset: float = 0.0) -> dict:
+    """The mean curve of a start's seeds as far as all go, its compute ``offset`` by that of SFT.
+
+    Its band is the wider of the seeds' mean band and 1.96 standard errors of their spread: seeds share
+    the problems that they are evaluated on.
+    """
+    end = min(curve["x"][-1] for curve in curves)
+    x = np.unique(np.concatenate([curve["x"] for curve in curves]))
+    x = x[x <= end]
+    score, low, high = (
+        np.array([np.interp(x, curve["x"], curve[name]) for curve in curves])
+        for name in ("score", "low", "high")
+    )
+    n, mean = len(curves), score.mean(axis=0)
+    spread = Z95 * score.std(axis=0, ddof=1) / math.sqrt(n) if n > 1 else 0.0
+    return {
+        "x": x + offset,
+        "score": mean,
+        "low": mean - np.maximum((score - low).mean(axis=0), spread),
+        "high": mean + np.maximum((high - score).mean(axis=0), spread),
+        "x_last": min(curve["x_last"] for curve in curves) + offset,
+    }
+
+
+def compute_to_reach(curve: dict, score: float) -> dict:
+    """The compute at which the curve first reaches ``score`` (points).
+
+    Returns {exaflops, ci95, extrapolated}.  The interval is where the band's upper and lower edges
+    reach it; what is not reached on the curve is None.
+    """
+    at, early, late = (_first(curve["x"], curve[name], score) for name in ("score", "high", "low"))
+    return {
+        "exaflops": at,
+        "ci95": [early, late],
+        "extrapolated": None if at is None else at > curve["x_last"],
+    }
+
+
+def _first(x: np.ndarray, y: np.ndarray, level: float) -> float | None:
+    """Where the line through the points first reaches the level from below."""
+    reached = np.flatnonzero(y >= level)
+    if not len(reached):
+        return None
+    i = reached[0]
+    if i == 0:
+        return float(x[0])
+    return float(x[i - 1] + (x[i] - x[i - 1]) * (level - y[i - 1]) / (y[i] - y[i - 1]))
+
+
+def crossovers(first: dict, second: dict) -> list[dict]:
+    """Where two curves cross, in order; empty when they do not in the range of both.
+
+    Each is {exaflops, ci95, extrapolated, leads}: ``leads`` is 1 or 2, the curve ahead after it.  The
+    interval is the stretch around it in which the 95 % band of their difference holds 0, an end
+    None where that stretch does not end.
+    """
+    low, high = max(first["x"][0], second["x"][0]), min(first["x"][-1], second["x"][-1])
+    nodes = np.unique(np.concatenate([first["x"], second["x"], [low, high]]))
+    nodes = nodes[(nodes >= low) & (nodes <= high)]
+    if len(nodes) < 2:
+        return []
+    x = np.interp(np.arange((len(nodes) - 1) * SUBDIVISIONS + 1) / SUBDIVISIONS, np.arange(len(nodes)), nodes)
+    one, two = (
+        {name: np.interp(x, curve["x"], curve[name]) for name in ("score", "low", "high")}
+        for curve in (first, second)
+    )
+    lead = one["score"] - two["score"]
+    up = np.hypot(one["high"] - one["score"], two["score"] - two["low"])
+    down = np.hypot(one["score"] - one["low"], two["high"] - two["score"])
+    apart = x[(lead - down > 0) | (lead + up < 0)]
+    told = np.flatnonzero(lead)
+    found = []
+    for a, b in itertools.pairwise(told):
+        if lead[a] * lead[b] < 0:
+            at = float(x[a] + (x[b] - x[a]) * lead[a] / (lead[a] - lead[b]))
+            before, after = apart[apart < at], apart[apart > at]
+            ends = [float(before[-1]) if len(before) else None, float(after[0]) if len(after) else None]
+            found.append(
+                {
+                    "exaflops": at,
+                    "ci95": ends,
+                    "extrapolated": at > min(first["x_last"], second["x_last"]),
+                    "leads": 1 if lead[b] > 0 else 2,
+                }
+            )
+    return found
+
+
+def equal_compute(starts: list[dict], curves: dict, totals: dict) -> dict:
+    """The data sets compared at equal RL compute and at equal total compute.
+
+    Parameters
+    ----------
+    starts : list of dict
+        ``start`` (its name) and ``set``; with one set, the starts themselves are compared.
+    curves, totals : dict
+        Start to its curve against RL compute, and against all compute, SFT included.
+
+    Returns
+    -------
+    dict
+        ``rl`` and ``total``: where at least two groups are measured, at the ends of the starts' data
+        (of those within a fifth of each other the highest), {exaflops, scores, n_measured, leader, significant, words}; ``scores``, highest first, is
+        [{group, start, score, ci95, extrapolated, n_starts}], the best start of every group there.
+        Only scores within the data lead; the lead is ``significant`` when no start of another
+        group may be the best there, with family error 5 % (``possible_bests``).
+    """
+    key = "set" if len({start["set"] for start in starts}) > 1 else "start"
+    groups = {start["start"]: start[key] for start in starts}
+    return {"rl": _at_budgets(groups, curves), "total": _at_budgets(groups, totals)}
+
+
+def _at_budgets(groups: dict[str, str], curves: dict) -> list[dict]:
+    """The comparisons along one axis of compute."""
+    compared = []
+    for end in sorted({curve["x_last"] for curve in curves.values()}, reverse=True):
+        if not compared or end <= compared[-1]["exaflops"] / APART:
+            comparison = _compare_at(end, groups, curves)
+            compared += [comparison] if comparison else []
+    return compared[::-1]
+
+
+def _compare_at(budget: float, groups: dict[str, str], curves: dict) -> dict | None:
+    """The groups at one budget; None when fewer than two are measured there."""
+    rows = pd.DataFrame(
+        [
+            {"group": groups[start], "start": start, **value_at(curve, budget)}
+            for start, curve in curves.items()
+            if curve["x"][0] <= budget <= curve["x"][-1]
+        ],
+        columns=["group", "start", "score", "low", "high", "extrapolated"],
+    ).sort_values(["extrapolated", "score"], ascending=[True, False], kind="stable")
+    measured = rows[~rows["extrapolated"].astype(bool)]
+    if measured["group"].nunique() < 2:
+        return None
+    errors = ((measured["high"] - measured["low"]) / (2 * Z95)).to_numpy()
+    able = set(measured["group"][possible_bests(measured["score"].to_numpy(), errors)])
+    leader = measured["group"].iloc[0]
+    counts = rows.groupby(["group", "extrapolated"]).size()
+    scores = [
+        {
+            "group": row.group,
+            "start": row.start,
+            "score": row.score,
+            "ci95": [row.low, row.high],
+            "extrapolated": bool(row.extrapolated),
+            "n_starts": int(counts[row.group, row.extrapolated]),
+        }
+        for row in rows.drop_duplicates("group").sort_values("score", ascending=False).itertuples()
+    ]
+    listed = ", ".join(
+        f"{row['group']} {row['score']:.1f}{' (extrapolated)' if row['extrapolated'] else ''}"
+        for row in scores
+    )
+    only = " of those measured" if rows["extrapolated"].any() else ""
+    verdict = (
+        "significant" if able == {leader} else f"not significant against {', '.join(sorted(able - {leader}))}"
+    )
+    return {
+        "exaflops": budget,
+        "scores": scores,
+        "n_measured": measured["group"].nunique(),
+        "leader": leader,
+        "significant": able == {leader},
+        "words": f"At {budget:.4g} exaFLOPs: {listed}; {leader} leads{only}, {verdict}.",
+    }
+
+
+def value_at(curve: dict, x: float) -> dict:
+    """{score, low, high, extrapolated} of the curve at compute x, within its range."""
+    values = {name: float(np.interp(x, curve["x"], curve[name])) for name in ("score", "low", "high")}
+    # A budget that is the curve's own end may differ from it by rounding.
+    return values | {"extrapolated": x > curve["x_last"] * (1 + 1e-9)}

@@ -1,0 +1,392 @@
+"""Ceilings: how high a run can get, from its scores so far (Eq. 11-12), and how sure that is.
+
+``method`` is ``default`` (the posterior of ``posterior``), ``paper`` or ``scalerl`` (both of
+``sigmoid``).  The default judges itself: a ceiling that the data do not bound is
+``unidentified`` and has no number.
+
+Deviations
+----------
+- A collapsed tail is cut off before the default's fit, by the rule of ``collapse_start``.
+- All points are fitted, whatever the method; the paper keeps its last 15 % or so for
+  validation, which ``heldout_rmse`` does here with a fit of its own.
+- A forecast beyond the last point is the curve's, plus what its noise remembers of the last
+  residual, averaged with the median of the last 8 scores.  That constant weighs one half at the
+  last point, and as much less as the compute lies further ahead; after a collapse it is all.
+- Standard errors of the scores do not weigh the fit: on one benchmark they share its problems.
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from switchpoint.analysis.points import check_points
+from switchpoint.analysis.posterior import MIN_ROBUST, TRIM, Posterior, posterior
+from switchpoint.analysis.sigmoid import MAX_SCORE, SCALERL_HALF_WIDTH, PaperSettings, paper, scalerl
+from switchpoint.errors import InputError
+from switchpoint.tables import check_columns, numbers, refuse
+
+METHODS = ("default", "paper", "scalerl")
+MAX_WIDTH = 5.0  # points; a wider 95 % interval leaves the ceiling unidentified
+ROOM, OPEN = 0.1, 0.01  # an interval is open when the top tenth of the room above the scores has 1 % of A
+MIN_POINTS, MIN_FITTED = 5, 3  # for a verdict, for a curve
+TAIL, LEVEL, MIN_COLLAPSE = 3, 5, 1.0  # points of a tail, of the running median; fall in score
+HELD_OUT_FROM, NAIVE_LAST, NAIVE_WEIGHT = 0.85, 8, 0.5
+CURVE_TIMES = np.append(0.0, np.geomspace(1 / 30, 4, 32))  # of the last compute
+GAIN_TIMES = (1.25, 1.5, 2.0, 4.0)
+NOT_FITTED = dict.fromkeys(
+    ["a", "a_point", "a_ci95", "c_mid", "c_mid_ci95", "b", "b_ci95", "alpha", "r2_train", "noise_sd",
+     "autocorrelation"]
+) | {"n_used": 0, "curve": [], "gains": []}  # fmt: skip
+# What a column of the paper's settings may hold, and how to mend it.
+SETTINGS = {
+    "first": (lambda v: v >= 0 and v % 1 == 0, "give the number of the first point fitted, from 0"),
+    "last": (lambda v: v >= 5 and v % 1 == 0, "give the number after the last point fitted, 5 or more"),
+    "alpha": (lambda v: 0.5 <= v <= 1, "give a share from 0.5 to 1"),
+    "tau": (lambda v: v > 0, "give a limit above 0"),
+    "free_start": (lambda v: v in (0, 1), "give 0 or 1"),
+    "cap": (lambda v: v >= 1, "give a factor of 1 or more"),
+}
+
+
+def fit_curves(
+    points: pd.DataFrame,
+    predict: pd.DataFrame | None = None,
+    method: str = "default",
+    settings: pd.DataFrame | None = None,
+) -> dict:
+    """The ceiling of every run.
+
+    Parameters
+    ----------
+    points : DataFrame
+        What ``read_points`` returns, or a table that ``check_points`` accepts.
+    predict : DataFrame, optional
+        Columns ``run`` and ``exaflops``: where to predict a score.
+    method : str
+        ``default``, ``paper`` or ``scalerl``.
+    settings : DataFrame, optional
+        For ``paper``: column ``run`` and any of those of ``PaperSettings``; empty cells of alpha,
+        tau and cap switch them off.
+
+    Returns
+    -------
+    dict
+        ``{"runs": {run: {...}}}``, strict JSON.  ``a`` is the ceiling in points (None unless
+        identified) and ``a_point`` its estimate whatever the status, ``a_ci95`` its 95 % interval
+        (an end that the data leave open is None), ``c_mid`` in the unit of exaflops,
+        ``plasticity`` = a - p_start (Definition 2), ``status`` ``identified``, ``unidentified`` or
+        ``collapsed`` (fitted before the collapse) with its ``reason`` and ``flags``:
+        ``at_bound`` (published methods), ``open_interval``, ``wide_interval``, ``c_beyond_data``,
+        ``collapsed_tail``.  ``observed_peak``
+        is the best score, ``observed_peak_smoothed`` that of the running median of three;
+        ``noise_sd`` and ``autocorrelation`` describe one evaluation's noise; ``alpha`` is the
+        share of points in the trimmed fit, None without one.  ``curve`` is the fitted curve with the 95 % band of
+        itself up to four times the compute, ``gains`` what further compute is expected to add.
+        ``heldout_rmse`` is the error of the forecast of the last 15 % of the points,
+        ``heldout_rmse_naive`` that of the median of the last 8 fitted scores.  ``predictions``
+        holds ``{exaflops, score, ci95}`` in the order asked; ci95 is for one new evaluation.
+        ``decomposition`` has the parts of Eq. 10 and 12 where the points tell the base's score.
+
+    Raises
+    ------
+    InputError
+        Naming the row, the run or the method.
+    """
+    if method not in METHODS:
+        raise InputError(f"method is {method!r}; choose {', '.join(METHODS)}")
+    if settings is not None and method != "paper":
+        raise InputError(f"settings are the paper's; method is {method!r}: leave them out or choose 'paper'")
+    points = check_points(points)
+    runs = list(points["run"].unique())
+    asked = dict.fromkeys(runs, np.empty(0))
+    if predict is not None:
+        check_columns(predict, ["run", "exaflops"], "predict")
+        where = numbers(predict, "exaflops")
+        refuse(predict, where < 0, "exaflops", "give the compute since the run's start, 0 or more")
+        names = predict["run"].astype(str)
+        refuse(predict, ~names.isin(runs), "run", f"the points have {', '.join(runs)}")
+        asked |= {run: where[names == run].to_numpy() for run in names.unique()}
+    chosen = paper_settings(settings, runs) if settings is not None else {}
+    return {
+        "runs": {
+            run: _fit_run(rows, asked[run], method, chosen.get(run, PaperSettings()))
+            for run, rows in points.groupby("run", sort=False)
+        }
+    }
+
+
+def paper_settings(table: pd.DataFrame, runs: list[str]) -> dict[str, PaperSettings]:
+    """The settings of every run that the table names, checked row by row."""
+    check_columns(table, ["run"], "settings")
+    unknown = sorted(set(table.columns) - {"run", *SETTINGS})
+    if unknown:
+        raise InputError(f"settings: no such column {unknown[0]}; there are run, {', '.join(SETTINGS)}")
+    names = table["run"].astype(str)
+    refuse(table, ~names.isin(runs), "run", f"the points have {', '.join(runs)}")
+    refuse(table, names.duplicated(), "run", "it has settings already; keep one row")
+    given = [name for name in SETTINGS if name in table]
+    values = {name: pd.to_numeric(table[name], errors="coerce") for name in given}
+    for name in given:
+        refuse(table, table[name].notna() & values[name].isna(), name, "give a number, or leave it empty")
+        within, fix = SETTINGS[name]
+        refuse(table, values[name].notna() & ~values[name].map(within), name, fix)
+    # An empty cell is None, which switches off, or stands for the first or last point.
+    rows = pd.DataFrame(values, index=table.index).astype(object).where(table[given].notna(), None)
+    found = {}
+    for run, row in zip(names, rows.to_dict("records"), strict=True):
+        whole = {name: int(row[name]) for name in ("first", "last") if name in row and row[name] is not None}
+        switches = {"first": 0, "last": None} | whole | {"free_start": bool(row.get("free_start"))}
+        found[run] = PaperSettings(**row | {name: switches[name] for name in switches if name in row})
+    return found
+
+
+def decompose(p0: float, p_sft: float, fit: dict, p_rl: float | None = None) -> dict:
+    """The parts of the post-training performance (Eq. 10) and of its ceiling (Eq. 12).
+
+    ``p0`` and ``p_sft`` are the base model's and the SFT checkpoint's scores, ``fit`` the RL run's
+    entry of ``fit_curves``, ``p_rl`` its realised score (default: its observed peak); in points.
+    ``p_post`` = p_0 + delta_sft + delta_rl; ``a_post`` = p_sft + plasticity_rl, both None when the
+    ceiling is unidentified.
+    """
+    p_post = fit["observed_peak"] if p_rl is None else p_rl
+    return {
+        "p_0": p0,
+        "delta_sft": p_sft - p0,
+        "p_sft": p_sft,
+        "delta_rl": None if p_post is None else p_post - p_sft,
+        "p_post": p_post,
+        "a_post": fit["a"],
+        "plasticity_rl": None if fit["a"] is None else fit["a"] - p_sft,
+    }
+
+
+def collapse_start(score: np.ndarray) -> int:
+    """Index of the first point of a collapsed tail, or the number of points when there is none.
+
+    A tail collapsed when its last three or more points all lie more than 3 robust standard
+    deviations (and a point) below the best level before them.  Level: the running median of
+    five, so that no lucky evaluation raises it; deviation: of a point from the mean of its
+    neighbours, so that the trend does not count as noise.
+    """
+    n = len(score)
+    if n < LEVEL + TAIL:
+        return n
+    bend = np.abs(score[1:-1] - (score[:-2] + score[2:]) / 2)
+    noise = 1.4826 * float(np.median(bend)) / math.sqrt(1.5)
+    level = _running_median(score, LEVEL).max()
+    alive = np.flatnonzero(score >= level - max(3 * noise, MIN_COLLAPSE))
+    start = int(alive[-1]) + 1
+    return start if n - start >= TAIL else n
+
+
+def forecast(
+    fit: Posterior, score: np.ndarray, at: np.ndarray, collapsed: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Expected scores at compute ``at``, of shape (k,), and draws of new evaluations, (draws, k).
+
+    ``score`` holds all the run's scores so far.
+    """
+    curves = fit.curves(at)
+    ahead = at > fit.x_last
+    remembered = np.where(ahead, fit.rho[:, None] ** np.where(ahead, (at - fit.x_last) / fit.step, 1.0), 0.0)
+    expected = curves + remembered * fit.last[:, None]
+    mean = expected.mean(axis=0)
+    weight = np.where(ahead, 1.0 if collapsed else NAIVE_WEIGHT * fit.x_last / np.maximum(at, fit.x_last), 0)
+    blended = weight * np.median(score[-NAIVE_LAST:]) + (1 - weight) * mean
+    noise = np.random.default_rng(0).standard_normal(expected.shape)
+    spread = fit.noise[:, None] * np.sqrt(1 - remembered**2)
+    return blended, expected + (blended - mean) + spread * noise
+
+
+def _fit_run(rows: pd.DataFrame, asked: np.ndarray, method: str, settings: PaperSettings) -> dict:
+    """The entry of one run."""
+    p_start = float(rows["p_start"].iloc[0])
+    base = rows["p_0"].iloc[0] if "p_0" in rows else float("nan")
+    phase = rows["phase"].iloc[0] if "phase" in rows else None
+    rows = rows[rows["exaflops"] > 0]
+    x, score = rows["exaflops"].to_numpy(), rows["score"].to_numpy()
+    estimate = _estimate(x, score, p_start, method, settings)
+    a, ends = estimate["a"], estimate["a_ci95"]
+    entry = {
+        **estimate,
+        "method": method,
+        "p_start": p_start,
+        "plasticity": None if a is None else a - p_start,
+        "plasticity_ci95": [None if end is None else end - p_start for end in ends],
+        "observed_peak": float(score.max()) if len(score) else None,
+        "observed_peak_smoothed": float(_running_median(score, 3).max()) if len(score) > 2 else None,
+        "x_last": float(x[-1]) if len(x) else None,
+        "score_last": float(score[-1]) if len(x) else None,
+        "n_dropped": len(x) - estimate["n_used"],
+        **_held_out(x, score, p_start, method, settings),
+        "predictions": _predictions(x, score, p_start, method, settings, asked),
+    }
+    if pd.isna(base) or phase == "base":
+        return entry | {"decomposition": None}
+    if phase == "sft":
+        gain = {"p_0": float(base), "a_sft": a, "plasticity_sft": entry["plasticity"]}
+        return entry | {"decomposition": gain}
+    return entry | {"decomposition": decompose(float(base), p_start, entry)}
+
+
+def _estimate(x: np.ndarray, score: np.ndarray, p_start: float, method: str, settings: PaperSettings) -> dict:
+    """The part of an entry that depends on the method."""
+    n = collapse_start(score) if method == "default" else len(x)
+    flags = ["collapsed_tail"] if n < len(x) else []
+    fall = f"the last {len(x) - n} points collapsed; fitted before exaflops {x[n]:.6g}" if flags else None
+    if n < MIN_FITTED:
+        reason = f"{n} points, fewer than {MIN_POINTS}"
+        ends = {"a_ci95": [None, None], "c_mid_ci95": [None, None], "b_ci95": [None, None]}
+        return NOT_FITTED | ends | {"status": "unidentified", "reason": reason, "flags": flags}
+    if method != "default":
+        return _published(x, score, p_start, method, settings)
+    found = posterior(x[:n], score[:n], p_start)
+    low, point, high = np.quantile(found.a, [0.025, 0.5, 0.975])
+    beyond = float(np.mean(found.c_mid > x[n - 1]))
+    room = MAX_SCORE - score[:n].max()
+    is_open = bool(np.mean(found.a > MAX_SCORE - ROOM * room) > OPEN) or n < MIN_POINTS
+    verdicts = {
+        "open_interval": is_open,
+        "wide_interval": high - low > MAX_WIDTH,
+        "c_beyond_data": beyond > 0.5,
+    }
+    flags += [name for name, holds in verdicts.items() if holds]
+    reason = _open_reason(n, is_open, high - low, beyond)
+    status = "collapsed" if fall else "unidentified" if reason else "identified"
+    c_mid, b = np.quantile(found.c_mid, [0.5, 0.025, 0.975]), np.quantile(found.b, [0.5, 0.025, 0.975])
+    middle = np.median(found.curves(x[:n][found.used]), axis=0)
+    return {
+        "a": None if reason else float(point),
+        "a_point": float(point),
+        "a_ci95": [None if n < MIN_POINTS else float(low), None if is_open else float(high)],
+        "c_mid": float(c_mid[0]),
+        "c_mid_ci95": c_mid[1:].tolist(),
+        "b": float(b[0]),
+        "b_ci95": b[1:].tolist(),
+        "status": status,
+        "reason": "; ".join(filter(None, [fall, reason])) or None,
+        "flags": flags,
+        "alpha": TRIM if n >= MIN_ROBUST else None,
+        "r2_train": _r2(score[:n][found.used], middle),
+        "noise_sd": float(np.median(found.noise)),
+        "autocorrelation": float(found.rho.mean()),
+        "n_used": int(found.used.sum()),
+        "curve": _curve(found, x[-1]),
+        "gains": _gains(found, x[n - 1]),
+    }
+
+
+def _open_reason(n: int, is_open: bool, width: float, beyond: float) -> str | None:
+    """Why the data do not bound the ceiling; None when they do."""
+    if n < MIN_POINTS:
+        return f"{n} points, fewer than {MIN_POINTS}"
+    if is_open:
+        return f"the 95 % interval reaches the bound of {MAX_SCORE:.0f} points"
+    if width > MAX_WIDTH:
+        return f"the 95 % interval is {width:.1f} points wide, more than {MAX_WIDTH:.0f}"
+    if beyond > 0.5:
+        return "half of the rise lies beyond the last point"
+    return None
+
+
+def _published(
+    x: np.ndarray, score: np.ndarray, p_start: float, method: str, settings: PaperSettings
+) -> dict:
+    """The same of the paper's and of ScaleRL's fit, which judge nothing but their bounds."""
+    fit = paper(x, score, p_start, settings) if method == "paper" else scalerl(x, score, p_start)
+    half = SCALERL_HALF_WIDTH if method == "scalerl" else None
+    used = fit.used
+    return {
+        **NOT_FITTED,
+        "a": None if fit.at_bound else fit.a,
+        "a_point": fit.a,
+        "a_ci95": [None, None] if half is None else [max(fit.a - half, 0.0), min(fit.a + half, MAX_SCORE)],
+        "c_mid": fit.c_mid,
+        "c_mid_ci95": [None, None],
+        "b": fit.b,
+        "b_ci95": [None, None],
+        "status": "unidentified" if fit.at_bound else "identified",
+        "reason": f"at_bound: the fit ends on its bound of {fit.a:.2f} points" if fit.at_bound else None,
+        "flags": ["at_bound"] if fit.at_bound else [],
+        "alpha": settings.alpha if method == "paper" else None,
+        "r2_train": _r2(score[used], fit(x[used])),
+        "n_used": int(used.sum()),
+        "curve": [
+            {"exaflops": float(at), "score": float(fit(at)), "ci95": [None, None]}
+            for at in x[-1] * CURVE_TIMES
+        ],
+    }
+
+
+def _curve(fit: Posterior, x_last: float) -> list[dict]:
+    """The curve and its 95 % band from the start to four times the compute."""
+    at = x_last * CURVE_TIMES
+    low, middle, high = np.quantile(fit.curves(at), [0.025, 0.5, 0.975], axis=0).tolist()
+    return [
+        {"exaflops": x, "score": y, "ci95": [a, b]}
+        for x, y, a, b in zip(at.tolist(), middle, low, high, strict=True)
+    ]
+
+
+def _gains(fit: Posterior, x_last: float) -> list[dict]:
+    """What further compute is expected to add to the curve."""
+    times = np.array(GAIN_TIMES)
+    gain = fit.curves(x_last * times) - fit.curves(np.array([x_last]))
+    low, middle, high = np.quantile(gain, [0.025, 0.5, 0.975], axis=0)
+    return [
+        {"times": GAIN_TIMES[i], "exaflops": float((times[i] - 1) * x_last), "gain": float(middle[i]),
+         "ci95": [float(low[i]), float(high[i])]}
+        for i in range(len(times))
+    ]  # fmt: skip
+
+
+def _predict(
+    x: np.ndarray, score: np.ndarray, p_start: float, method: str, settings: PaperSettings, at: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Expected scores at ``at`` and draws of new evaluations (None where the method has none)."""
+    if method == "paper":
+        return paper(x, score, p_start, settings)(at), None
+    if method == "scalerl":
+        return scalerl(x, score, p_start)(at), None
+    n = collapse_start(score)
+    return forecast(posterior(x[:n], score[:n], p_start), score, at, collapsed=n < len(score))
+
+
+def _predictions(
+    x: np.ndarray, score: np.ndarray, p_start: float, method: str, settings: PaperSettings, asked: np.ndarray
+) -> list[dict]:
+    """Scores at the compute asked, with the interval of one new evaluation."""
+    expected, intervals = [None] * len(asked), [[None, None]] * len(asked)
+    if len(asked) and len(x) >= MIN_FITTED:
+        mean, draws = _predict(x, score, p_start, method, settings, asked)
+        expected = np.clip(mean, 0, MAX_SCORE).tolist()
+        if draws is not None:
+            intervals = np.clip(np.quantile(draws, [0.025, 0.975], axis=0), 0, MAX_SCORE).T.tolist()
+    return [
+        {"exaflops": exaflops, "score": value, "ci95": interval}
+        for exaflops, value, interval in zip(asked.tolist(), expected, intervals, strict=True)
+    ]
+
+
+def _held_out(x: np.ndarray, score: np.ndarray, p_start: float, method: str, settings: PaperSettings) -> dict:
+    """Root-mean-square error on the last 15 % of the points, of the forecast and of the naive median."""
+    n_fit = math.ceil(HELD_OUT_FROM * len(x))
+    if n_fit < MIN_FITTED or n_fit == len(x):
+        return {"heldout_rmse": None, "heldout_rmse_naive": None}
+    expected, _ = _predict(x[:n_fit], score[:n_fit], p_start, method, settings, x[n_fit:])
+    naive = np.median(score[max(0, n_fit - NAIVE_LAST) : n_fit])
+    return {
+        "heldout_rmse": float(np.sqrt(np.mean((score[n_fit:] - expected) ** 2))),
+        "heldout_rmse_naive": float(np.sqrt(np.mean((score[n_fit:] - naive) ** 2))),
+    }
+
+
+def _running_median(score: np.ndarray, width: int) -> np.ndarray:
+    return np.median(np.lib.stride_tricks.sliding_window_view(score, width), axis=1)
+
+
+def _r2(score: np.ndarray, fitted: np.ndarray) -> float | None:
+    """Share of the variance that the curve explains; None without variance."""
+    spread = float(np.sum((score - score.mean()) ** 2))
+    return 1 - float(np.sum((score - fitted) ** 2)) / spread if spread > 0 else None

@@ -1,0 +1,366 @@
+"""The sub-phases of SFT from its validation losses (Eq. 13-17).
+
+With L_min the lowest loss of the run, a checkpoint is *stable* when L <= 1.02 L_min; before the
+first stable one it is *adaptive*; after the last one *mild* (L < 1.10 L_min) or *severe*.
+While a run goes on L_min is not known: ``provisional`` labels what is there so far.
+
+Deviations
+----------
+- Eq. 13-17 leave a point above 2 % between two stable points without a phase: here ``gap``.
+- ``guarded`` labels are the same, except that *severe* takes two neighbouring points, or the
+  run's last one; a spike on its own is *mild*.
+- A loss at a threshold to within rounding (1e-9) counts as at it, so that losses typed as
+  decimals are labelled as written.
+- The paper labels without errors.  Validation sets are small (its own has 199 examples), so a
+  bootstrap over the examples says how sure every label is.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from switchpoint.errors import InputError
+from switchpoint.tables import check_columns, file_of, numbers, read_csv, refuse
+
+STABLE_TOLERANCE = 0.02
+SEVERE_TOLERANCE = 0.10
+ROUNDING = 1e-9
+LABELS = ("adaptive", "stable", "gap", "mild", "severe")
+DRAWS = 1000
+BLOCK = 100  # draws at a time: bounds the memory
+LEVEL = 0.95
+AGREEMENT = 1e-4  # relative, of a loss and its examples' token mean
+MAX_STEP = 2**53  # beyond, a float is no longer exact
+PATIENCE = 2  # neighbouring checkpoints that make a running job's overfit severe
+
+
+def label_phases(losses: pd.DataFrame, examples: pd.DataFrame | None = None) -> dict:
+    """Sub-phase of every checkpoint of every run.
+
+    Parameters
+    ----------
+    losses : DataFrame
+        Columns ``run``, ``step`` (integer) and ``loss`` (validation loss, positive), in any
+        order of rows; other columns are ignored.  A row whose loss is NaN or missing is excluded.
+    examples : DataFrame, optional
+        Columns ``run``, ``step``, ``example``, ``nll`` and ``tokens``: summed negative
+        log-likelihood and number of scored tokens of every validation example under every
+        checkpoint of ``losses``; their token means are the losses.
+
+    Returns
+    -------
+    dict
+        ``{"runs": {run: {"loss_min", "step_min", "stable": [first, last], "labels", "guarded",
+        "windows", "first_window_end", "n_excluded", "excluded"}}}`` with ``labels`` and
+        ``guarded`` from step (a string) to a label of ``LABELS``.  Of equal minima, ``step_min`` is
+        the first.  ``windows`` lists [first, last] of every series of neighbouring stable
+        checkpoints, ``excluded`` the steps without a loss.  With ``examples`` also what
+        ``label_stability`` returns.
+
+    Raises
+    ------
+    InputError
+        Naming the row of a missing, non-numeric, repeated or contradicting entry.
+    """
+    table = _checked(losses)
+    found = {run: _label_run(rows) for run, rows in table.groupby("run", sort=False)}
+    if examples is not None:
+        for run, sums in _example_sums(examples, table).items():
+            found[run] |= label_stability(found[run]["labels"], sums["nll"], sums["tokens"])
+    return {"runs": found}
+
+
+def min_val_loss_step(losses: pd.DataFrame) -> int:
+    """The step of the lowest validation loss of the one run in ``losses``; of equals the first.
+
+    Raises
+    ------
+    InputError
+        As ``label_phases``, and when ``losses`` holds several runs.
+    """
+    table = _checked(losses)
+    runs = table["run"].unique()
+    if len(runs) > 1:
+        raise InputError(f"losses of {len(runs)} runs ({', '.join(runs)}); keep the rows of one")
+    return _label_run(table)["step_min"]
+
+
+def label_losses(loss: np.ndarray) -> np.ndarray:
+    """Eq. 13-17 on the losses of one run in the order of its steps, shape (..., n): labels of that shape."""
+    lowest = loss.min(axis=-1, keepdims=True)  # 0 in a draw of examples that are known by heart
+    stable = loss <= lowest * (1 + STABLE_TOLERANCE) * (1 + ROUNDING)
+    severe = loss >= lowest * (1 + SEVERE_TOLERANCE) * (1 - ROUNDING)
+    index = np.arange(loss.shape[-1])
+    first = stable.argmax(axis=-1, keepdims=True)
+    last = index[-1] - stable[..., ::-1].argmax(axis=-1, keepdims=True)
+    conditions = [stable, index < first, index < last, severe]
+    return np.select(conditions, ["stable", "adaptive", "gap", "severe"], "mild")
+
+
+def guard(labels: list[str]) -> list[str]:
+    """The labels with every lone ``severe`` point before the last one turned ``mild``."""
+    severe = [label == "severe" for label in labels]
+    last = len(labels) - 1
+    return [
+        "mild" if severe[i] and i < last and not (severe[i - 1] or severe[i + 1]) else label
+        for i, label in enumerate(labels)
+    ]
+
+
+def label_stability(labels: dict[str, str], nll: pd.DataFrame, tokens: pd.DataFrame) -> dict:
+    """How sure the labels and the minimum of a run are: a bootstrap over validation examples.
+
+    A draw takes the same examples for all checkpoints, so what is hard for all of them cancels.
+
+    Parameters
+    ----------
+    labels : dict
+        The reported labels, by step.
+    nll, tokens : DataFrame
+        Summed negative log-likelihood (nats) and number of scored tokens, one row per example,
+        one column per step.
+
+    Returns
+    -------
+    dict
+        ``stability`` {step: {label: share of the draws}}, ``certain`` {step: share of the
+        reported label}, ``minimum`` {step: share of the draws with the lowest loss there}, and
+        ``step_min_set95``, the fewest steps that hold the minimum in 95 % of the draws.
+    """
+    n, steps = len(nll), nll.columns.tolist()
+    sums, rng, even = np.hstack([nll, tokens]), np.random.default_rng(0), np.full(n, 1 / n)
+    drawn = np.concatenate([rng.multinomial(n, even, BLOCK) @ sums for _ in range(DRAWS // BLOCK)])
+    losses = drawn[:, : len(steps)] / drawn[:, len(steps) :]
+    relabelled = label_losses(losses)
+    shares = {label: (relabelled == label).mean(axis=0).tolist() for label in LABELS}
+    lowest = np.bincount(losses.argmin(axis=1), minlength=len(steps))
+    order = np.argsort(-lowest, kind="stable")
+    n_likely = int(np.searchsorted(lowest[order].cumsum(), LEVEL * DRAWS)) + 1
+    keys = [str(step) for step in steps]
+    return {
+        "stability": {
+            key: {label: shares[label][i] for label in LABELS if shares[label][i]}
+            for i, key in enumerate(keys)
+        },
+        "certain": {key: shares[labels[key]][i] for i, key in enumerate(keys)},
+        "minimum": dict(zip(keys, (lowest / DRAWS).tolist(), strict=True)),
+        "step_min_set95": sorted(steps[i] for i in order[:n_likely]),
+    }
+
+
+def provisional(losses: pd.DataFrame) -> dict:
+    """What the losses of unfinished runs say so far.
+
+    The running minimum stands for L_min, so any label may change with the next checkpoint.
+
+    Returns
+    -------
+    dict
+        As ``label_phases``, each run also with ``provisional`` (true) and ``verdict`` on its last
+        checkpoint: the only one, still falling (the first within 2 % of the minimum), stable so far,
+        past the minimum for n checkpoints, or severe (2 neighbouring ones at 1.10 L_min or above).
+    """
+    found = label_phases(losses)["runs"].items()
+    return {"runs": {run: one | {"provisional": True, "verdict": _verdict(one)} for run, one in found}}
+
+
+def watch(path: str | Path, every: float, wait: Callable[[float], None] = time.sleep) -> Iterator[str]:
+    """Lines about the checkpoints of a running job as they come, and its labels when it has finished.
+
+    ``path`` is its losses.csv, in the job's state or its output directory, replaced or extended
+    by whole lines and looked at every ``every`` seconds.  A ``run.json`` beside the losses
+    means that the job has finished.
+    """
+    path, shown = Path(path), set()
+    if not (path.exists() or _published(path).exists()):
+        yield f"waiting for {path}"
+    while True:
+        source = path if path.exists() else _published(path)
+        finished = source.with_name("run.json").exists()
+        yield from _news(_rows_so_far(source), shown)
+        if finished:
+            yield from _final(source)
+            return
+        if shown and not source.exists():
+            yield f"{path} is gone: the job has ended; its final losses are in its output directory"
+            return
+        wait(every)
+
+
+def read_examples(path: str | Path) -> pd.DataFrame:
+    """The table at ``path``, csv or parquet by its name; InputError when it is missing or no table."""
+    if Path(path).suffix != ".parquet":
+        return read_csv(path)
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a parquet file ({error}); give the examples' table") from error
+
+
+def _label_run(rows: pd.DataFrame) -> dict:
+    rows = rows.sort_values("step")
+    excluded = rows.loc[rows["loss"].isna(), "step"].tolist()
+    rows = rows.dropna(subset="loss")
+    loss, steps = rows["loss"].to_numpy(), rows["step"].tolist()
+    labels = label_losses(loss).tolist()
+    windows = _windows(steps, labels)
+    keys = [str(step) for step in steps]
+    return {
+        "loss_min": float(loss.min()),
+        "step_min": steps[int(loss.argmin())],
+        "stable": [windows[0][0], windows[-1][1]],
+        "labels": dict(zip(keys, labels, strict=True)),
+        "guarded": dict(zip(keys, guard(labels), strict=True)),
+        "windows": windows,
+        "first_window_end": windows[0][1],
+        "n_excluded": len(excluded),
+        "excluded": excluded,
+    }
+
+
+def _windows(steps: list[int], labels: list[str]) -> list[list[int]]:
+    """[first, last] step of every series of neighbouring stable checkpoints."""
+    windows: list[list[int]] = []
+    for step, label, before in zip(steps, labels, [None, *labels[:-1]], strict=True):
+        if label == "stable" and before == "stable":
+            windows[-1][1] = step
+        elif label == "stable":
+            windows.append([step, step])
+    return windows
+
+
+def _verdict(found: dict) -> str:
+    """The verdict on the last checkpoint of one run's labels."""
+    labels = list(found["labels"].values())
+    stable, severe = (_trailing([label == name for label in labels]) for name in ("stable", "severe"))
+    after = _trailing([label != "stable" for label in labels])
+    if len(labels) == 1:
+        return "the only checkpoint so far"
+    if severe >= PATIENCE:
+        return f"severe: {severe} checkpoints at {1 + SEVERE_TOLERANCE:.2f} L_min or above"
+    if after:
+        plural = "s" if after > 1 else ""
+        return f"past the minimum: {after} checkpoint{plural} above {1 + STABLE_TOLERANCE:.2f} L_min"
+    if labels.count("stable") == 1:
+        return "still falling"
+    return f"stable so far: the last {stable} within {1 + STABLE_TOLERANCE:.2f} L_min"
+
+
+def _trailing(flags: list[bool]) -> int:
+    """How many flags at the end are set."""
+    return flags[::-1].index(False) if False in flags else len(flags)
+
+
+def _news(losses: pd.DataFrame | None, shown: set[tuple[str, int]]) -> Iterator[str]:
+    """A line on every checkpoint not ``shown`` yet, judged by what was there at its time."""
+    if losses is None:
+        return
+    for run, rows in _checked(losses).groupby("run", sort=False):
+        for step, loss in rows.sort_values("step")[["step", "loss"]].itertuples(index=False):
+            if (run, step) in shown:
+                continue
+            shown.add((run, step))
+            if np.isnan(loss):
+                yield f"{run} step {step}: no loss, excluded"
+                continue
+            found = provisional(rows[rows["step"] <= step])["runs"][run]
+            yield (
+                f"{run} step {step}: loss {loss:.4f}, {found['labels'][str(step)]}, {found['verdict']}, "
+                f"minimum {found['loss_min']:.4f} at step {found['step_min']} (provisional)"
+            )
+
+
+def _final(path: Path) -> Iterator[str]:
+    yield f"the job has finished; its losses are in {path}"
+    for run, found in label_phases(read_csv(path))["runs"].items():
+        labels = ", ".join(f"{step} {label}" for step, label in found["labels"].items())
+        yield f"{run}: minimum {found['loss_min']:.4f} at step {found['step_min']}; {labels} (final)"
+
+
+def _published(path: Path) -> Path:
+    """Where a job publishes a file of its state: state/JOB/FINGERPRINT/FILE becomes JOB/FILE."""
+    parts = path.parts
+    if "state" not in parts:
+        return path
+    state = len(parts) - 1 - parts[::-1].index("state")
+    return Path(*parts[:state], *parts[state + 1 : -2], path.name)
+
+
+def _rows_so_far(path: Path) -> pd.DataFrame | None:
+    """The rows of a csv file; None while it is not there or has none."""
+    try:
+        losses = pd.read_csv(path, dtype={"run": str})
+    except (FileNotFoundError, pd.errors.EmptyDataError):
+        return None
+    return losses if len(losses) else None
+
+
+def _checked(losses: pd.DataFrame) -> pd.DataFrame:
+    """run, step and loss (NaN where there is none) of every row, all valid, in the order given."""
+    check_columns(losses, ["run", "step", "loss"], "losses")
+    step, loss = _steps(losses), pd.to_numeric(losses["loss"], errors="coerce").astype(float)
+    unreadable = losses["loss"].notna() & ~np.isfinite(loss)
+    refuse(losses, unreadable, "loss", "give a finite number, or none to exclude the step")
+    refuse(losses, loss <= 0, "loss", "give the validation loss, a positive number")
+    table = pd.DataFrame({"run": losses["run"].astype(str), "step": step, "loss": loss})
+    refuse(losses, table.duplicated(["run", "step"]), "step", "its run has this step already; keep one row")
+    without = table["loss"].groupby(table["run"]).transform("count") == 0
+    refuse(losses, without, "loss", "no step of the run has a loss; add one or delete its rows")
+    return table
+
+
+def _steps(table: pd.DataFrame) -> pd.Series:
+    step = numbers(table, "step")
+    refuse(table, ~step.between(0, MAX_STEP) | (step % 1 != 0), "step", "give a whole number of 0 or more")
+    return step.astype(int)
+
+
+def _example_sums(examples: pd.DataFrame, losses: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Per run: ``nll`` and ``tokens`` of every example (rows) at every step that has a loss (columns)."""
+    check_columns(examples, ["run", "step", "example", "nll", "tokens"], "examples")
+    refuse(examples, examples["example"].isna(), "example", "name the validation example")
+    rows = pd.DataFrame({
+        "run": examples["run"].astype(str), "step": _steps(examples), "example": examples["example"].astype(str),
+        "nll": pd.to_numeric(examples["nll"], errors="coerce"), "tokens": numbers(examples, "tokens"),
+    })  # fmt: skip
+    repeated = rows.duplicated(["run", "step", "example"])
+    refuse(examples, repeated, "example", "its step has this example already; keep one row")
+    rows = rows.merge(losses, how="left", on=["run", "step"], indicator=True)
+    unknown = rows["_merge"] == "left_only"
+    refuse(examples, unknown, "step", "the losses have no such step of this run; keep rows of theirs")
+    scored = rows["loss"].notna()  # examples of an excluded step are excluded with it
+    bad = scored & ~((rows["nll"] >= 0) & np.isfinite(rows["nll"]))
+    refuse(examples, bad, "nll", "give the summed negative log-likelihood, a number of 0 or more")
+    bad = (rows["tokens"] < 1) | (rows["tokens"] % 1 != 0)
+    refuse(examples, bad, "tokens", "give the number of scored tokens, a whole number of 1 or more")
+    rows = rows[scored]
+    _check_agreement(rows, losses)
+    file = file_of(examples)
+    return {run: _paired(f"{file}run {run}", group) for run, group in rows.groupby("run", sort=False)}
+
+
+def _check_agreement(examples: pd.DataFrame, losses: pd.DataFrame) -> None:
+    """Raises InputError unless every loss is the token mean of its examples."""
+    totals = examples.groupby(["run", "step"])[["nll", "tokens"]].sum()
+    means = losses.join(totals["nll"].div(totals["tokens"]).rename("mean"), on=["run", "step"])["mean"]
+    refuse(losses, losses["loss"].notna() & means.isna(), "step", "the examples have no row of it; add them")
+    off = (means / losses["loss"] - 1).abs() > AGREEMENT
+    if off.any():
+        fix = f"its examples' token mean is {means[off].iloc[0]:.6g}; give both from one validation"
+        refuse(losses, off, "loss", fix)
+
+
+def _paired(whose: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """One run's examples, a row each, with nll and tokens of every step; the same ones at every step."""
+    wide = rows.pivot(index="example", columns="step", values=["nll", "tokens"])
+    missing = wide["nll"].isna().stack()
+    if missing.any():
+        example, step = missing.idxmax()
+        raise InputError(
+            f"{whose}, step {step}: the examples have no row of example {example!r}, which other steps have; "
+            "give the same examples for every step"
+        )
+    return wide

@@ -1,0 +1,127 @@
+"""Points of training curves: the score of a run against its compute, one row each."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from switchpoint.errors import InputError
+from switchpoint.tables import check_columns, file_of, numbers, read_csv, refuse
+
+MAX_SCORE = 100.0
+FRACTIONS = "no score is above 1, as if they were fractions; multiply them all (p_start too) by 100"
+
+
+def read_points(path: str | Path, benchmark: str = "overall") -> pd.DataFrame:
+    """Points of the csv file at ``path``, checked: ``check_points`` on it."""
+    return check_points(read_csv(path), benchmark)
+
+
+def check_points(table: pd.DataFrame, benchmark: str = "overall") -> pd.DataFrame:
+    """The points of one benchmark, every row checked.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Either ``curves.csv`` (it has a ``phase`` column: base, sft or rl) or the columns
+        ``run, exaflops, score, p_start`` and optionally ``se``.  A row at exaflops 0 is the
+        run's anchor: its score is P_start, and ``p_start`` may be left out.  An SFT run of a
+        ``curves.csv`` without an anchor starts at the base model's score.  Rows come in any order;
+        with a column ``step``, the compute of a run must not fall from one step to the next.
+    benchmark : str
+        The rows to keep, where the table has a ``benchmark`` column.
+
+    Returns
+    -------
+    DataFrame
+        Columns run, exaflops, score, p_start, anchors included, sorted by exaflops within a run; of
+        a ``curves.csv`` also phase and p_0, the base model's score (NaN without one).
+
+    Raises
+    ------
+    InputError
+        Naming the row, or the run without a start.
+    """
+    points, chosen = check_scores(table, benchmark, "points")
+    points["p_start"] = _starts(table, points, chosen)
+    # Of a curves.csv all runs count together: the scores of a weak model may stay below one point.
+    owner = (chosen if "phase" in table else points["run"]).where(chosen)
+    refuse(table, fractions(points[["score", "p_start"]], owner), "score", FRACTIONS)
+    if "phase" in table:
+        points = points.assign(phase=table["phase"], p_0=_base_score(table, points, chosen))
+    points = points[chosen]
+    missing = points.loc[points["p_start"].isna(), "run"].unique()
+    if len(missing):
+        where = f"{file_of(table)}run {missing[0]}"
+        raise InputError(f"{where}: no start; add its row at exaflops 0, or p_start to its rows")
+    return pd.concat([rows.sort_values("exaflops") for _, rows in points.groupby("run", sort=False)])
+
+
+def check_scores(table: pd.DataFrame, benchmark: str, name: str) -> tuple[pd.DataFrame, pd.Series]:
+    """run, exaflops and score of every row, checked, and a mask of the rows of the benchmark.
+
+    ``name`` is what the errors call a table that is no file.
+    """
+    check_columns(table, ["run", "exaflops", "score"], name)
+    chosen = pd.Series(True, table.index)
+    if "benchmark" in table:
+        refuse(table, table["benchmark"].isna(), "benchmark", "name the benchmark")
+        chosen = table["benchmark"] == benchmark
+        if not chosen.any():
+            known = ", ".join(sorted(map(str, table["benchmark"].unique())))
+            where = file_of(table) or f"{name}: "
+            raise InputError(f"{where}no rows of benchmark {benchmark!r}; there are {known}")
+    if "phase" in table:
+        refuse(table, ~table["phase"].isin(["base", "sft", "rl"]), "phase", "give base, sft or rl")
+    exaflops, score = numbers(table, "exaflops"), numbers(table, "score")
+    refuse(table, exaflops < 0, "exaflops", "give the compute since the run's start, 0 or more")
+    refuse(table, (score < 0) | (score > MAX_SCORE), "score", "give points from 0 to 100")
+    points = pd.DataFrame({"run": table["run"].astype(str), "exaflops": exaflops, "score": score})
+    keys = points.assign(benchmark=table.get("benchmark", benchmark))[["run", "exaflops", "benchmark"]]
+    refuse(table, keys.duplicated(), "exaflops", "its run has a point there already; keep one, or their mean")
+    if "step" in table:
+        refuse(table, _falls(table, keys), "exaflops", "its run had spent more by an earlier step; mend one")
+    return points, chosen
+
+
+def fractions(scores: pd.DataFrame, owner: pd.Series) -> pd.Series:
+    """Mask of the rows whose owner's scores seem to be fractions: none is above 1, and not all are whole."""
+    highest = scores.max(axis=1).groupby(owner).transform("max")
+    broken = (scores % 1).max(axis=1).groupby(owner).transform("max")
+    return (highest <= 1) & (broken > 0)
+
+
+def _falls(table: pd.DataFrame, keys: pd.DataFrame) -> np.ndarray:
+    """Mask of the rows with less compute than their run had at an earlier step; ``keys`` has run, exaflops, benchmark."""
+    step = pd.to_numeric(table["step"], errors="coerce").astype(float)
+    bad = table["step"].notna() & ~np.isfinite(step)
+    refuse(table, bad, "step", "give the training step, a number, or leave it blank")
+    rows = (
+        keys.assign(step=step).reset_index(drop=True).dropna(subset="step").sort_values(["step", "exaflops"])
+    )
+    falls = rows.groupby(["run", "benchmark"])["exaflops"].diff() < 0
+    return falls.reindex(range(len(keys)), fill_value=False).to_numpy()
+
+
+def _starts(table: pd.DataFrame, points: pd.DataFrame, chosen: pd.Series) -> pd.Series:
+    """P_start of every row: its run's anchor, else the p_start column, else the base for SFT runs."""
+    anchors = points[chosen & (points["exaflops"] == 0)]
+    start = points["run"].map(anchors.set_index("run")["score"])
+    if "p_start" in table:
+        given = pd.to_numeric(table["p_start"], errors="coerce").astype(float)
+        bad = table["p_start"].notna() & ~given.between(0, MAX_SCORE)
+        refuse(table, bad, "p_start", "give points from 0 to 100")
+        first = given.groupby(points["run"]).transform("first")
+        refuse(table, (given - first).abs() > 1e-9, "p_start", "its run began with another; give one")
+        off = (first - start).abs() > 0.1
+        refuse(table, off, "p_start", "the run's row at exaflops 0 scores otherwise; make them agree")
+        start = start.fillna(first)
+    if "phase" in table:
+        start = start.mask(start.isna() & (table["phase"] == "sft"), _base_score(table, points, chosen))
+    return start
+
+
+def _base_score(table: pd.DataFrame, points: pd.DataFrame, chosen: pd.Series) -> float:
+    """The base model's score; NaN unless there is exactly one."""
+    base = points.loc[chosen & (table["phase"] == "base"), "score"]
+    return base.iloc[0] if len(base) == 1 else float("nan")

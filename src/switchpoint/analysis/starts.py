@@ -1,0 +1,151 @@
+"""RL runs as starts: the tables of points and runs, checked, and the runs of a start pooled.
+
+A start is an SFT checkpoint, named ``<set>-<step>``, or ``base (<algorithm>)``.
+"""
+
+import math
+
+import pandas as pd
+
+from switchpoint.analysis import budget
+from switchpoint.analysis.comparisons import Z95
+from switchpoint.analysis.points import FRACTIONS, check_scores, fractions
+from switchpoint.tables import check_columns, numbers, refuse
+
+RUN_COLUMNS = ["run", "parent", "set", "algorithm", "seed", "start_step", "sft_exaflops", "status"]
+ENDED = ("finished", "exhausted", "diverged")  # the last two are diagnosed
+BASES = {"ceiling": "ceiling", "peak": "smoothed peak", "final": "final score"}
+
+
+def rl_points(curves: pd.DataFrame, runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The RL points of every RL run that has any, by compute; without the start's own score at 0."""
+    check_columns(runs, RUN_COLUMNS, "runs")
+    points, chosen = check_scores(curves, "overall", "curves")
+    refuse(curves, fractions(points[["score"]], chosen.where(chosen)), "score", FRACTIONS)
+    for column in {"se", "n"} & set(curves):
+        points[column] = pd.to_numeric(curves[column], errors="coerce").astype(float)
+        bad = curves[column].notna() & ~(points[column] >= 0)
+        refuse(curves, bad, column, "give a number of 0 or more, or leave it blank")
+    points = points.reindex(columns=["run", "exaflops", "score", "se", "n"])
+    if "phase" in curves:
+        chosen &= curves["phase"] == "rl"
+    refuse(curves, chosen & ~points["run"].isin(runs["run"].astype(str)), "run", "give its row in runs")
+    points = points[chosen & (points["exaflops"] > 0)]
+    return {run: rows.sort_values("exaflops") for run, rows in points.groupby("run")}
+
+
+def rl_runs(runs: pd.DataFrame, points: dict) -> tuple[pd.DataFrame, list[str]]:
+    """The RL runs with their ``start``, each seed of a start once; and what to say of those left out."""
+    runs = runs.assign(run=runs["run"].astype(str))
+    refuse(runs, runs["run"].duplicated(), "run", "it has a row already; keep one")
+    unnamed = runs["algorithm"].isna() & runs["run"].isin(points)
+    refuse(runs, unnamed, "algorithm", "name the RL algorithm (or sft): the curves have points of the run")
+    is_rl = runs["algorithm"].notna() & (runs["algorithm"] != "sft")
+    sequential = is_rl & (runs["parent"] != "base")
+    refuse(runs, is_rl & runs["parent"].isna(), "parent", "name the SFT run, or base")
+    refuse(runs, sequential & runs["set"].isna(), "set", "name the SFT set")
+    refuse(runs, is_rl & runs["seed"].isna(), "seed", "number the runs of a start")
+    refuse(runs, is_rl & runs["status"].isna(), "status", f"say how it ended: {', '.join(ENDED)}, ...")
+    for column in ("start_step", "sft_exaflops"):
+        runs[column] = numbers(runs.assign(**{column: runs[column].where(sequential, 0)}), column)
+        refuse(runs, runs[column] < 0, column, "give a number of 0 or more")
+    refuse(runs, runs["start_step"] % 1 != 0, "start_step", "give the checkpoint's step, a whole number")
+    runs["start"] = [
+        f"{run.set}-{run.start_step:.0f}" if run.parent != "base" else f"base ({run.algorithm})"
+        for run in runs.itertuples()
+    ]
+    runs["without"] = ~runs["run"].isin(points)
+    # Two names of one start (a listed step that is also the minimum) are one run of that seed.
+    keys = ["algorithm", "parent", "start_step", "seed"]
+    rl = runs[is_rl].sort_values(["without", "run"])
+    kept = rl.drop_duplicates(keys)
+    twice = rl[rl.duplicated(keys)].merge(kept, on=keys, suffixes=("", "_kept"))
+    remarks = [
+        f"{run.run} is {run.run_kept} under another name, and counts once." for run in twice.itertuples()
+    ]
+    remarks += [f"{run.run} ({run.status}) has no RL points." for run in kept[kept["without"]].itertuples()]
+    return kept.sort_values("run"), remarks
+
+
+def seed_result(run: dict, rows: pd.DataFrame, fits: dict, phases: dict | None) -> dict:
+    """One RL run: its start, its ceiling, its peak and its last score, each with a standard error."""
+    fit = fits["runs"].get(run["run"]) or {}
+    last = rows.iloc[-1]
+    low, high = fit.get("a_ci95") or [None, None]
+    identified = fit.get("a") is not None and low is not None and high is not None
+    # Without an error of its own, a score has that of the run's scores around their curve.
+    stands_in = pd.isna(last["se"]) and fit.get("noise_sd") is not None
+    error = fit["noise_sd"] if stands_in else None if pd.isna(last["se"]) else float(last["se"])
+    labels = ((phases or {}).get("runs", {}).get(run["parent"]) or {}).get("guarded", {})
+    return {
+        **{key: run[key] for key in ("run", "parent", "set", "algorithm", "start", "sft_exaflops")},
+        "status": str(run["status"]),
+        "phase": "base" if run["parent"] == "base" else labels.get(f"{run['start_step']:.0f}", "unlabelled"),
+        "rl_exaflops": float(last["exaflops"]),
+        "ceiling": fit["a"] if identified else None,
+        "ceiling_se": (high - low) / (2 * Z95) if identified else None,
+        "peak": budget.smoothed_peak(rows["exaflops"].to_numpy(), rows["score"].to_numpy())[1],
+        "peak_se": error,
+        "final": float(last["score"]),
+        "final_se": error,
+        "n": int(last["n"]) if pd.notna(last["n"]) else None,
+        "n_points": len(rows),
+        "noise_stands_in": stands_in,
+        "fit": fit,
+    }
+
+
+def commonest(seeds: list[dict]) -> str | None:
+    """The algorithm with the most starts; of equals the first by name."""
+    starts = {(seed["algorithm"], seed["start"]) for seed in seeds}
+    count = pd.Series([name for name, _ in starts], dtype=object).value_counts()
+    return min(count.index, key=lambda name: (-count[name], name), default=None)
+
+
+def pooled(seeds: list[dict]) -> list[dict]:
+    """The starts, each pooled over its seeds."""
+    groups = {}
+    for seed in seeds:
+        groups.setdefault(seed["start"], []).append(seed)
+    return [_pool(start, group) for start, group in sorted(groups.items())]
+
+
+def _pool(start: str, seeds: list[dict]) -> dict:
+    sft, rl = (math.fsum(seed[key] for seed in seeds) / len(seeds) for key in ("sft_exaflops", "rl_exaflops"))
+    pooled = {
+        "start": start,
+        "set": seeds[0]["set"] if seeds[0]["parent"] != "base" else start,
+        "algorithm": seeds[0]["algorithm"],
+        "runs": [seed["run"] for seed in seeds],
+        "phase": " or ".join(sorted({seed["phase"] for seed in seeds})),
+        "sft_exaflops": sft,
+        "rl_exaflops": rl,
+        "exaflops": sft + rl,
+        "n": min((seed["n"] for seed in seeds if seed["n"]), default=None),
+        "n_points": min(seed["n_points"] for seed in seeds),
+        "collapsed": [seed["run"] for seed in seeds if seed["fit"].get("status") == "collapsed"],
+        "unfinished": [f"{seed['run']} ({seed['status']})" for seed in seeds if seed["status"] not in ENDED],
+    }
+    for key in BASES:
+        pooled[key], pooled[f"{key}_se"], pooled[f"{key}_limit"] = _mean(seeds, key)
+    return pooled
+
+
+def _mean(seeds: list[dict], key: str) -> tuple[float | None, float | None, str | None]:
+    """Mean over seeds, its standard error, and what limits that: ``seeds`` or ``evaluation``.
+
+    The error is the larger of the seeds' mean own and of their spread: the seeds are evaluated on the
+    same problems, so their own errors do not average out.
+    """
+    n = len(seeds)
+    values, errors = [seed[key] for seed in seeds], [seed[f"{key}_se"] for seed in seeds]
+    if None in values:
+        return None, None, None
+    mean = math.fsum(values) / n
+    found = {}
+    if None not in errors:
+        found["evaluation"] = math.fsum(errors) / n
+    if n > 1:
+        found["seeds"] = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1) / n)
+    limit = max(found, key=found.get, default=None)
+    return mean, found.get(limit), limit

@@ -1,0 +1,569 @@
+"""The study: its configuration, and what it expands to.
+
+One definition of the configuration, from which the JSON schema and the reference are
+generated.  Pure: reads a YAML file and computes; used by the Snakefile and by the
+commands, so both always agree.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pydantic
+import yaml
+from pydantic import Field, model_validator
+
+from switchpoint.data.adapters import ADAPTERS
+from switchpoint.errors import InputError
+from switchpoint.study import paths
+from switchpoint.study.algorithms import ALGORITHMS, preset
+from switchpoint.study.templates import TEMPLATES, template_job
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+Steps = Annotated[tuple[int, int], Field(description="Inclusive range of the number of steps per problem.")]
+NAMED_STARTS = ("min_val_loss",)
+RESERVED = ("overall", "macro", "easy", "medium", "hard", "all")
+
+# Raise a stage's number when its results change: its jobs, and all below, run again.
+RECIPES = {
+    "base": 1,
+    "ingest": 1,
+    "curate": 1,
+    "win_rates": 1,
+    "decontaminate": 1,
+    "sft": 1,
+    "rl": 1,
+    "evaluate": 1,
+    "analyze": 1,
+    "report": 1,
+}
+
+
+class Strict(pydantic.BaseModel):
+    """Unknown keys, wrong types and non-finite numbers are errors."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Optimizer(Strict):
+    """AdamW, shared by SFT and RL."""
+
+    learning_rate: float = Field(gt=0, description="Peak learning rate.")
+    betas: tuple[float, float] = Field((0.9, 0.95), description="AdamW's decay rates.")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
+    microbatch_size: int = Field(32, ge=1, description="Sequences per forward and backward pass.")
+
+
+class PretrainingStage(Strict):
+    """One stage of the tiny base model's pretraining."""
+
+    steps: int = Field(ge=1, description="Optimizer steps.")
+    batch_size: int = Field(64, ge=1, description="Documents per step.")
+    learning_rate: float = Field(gt=0, description="Peak learning rate (cosine to 0).")
+    facts_share: float = Field(ge=0, le=1, description="Share of documents that list arithmetic facts.")
+    n_steps: Steps = (2, 6)
+
+
+class Model(Strict):
+    """The base model."""
+
+    base: str | None = Field(None, description="A Hugging Face model directory; none: `pretrain` makes one.")
+    pretrain: list[PretrainingStage] = Field(
+        default=[
+            PretrainingStage(steps=1000, learning_rate=4e-3, facts_share=0.55),
+            PretrainingStage(steps=1000, learning_rate=3e-3, facts_share=0.05),
+        ],
+        description="How the rule `make_base` makes the tiny base model.",
+    )
+    template: Literal[tuple(TEMPLATES)] = Field("retu", description="How a problem becomes a prompt.")
+    max_length: int = Field(256, ge=8, description="Longest training sequence, in tokens.")
+
+
+class StepLists(Strict):
+    """A generated source: step-list arithmetic."""
+
+    kind: Literal["step_lists"]
+    size: int = Field(ge=1, description="Number of problems.")
+    n_steps: Steps
+    tiers: list[Literal[1, 2, 3]] = Field(min_length=1, description="Difficulty tiers to draw from.")
+    solutions: bool = Field(True, description="Keep the expert trajectories.")
+    lock: str = Field("config/sources/step_lists.lock", description="The lock file that names the source.")
+
+    @model_validator(mode="after")
+    def ordered(self):
+        low, high = self.n_steps
+        if not 1 <= low <= high <= 12:
+            raise ValueError(
+                f"n_steps is [{low}, {high}]; give two whole numbers with 1 <= low <= high <= 12"
+            )
+        return self
+
+
+class File(Strict):
+    """A local jsonl or parquet file of records (`problem`, `answer`, optional `id`, `solution`)."""
+
+    kind: Literal["file"]
+    path: str = Field(description="The raw file.")
+    lock: str = Field(description="Its lock file, written by `switchpoint lock PATH`.")
+
+
+class BenchmarkFile(Strict):
+    """A benchmark in its usual file schema: a local file, or a data set on the hub."""
+
+    kind: Literal["benchmark"]
+    benchmark: Literal[tuple(ADAPTERS)] = Field(description="Whose schema the rows have.")
+    path: str = Field(description="A .jsonl, .json or .parquet file, or a data set's name on the hub.")
+    split: str = Field("test", description="The data set's split.")
+    lock: str = Field(description="Its lock file: the file's sha256, or the data set's revision.")
+
+
+Source = Annotated[StepLists | File | BenchmarkFile, Field(discriminator="kind")]
+
+
+class Solver(Optimizer):
+    """The weak solver that win rates are measured with."""
+
+    model: str | None = Field(None, description="A model directory; none: the base, fine-tuned as below.")
+    source: Name | None = Field(None, description="Source it is fine-tuned on.")
+    steps: int = Field(100, ge=1, description="SFT steps.")
+    batch_size: int = Field(32, ge=1, description="Examples per step.")
+    learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate.")
+    samples: int = Field(4, ge=1, description="Rollouts per problem, N; the win rate is successes / N.")
+    temperature: float = Field(1.0, gt=0, description="Sampling temperature.")
+
+
+class TrainingSet(Strict):
+    """An SFT data set, drawn from the pool."""
+
+    stratum: Literal["easy", "hard", "uniform", "full"] = Field(
+        description="easy: win rate 1; hard: at most 0.25; uniform: at random; full: everything."
+    )
+    size: int | None = Field(None, ge=1, description="Number of examples; none: all of the stratum.")
+
+
+class Prompts(Strict):
+    """The RL prompts; the mix set is those that have an expert trajectory."""
+
+    sources: list[Name] = Field(min_length=1, description="Pool sources to draw from.")
+    size: int = Field(ge=1, description="Number of prompts.")
+    win_rate: tuple[float, float] = Field(
+        (0.0, 1.0), description="Keep prompts with a win rate in this range."
+    )
+    mix_max_tokens: int = Field(8192, ge=1, description="Longest expert trajectory in the mix set.")
+
+
+class Benchmark(Strict):
+    """A benchmark slice."""
+
+    source: Name = Field(description="Its source.")
+    monitor: int = Field(ge=1, description="Problems used for monitoring; the others are the test problems.")
+    samples: int | None = Field(
+        None, ge=1, description="Samples per test problem, where not `evaluation.test_samples` (AIME: 16)."
+    )
+    group: Literal["easy", "medium", "hard"] | None = Field(
+        None, description="Difficulty group that it is also reported in."
+    )
+    out_of_distribution: bool = Field(False, description="Reported apart, in neither `overall` nor `macro`.")
+
+
+class Decontamination(Strict):
+    """Drops benchmark problems that are too near to a training problem."""
+
+    embedder: str = Field("all-MiniLM-L6-v2", description="Sentence-transformers model (packaged or a path).")
+    threshold: float = Field(0.8, gt=0, lt=1, description="Drop above this cosine.")
+    match_numbers: bool = Field(True, description="Drop only if the sequence of numbers is the same too.")
+
+
+class Data(Strict):
+    """Sources, strata and benchmarks."""
+
+    sources: dict[Name, Source] = Field(description="Where problems come from.")
+    pool: list[Name] = Field(min_length=1, description="Sources that training data are drawn from, in order.")
+    validation: int = Field(200, ge=1, description="Held-out pool examples for the validation loss.")
+    solver: Solver = Field(description="Measures win rates.")
+    sets: dict[Name, TrainingSet] = Field(min_length=1, description="SFT data sets.")
+    prompts: Prompts
+    benchmarks: dict[Name, Benchmark] = Field(min_length=1, description="Evaluation slices.")
+    decontamination: Decontamination = Decontamination()
+
+
+class Sft(Optimizer):
+    """SFT on one data set."""
+
+    steps: int = Field(ge=1, description="Optimizer steps.")
+    save_steps: list[int] = Field(min_length=1, description="Checkpoints: saved, evaluated, open to RL.")
+    batch_size: int = Field(ge=1, description="Examples per step.")
+    schedule: Literal["constant", "cosine"] = Field("constant", description="Learning-rate schedule.")
+    warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps spent warming up.")
+    seeds: list[int] = Field([0], min_length=1, description="One run per seed.")
+
+    @model_validator(mode="after")
+    def steps_fit(self):
+        for step in self.save_steps:
+            if not 1 <= step <= self.steps:
+                raise ValueError(
+                    f"save_steps has {step}, but the run has {self.steps} steps; "
+                    f"list steps from 1 to {self.steps}, or raise `steps`"
+                )
+        if len(set(self.save_steps)) < len(self.save_steps):
+            raise ValueError(f"save_steps {self.save_steps} repeats a step; list each once")
+        return self
+
+
+class RlDefaults(Optimizer):
+    """What all RL runs share; the algorithm's own numbers are its preset."""
+
+    preset: Literal["recommended", "paper", "official"] = Field(
+        "recommended", description="Which convention fills the algorithm's numbers."
+    )
+    steps: int = Field(ge=1, description="Optimizer steps.")
+    batch_size: int = Field(ge=1, description="Prompts trained on per step, B_train.")
+    generation_batch: int = Field(ge=1, description="Prompts per dynamic-sampling round, B_gen.")
+    max_rounds: int = Field(10, ge=1, description="Rounds before a step is trained on what it has.")
+    on_unfilled: Literal["train_partial", "skip", "fail"] = Field(
+        "train_partial", description="What to do when the rounds do not fill the batch."
+    )
+    rollouts: int = Field(8, ge=1, description="Responses per prompt, G.")
+    updates_per_step: int = Field(1, ge=1, description="Optimizer updates per step.")
+    max_new_tokens: int = Field(ge=1, description="Longest response.")
+    eval_every: int = Field(ge=1, description="Steps between two monitoring evaluations.")
+    save_every: int = Field(10, ge=1, description="Steps between two resumable states.")
+
+
+class Arm(Strict):
+    """RL runs of one algorithm: every start with every seed."""
+
+    algorithm: Literal[tuple(ALGORITHMS)] = Field(description="The RL algorithm.")
+    starts: list[str] = Field(
+        min_length=1, description="`base`, `<set>-<step>`, `<set>-min_val_loss`, or `all` saved checkpoints."
+    )
+    seeds: list[int] = Field(
+        [0], min_length=1, description="The RL seed s starts from the SFT run of seed s."
+    )
+
+
+# What each paper evaluates with: RETU section 5.1, and Quagmires section 4 (its pass@1 is the mean of 64
+# samples; ours is the mean of all 256 that pass@64 needs anyway).
+PROFILES = {
+    "retu": {"temperature": 0.7, "top_p": 1.0, "max_new_tokens": 8192, "test_samples": 1, "pass_at": []},
+    "quagmires": {
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "max_new_tokens": 8192,
+        "test_samples": 256,
+        "pass_at": [1, 2, 4, 8, 16, 32, 64],
+    },
+}
+
+
+class Evaluation(Strict):
+    """How checkpoints are evaluated; what is not given is the profile's."""
+
+    profile: Literal[tuple(PROFILES)] = Field(
+        "retu", description="Whose evaluation: it fills the keys not given."
+    )
+    temperature: float | None = Field(None, gt=0, description="Sampling temperature.")
+    top_p: float | None = Field(
+        None, gt=0, le=1, description="Nucleus: the share of probability sampled from."
+    )
+    max_new_tokens: int | None = Field(None, ge=1, description="Longest response.")
+    monitor_samples: int = Field(1, ge=1, description="Samples per monitoring problem.")
+    test_samples: int | None = Field(None, ge=1, description="Samples per test problem, n.")
+    pass_at: list[Annotated[int, Field(ge=1)]] | None = Field(
+        None, description="The k of the pass@k that are reported; at most n."
+    )
+    extraction: Literal["any", "boxed_or_answer", "boxed"] = Field(
+        "any", description="Where the answer is looked for: the last box, the answer block, the whole text."
+    )
+    seed: int = Field(0, description="Seed of the evaluation's randomness.")
+    parts: int = Field(1, ge=1, description="Jobs that each evaluation is split into.")
+
+    def resolved(self) -> dict:
+        """Every key's value, the profile's where none is given."""
+        return PROFILES[self.profile] | self.model_dump(exclude_none=True)
+
+    @model_validator(mode="after")
+    def pass_at_fits(self):
+        values = self.resolved()
+        if values["pass_at"] and max(values["pass_at"]) > values["test_samples"]:
+            raise ValueError(
+                f"pass_at is {values['pass_at']}, but there are {values['test_samples']} samples of a problem; "
+                "pass@k needs k <= test_samples"
+            )
+        return self
+
+
+class Study(Strict):
+    """One study."""
+
+    study: Name = Field(description="Its name; results go to results/<study>.")
+    seed: int = Field(0, description="Seed of data generation and selection.")
+    model: Model
+    data: Data
+    sft: dict[Name, Sft] = Field(min_length=1, description="SFT runs, by data set.")
+    rl: RlDefaults
+    arms: list[Arm] = Field(description="Which RL runs there are.")
+    evaluation: Evaluation
+
+    @model_validator(mode="after")
+    def consistent(self):
+        check_references(self)
+        return self
+
+    # What the study expands to.
+
+    def path(self, template: str, **fields) -> str:
+        """A path template under results/<study>, filled in (Snakemake wildcards may stay)."""
+        root = paths.ROOT.format(study=self.study)
+        return f"{root}/{template.format(**fields)}" if fields else f"{root}/{template}"
+
+    @property
+    def base(self) -> str:
+        """Directory of the base model."""
+        return self.model.base or self.path(paths.BASE)
+
+    def start_names(self, arm: Arm) -> list[str]:
+        """The arm's starts, with `all` expanded to every saved checkpoint."""
+        saved = [f"{name}-{step}" for name, run in self.sft.items() for step in run.save_steps]
+        return [name for start in arm.starts for name in (saved if start == "all" else [start])]
+
+    def rl_runs(self) -> list[dict]:
+        """Every RL run: algorithm, start, seed, without repetition."""
+        runs = [
+            {"algorithm": arm.algorithm, "start": start, "seed": seed}
+            for arm in self.arms
+            for start in self.start_names(arm)
+            for seed in arm.seeds
+        ]
+        return [run for index, run in enumerate(runs) if run not in runs[:index]]
+
+    def sft_runs(self) -> list[dict]:
+        """Every SFT run: set, seed."""
+        return [{"set": name, "seed": seed} for name, run in self.sft.items() for seed in run.seeds]
+
+    # Configuration slices: what a job depends on besides its input files.
+
+    def base_job(self) -> str:
+        """The slice of `make_base`."""
+        return job("base", seed=0, stages=[stage.model_dump() for stage in self.model.pretrain])
+
+    def source_job(self, name: str) -> str:
+        """The slice of `ingest`."""
+        return job("ingest", name=name, seed=self.seed, **self.data.sources[name].model_dump())
+
+    def curate_job(self, **fields) -> str:
+        """The slice of a selection rule."""
+        return job("curate", seed=self.seed, **fields)
+
+    def solver_job(self) -> str:
+        """The slice of the weak solver's SFT."""
+        solver = self.data.solver.model_dump(exclude={"model", "source", "samples", "temperature"})
+        run = Sft(**solver, save_steps=[self.data.solver.steps])
+        return job("sft", set="solver", seed=0, **self.text_fields(), **run.model_dump(exclude={"seeds"}))
+
+    def win_rate_job(self) -> str:
+        """The slice of `win_rates`."""
+        fields = self.data.solver.model_dump(include={"samples", "temperature"})
+        evaluation = self.evaluation_fields()
+        shared = {name: evaluation[name] for name in ("max_new_tokens", "extraction", "template")}
+        return job("win_rates", seed=self.seed, top_p=1.0, **shared, **fields)
+
+    def decontaminate_job(self) -> str:
+        """The slice of `decontaminate`."""
+        slices = {
+            name: bench.model_dump(include={"source", "monitor"})
+            for name, bench in self.data.benchmarks.items()
+        }
+        return job("decontaminate", benchmarks=slices, **self.data.decontamination.model_dump())
+
+    def sft_job(self, name: str, seed: int) -> str:
+        """The slice of an SFT run."""
+        run = self.sft[name].model_dump(exclude={"seeds"})
+        return job("sft", set=name, seed=int(seed), **self.text_fields(), **run)
+
+    def rl_job(self, algorithm: str, start: str, seed: int) -> str:
+        """The slice of an RL run: the shared numbers, overridden by the algorithm's preset."""
+        shared = self.rl.model_dump(exclude={"preset"})
+        return job(
+            "rl",
+            algorithm=algorithm,
+            start=start,
+            seed=int(seed),
+            **{**shared, **preset(algorithm, self.rl.preset)},
+            template=template_job(self.model.template),
+            evaluation=self.evaluation_fields("monitor"),
+            evaluate_recipe=RECIPES["evaluate"],
+            out_of_distribution=self.out_of_distribution(),
+        )
+
+    def evaluate_job(self, group: str) -> str:
+        """The slice of an evaluation of a group of checkpoints; RL runs have monitored themselves."""
+        splits = ("test",) if group.startswith("rl/") else ("monitor", "test")
+        return job("evaluate", group=group, **self.evaluation_fields(*splits))
+
+    def evaluation_fields(self, *splits: str) -> dict:
+        """What a sample depends on: the profile and its values, the template, samples per split and benchmark."""
+        fields = self.evaluation.resolved()
+        for name in ("pass_at", "parts", "monitor_samples"):
+            del fields[name]
+        default = fields.pop("test_samples")
+        counts = {
+            "monitor": dict.fromkeys(self.data.benchmarks, self.evaluation.monitor_samples),
+            "test": {name: bench.samples or default for name, bench in self.data.benchmarks.items()},
+        }
+        counts = {split: counts[split] for split in splits}
+        return fields | counts | {"template": template_job(self.model.template)}
+
+    def text_fields(self) -> dict:
+        """How SFT turns records into token ids."""
+        return {"max_length": self.model.max_length, "template": template_job(self.model.template)}
+
+    def analyze_job(self) -> str:
+        """The slice of `collect`."""
+        groups = {name: bench.group for name, bench in self.data.benchmarks.items() if bench.group}
+        return job(
+            "analyze",
+            out_of_distribution=self.out_of_distribution(),
+            groups=groups,
+            pass_at=self.evaluation.resolved()["pass_at"],
+        )
+
+    def report_job(self) -> str:
+        """The slice of the report: the hyperparameters it prints (RETU Table 2)."""
+        sections = {f"SFT {name}": run.model_dump() for name, run in self.sft.items()}
+        sections["RL (all)"] = self.rl.model_dump()
+        for algorithm in dict.fromkeys(arm.algorithm for arm in self.arms):
+            sections[algorithm] = preset(algorithm, self.rl.preset)
+        sections["Evaluation"] = self.evaluation.resolved() | {"template": self.model.template}
+        return job("report", study=self.study, hyperparameters=sections)
+
+    def out_of_distribution(self) -> list[str]:
+        """Names of the out-of-distribution slices."""
+        return [name for name, bench in self.data.benchmarks.items() if bench.out_of_distribution]
+
+
+def job(stage: str, **fields) -> str:
+    """A configuration slice as JSON: the stage's recipe number and the fields."""
+    return json.dumps({"stage": stage, "recipe": RECIPES[stage], **fields}, allow_nan=False)
+
+
+def check_references(study: Study) -> None:
+    """Every name that one part of the study uses must exist in another; else ValueError."""
+    data = study.data
+    users = {"data.pool": data.pool, "data.prompts.sources": data.prompts.sources}
+    users["data.benchmarks"] = [bench.source for bench in data.benchmarks.values()]
+    if data.solver.model is None:
+        users["data.solver.source"] = [data.solver.source]
+    for key, names in users.items():
+        for name in names:
+            if name not in data.sources:
+                raise ValueError(f"{key} names the source {name!r}; data.sources has {sorted(data.sources)}")
+    for name in data.prompts.sources:
+        if name not in data.pool:
+            raise ValueError(f"data.prompts.sources names {name!r}, which is not in data.pool {data.pool}")
+    pool = [data.sources[name] for name in data.pool]
+    generated = all(source.kind == "step_lists" for source in pool)
+    pool_size = sum(source.size for source in pool if generated and source.solutions)
+    for name, chosen in data.sets.items():
+        if generated and chosen.size and chosen.size > pool_size - data.validation:
+            raise ValueError(
+                f"data.sets.{name}.size is {chosen.size}, but the pool has {pool_size} expert trajectories, "
+                f"{data.validation} of them held out for validation; lower the size or raise the pool's"
+            )
+    for name, bench in data.benchmarks.items():
+        if name in RESERVED:
+            raise ValueError(f"data.benchmarks has {name!r}, which names a score of its own; rename it")
+        source = data.sources[bench.source]
+        if source.kind == "step_lists" and bench.monitor >= source.size:
+            raise ValueError(
+                f"data.benchmarks.{name}.monitor is {bench.monitor}, but its source has {source.size} "
+                "problems; leave some for the test"
+            )
+    for name in study.sft:
+        if name not in data.sets:
+            raise ValueError(f"sft names the set {name!r}; data.sets has {sorted(data.sets)}")
+    for arm in study.arms:
+        for start in study.start_names(arm):
+            for seed in arm.seeds:
+                check_start(study, start, seed)
+
+
+def check_start(study: Study, start: str, seed: int) -> None:
+    """An RL start must be `base` or a checkpoint that some SFT run saves; else ValueError."""
+    if start == "base":
+        return
+    name, _, step = start.rpartition("-")
+    if name not in study.sft:
+        raise ValueError(
+            f"arms: start {start!r} is neither `base` nor <set>-<step>; sft has {sorted(study.sft)}"
+        )
+    run = study.sft[name]
+    if step not in NAMED_STARTS and step not in map(str, run.save_steps):
+        raise ValueError(
+            f"arms: start {start!r} is not saved; sft.{name}.save_steps is {run.save_steps}: add it there"
+        )
+    if seed not in run.seeds:
+        raise ValueError(
+            f"arms: start {start!r} with seed {seed} needs the SFT run of seed {seed}; "
+            f"sft.{name}.seeds is {run.seeds}: add it there"
+        )
+
+
+def parse(config: dict) -> Study:
+    """A validated study; InputError names every wrong key, its value and the fix."""
+    try:
+        # JSON mode: lists serve as tuples, while types stay strict.
+        return Study.model_validate_json(json.dumps(config))
+    except pydantic.ValidationError as error:
+        raise InputError(describe(error)) from None
+
+
+def check_files(study: Study) -> None:
+    """Checks that lock files, data files and the base model are there and well formed.
+
+    InputError before any job starts; called when the workflow is read.
+    """
+    from switchpoint.data import sources
+
+    if study.model.base and not Path(study.model.base, "config.json").is_file():
+        raise InputError(
+            f"model.base is {study.model.base!r}, which holds no config.json; give a model directory"
+        )
+    for name, source in study.data.sources.items():
+        if not Path(source.lock).is_file():
+            raise InputError(
+                f"data.sources.{name}.lock is {source.lock!r}, which does not exist; "
+                "write it with `python -m switchpoint lock PATH`"
+            )
+        if source.kind != "step_lists":
+            sources.check_source(source.model_dump())
+
+
+def describe(error: pydantic.ValidationError) -> str:
+    """One line per wrong key."""
+    lines = []
+    for item in error.errors(include_url=False):
+        key = ".".join(str(part) for part in item["loc"]) or "study"
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            message = "unknown key; remove it or check its spelling against config/README.md"
+        elif item["type"] == "missing":
+            message = "missing key; add it (config/README.md explains it)"
+        elif item["type"] != "value_error":
+            message = f"{message}, but it is {item['input']!r}"
+        lines.append(f"  {key}: {message}")
+    return "the study's configuration is wrong:\n" + "\n".join(lines)
+
+
+def load(path: str | Path) -> Study:
+    """The study of a YAML file; InputError when it cannot be read or is wrong."""
+    try:
+        config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read the study {path}: {error.strerror}; give a YAML file") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(config, dict):
+        raise InputError(f"{path} holds no study; start from config.yaml")
+    return parse(config)

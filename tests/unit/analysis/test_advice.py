@@ -1,0 +1,538 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from switchpoint.analysis.advice import advise
+from switchpoint.analysis.comparisons import critical, criticals, loss_bound, possible_bests
+from switchpoint.analysis.documents import read_record
+from switchpoint.analysis.starts import RUN_COLUMNS
+from switchpoint.cli.commands import app
+from switchpoint.errors import InputError
+
+PHASES = {
+    "runs": {f"sft/a/seed_{s}": {"guarded": {"10": "adaptive", "20": "stable", "30": "mild", "90": "severe"}}
+             for s in (0, 1)}
+}  # fmt: skip
+
+
+def study(scores: dict, se: float | None = 0.5, base: float | None = None, algorithm: str = "grpo"):
+    """Curves and runs; ``scores`` maps a start step to its seeds' final scores."""
+    starts = [(step, seed, score) for step, found in scores.items() for seed, score in enumerate(found)]
+    starts += [] if base is None else [(0, 0, base)]
+    curves, runs = [], []
+    for step, seed, score in starts:
+        run = f"rl/{algorithm}/{f'a-{step}' if step else 'base'}/seed_{seed}"
+        for exaflops, value in ((0.0, 20.0), (2.0, 99.0), (4.0, score)):
+            row = {
+                "run": run,
+                "phase": "rl",
+                "exaflops": exaflops,
+                "benchmark": "overall",
+                "score": value,
+                "se": se,
+            }
+            curves += [row, row | {"benchmark": "math", "score": 1.0}]
+        runs.append(
+            {"run": run, "parent": f"sft/a/seed_{seed}" if step else "base", "set": "a" if step else None,
+             "algorithm": algorithm, "seed": seed, "start_step": step, "sft_exaflops": step / 10, "val_loss": 1.0,
+             "status": "finished"}
+        )  # fmt: skip
+    sft = {"run": "sft/a/seed_0", "parent": "base", "set": "a", "algorithm": "sft", "seed": 0, "start_step": 0,
+           "sft_exaflops": 9.0, "val_loss": 1.0, "status": "finished"}  # fmt: skip
+    curves.append(
+        {"run": "sft/a/seed_0", "phase": "sft", "exaflops": 9.0, "benchmark": "overall", "score": 50.0}
+    )
+    return pd.DataFrame(curves), pd.DataFrame([*runs, sft])
+
+
+def run(*arguments, fits: dict | None = None, **options) -> dict:
+    advice = advise(*study(*arguments, **options), {"runs": fits or {}}, PHASES)
+    json.dumps(advice, allow_nan=False)
+    return advice
+
+
+def test_cheapest_of_the_tied_starts():
+    advice = run({10: [60], 20: [69.5], 30: [70]})
+    assert advice["verdict"] == "start_here"
+    assert (advice["best"], advice["recommended"]) == ("a-30", "a-20")
+    assert advice["tied"] == ["a-30", "a-20"]
+    assert "a-20 is the cheapest of these: 6 exaFLOPs (2 SFT, 4 RL)." in advice["reasons"]
+    assert "a-20 lies at most 1.9 points below the best (95 % bound)." in advice["reasons"]
+    assert any(reason.startswith("a-20 (stable phase): final score 69.5") for reason in advice["reasons"])
+
+
+@pytest.mark.parametrize(("gap", "tied"), [(1.16, 2), (1.17, 1)])
+def test_two_starts_tie_within_one_sided_5_percent(gap, tied):
+    assert len(run({20: [70 - gap], 30: [70]})["tied"]) == tied  # 1.645 * sqrt(.5) = 1.163
+
+
+def test_more_starts_need_a_larger_gap():
+    scores = {20: [70 - 1.3], 30: [70]}
+    assert run(scores)["tied"] == ["a-30"]
+    rivals = {step: [60] for step in (40, 50, 60, 70)}
+    assert run(scores | rivals)["tied"] == ["a-30", "a-20"]  # 2.16 * sqrt(.5) = 1.53 of five
+
+
+def test_final_score_is_the_last_point_not_the_best():
+    assert [start["final"] for start in run({20: [60], 30: [70]})["candidates"]] == [70, 60]
+
+
+def test_seeds_are_pooled():
+    advice = run({20: [60, 64], 30: [70, 70]})
+    low = advice["candidates"][1]
+    assert low["final"] == 62
+    assert len(low["runs"]) == 2
+    assert low["final_se"] == pytest.approx(2.0)  # the spread, larger than .5
+    assert advice["candidates"][0]["final_se"] == pytest.approx(0.5)  # shared problems: not averaged out
+
+
+def test_two_names_of_one_start_are_one_run():
+    curves, runs = study({20: [60], 30: [70]})
+    again = "rl/grpo/a-min_val_loss/seed_0"
+    same = curves[curves["run"] == "rl/grpo/a-20/seed_0"].assign(run=again)
+    row = runs[runs["run"] == "rl/grpo/a-20/seed_0"].assign(run=again)
+    advice = advise(pd.concat([curves, same]), pd.concat([runs, row]), {"runs": {}}, PHASES)
+    assert [len(start["runs"]) for start in advice["candidates"]] == [1, 1]
+
+
+def ceiling(a: float, half: float = 1.96, **more) -> dict:
+    return {"a": a, "a_ci95": [a - half, a + half], "status": "identified"} | more
+
+
+UNIDENTIFIED = {"a": None, "a_ci95": [70.0, None], "status": "unidentified"}
+
+
+def test_ceilings_are_compared_when_all_are_identified():
+    fits = {"rl/grpo/a-20/seed_0": ceiling(75), "rl/grpo/a-30/seed_0": ceiling(72)}
+    advice = run({20: [60], 30: [70]}, fits=fits)
+    assert (advice["basis"], advice["recommended"], advice["tied"]) == ("ceiling", "a-20", ["a-20"])
+    assert [start["estimate"] for start in advice["candidates"]] == [75, 72]
+    assert advice["candidates"][0]["estimate_se"] == pytest.approx(1.0, abs=1e-4)
+
+
+def test_no_ceiling_is_compared_with_a_last_score():
+    fits = {"rl/grpo/a-20/seed_0": ceiling(75), "rl/grpo/a-30/seed_0": UNIDENTIFIED}
+    advice = run({20: [60], 30: [70]}, fits=fits)
+    assert (advice["basis"], advice["recommended"]) == ("final score", "a-30")
+    assert [start["estimate"] for start in advice["candidates"]] == [70, 60]
+    assert any(
+        reason.startswith(
+            "The ceilings of a-30 are unidentified, so all starts are compared on their final score"
+        )
+        for reason in advice["reasons"]
+    )
+
+
+def test_a_collapsed_run_is_judged_by_its_peak_and_so_are_all():
+    fits = {"rl/grpo/a-20/seed_0": UNIDENTIFIED | {"status": "collapsed"}}
+    curves, runs = study({20: [60], 30: [70]})
+    more = [
+        curves[curves["run"].str.contains("a-[23]0")].assign(exaflops=x, score=y)
+        for x, y in ((1, 80), (3, 75))
+    ]
+    curves = pd.concat([curves, *more]).drop_duplicates(["run", "exaflops", "benchmark"])
+    advice = advise(curves, runs, {"runs": fits}, PHASES)
+    assert advice["basis"] == "smoothed peak"
+    # 80, 99, 75 and the last: the middle of the first three is 80 for both.
+    assert [start["estimate"] for start in advice["candidates"]] == [80, 80]
+    assert advice["candidates"][0]["estimate_se"] == 0.5
+    assert advice["recommended"] == "a-20"
+
+
+def test_insufficient_data():
+    one = run({20: [60]})
+    assert one["verdict"] == "insufficient_data"
+    assert "at least 2 SFT checkpoints" in one["needed"]
+    blind = run({20: [60], 30: [70]}, se=None)
+    assert blind["verdict"] == "insufficient_data"
+    assert "for a-30, a-20" in blind["needed"]
+    for advice in (one, blind):
+        assert advice["recommended"] is None
+        assert advice["best"] is None
+        assert advice["tied"] == []
+        assert advice["headline"] == "Insufficient data."
+    assert run({}, base=60.0)["candidates"] == []
+
+
+def test_the_scatter_of_a_fit_stands_in_for_errors_and_is_said():
+    fits = {f"rl/grpo/a-{step}/seed_0": {"noise_sd": 0.5} for step in (20, 30)}
+    advice = run({20: [60], 30: [70]}, se=None, fits=fits)
+    assert advice["recommended"] == "a-30"
+    assert any("judged by the scatter around their fitted curve" in reason for reason in advice["reasons"])
+
+
+def test_noise_is_insufficient_and_what_settles_it_is_said():
+    advice = run({20: [69], 30: [70]}, se=2.0)
+    # The gap may be 1 + 1.645 * 2.83 = 5.7; 2 points, to be significant or bounded, take an error of 1.22.
+    assert advice["verdict"] == "insufficient_data"
+    assert advice["tied"] == ["a-30", "a-20"]
+    assert (advice["recommended"], advice["best"]) == (None, None)
+    assert advice["max_loss"] == pytest.approx(1 + 1.6449 * 8**0.5, abs=1e-2)
+    assert advice["needed"] == (
+        "no start is excluded and a-20, the cheapest, may lie 5.7 points below a-30; the standard error of their "
+        "difference, now 2.83, has to fall to 1.22 points: evaluations of 5.4 times the size, or RL twice as long "
+        "to identify the ceilings (a-20 to 8 exaFLOPs, a-30 to 8 exaFLOPs)"
+    )
+
+
+def test_what_settles_it_in_problems_seeds_or_evaluations():
+    curves, runs = study({20: [69], 30: [70]}, se=2.0)
+    needed = advise(curves.assign(n=300), runs, {"runs": {}}, PHASES)["needed"]
+    assert "evaluations of about 1624 problems (now 300)" in needed
+    assert "about 6 seeds per start (now 2)" in run({20: [67, 71], 30: [70, 70]})["needed"]
+    wide = {f"rl/grpo/a-{step}/seed_0": ceiling(70, 4) for step in (20, 30)}
+    assert run({20: [69], 30: [70]}, fits=wide)["needed"].endswith(
+        "points: about 6 evaluations per RL run (now 2)"
+    )
+
+
+def test_the_same_noise_decides_once_a_start_is_excluded():
+    advice = run({10: [40], 20: [69], 30: [70]}, se=2.0)
+    assert (advice["verdict"], advice["recommended"]) == ("start_here", "a-20")
+    assert advice["max_loss"] > 3
+
+
+def test_a_bounded_difference_decides():
+    advice = run({20: [69.9], 30: [70]}, se=1.0)
+    assert (advice["recommended"], len(advice["tied"])) == ("a-20", 2)
+    assert advice["max_loss"] == pytest.approx(0.1 + 1.6449 * 2**0.5, abs=1e-2)
+
+
+def test_pure_rl_needs_no_start_step():
+    curves, runs = study({20: [60], 30: [70]}, base=50.0)
+    runs.loc[runs["parent"] == "base", ["start_step", "sft_exaflops"]] = None
+    assert advise(curves, runs, {"runs": {}}, PHASES)["comparison"]["difference"] == 20
+
+
+def test_comparison_with_pure_rl():
+    comparison = run({20: [60], 30: [70]}, base=50.0)["comparison"]
+    assert (comparison["difference"], comparison["significant"]) == (20, True)
+    assert comparison["se"] == pytest.approx(0.5**0.5)
+    assert run({20: [60], 30: [70]}, base=70.5)["comparison"]["significant"] is False
+    assert run({20: [60], 30: [70]})["comparison"] is None
+
+
+def test_comparison_with_pure_rl_allows_for_the_pick():
+    assert run({30: [70]}, base=68.6)["comparison"]["significant"] is True  # 1.96 * sqrt(.5) = 1.386
+    many = {step: [70] for step in (30, 40, 50)}
+    assert run(many, base=68.6)["comparison"]["significant"] is False
+
+
+def test_diagnoses():
+    fits = {"rl/grpo/a-30/seed_0": {"a": None, "a_ci95": [None, None], "status": "collapsed"}}
+    found = run({10: [60], 20: [70], 30: [65], 90: [50]}, fits=fits)["diagnoses"]
+    assert [(diagnosis["name"], diagnosis["start"]) for diagnosis in found] == [
+        ("collapsed_tail", "a-30"),
+    ]  # on the peaks, 99 in every run, the first and the last are no worse
+    found = run({10: [60], 20: [70], 30: [65], 90: [50]})["diagnoses"]
+    assert [(diagnosis["name"], diagnosis["start"]) for diagnosis in found] == [
+        ("premature_saturation", "a-10"), ("plasticity_collapse", "a-90"),
+    ]  # fmt: skip
+    assert found[0]["evidence"] == "a-10 (adaptive) reaches 60.0, 10.0 points (se 0.7) below a-20 (stable)"
+    assert run({10: [69], 20: [70], 90: [69.5]})["diagnoses"] == []
+
+
+def test_no_phase_is_blamed_for_its_set():
+    curves, runs = study({10: [60], 20: [70]})
+    other = runs["run"].str.contains("a-20")
+    runs.loc[other, "set"] = "b"
+    assert advise(curves, runs, {"runs": {}}, PHASES)["diagnoses"] == []
+
+
+def test_exhausted_and_diverged_runs_are_diagnosed():
+    curves, runs = study({20: [60], 30: [70]}, base=50)
+    runs.loc[[0, 2], "status"] = ["exhausted", "diverged"]
+    found = {
+        diagnosis["name"]: diagnosis for diagnosis in advise(curves, runs, {"runs": {}}, PHASES)["diagnoses"]
+    }
+    assert found["exhausted"]["evidence"] == (
+        "rl/grpo/a-20/seed_0 ran out of prompts with both right and wrong answers, at 60.0 at 4 exaFLOPs"
+    )
+    assert found["diverged"]["start"] == "base (grpo)"
+
+
+def test_the_algorithm_with_most_starts_unless_named():
+    tables = [study({20: [60], 30: [70]}), study({10: [60], 20: [61], 30: [62]}, algorithm="dapo")]
+    curves, runs = (pd.concat(parts).drop_duplicates() for parts in zip(*tables, strict=True))
+    assert advise(curves, runs, {"runs": {}}, PHASES)["algorithm"] == "dapo"
+    named = advise(curves, runs, {"runs": {}}, PHASES, algorithm="grpo")
+    assert [start["start"] for start in named["candidates"]] == ["a-30", "a-20"]
+
+
+def test_order_of_rows_does_not_matter():
+    curves, runs = study({10: [60, 61], 20: [69.5, 70], 30: [70, 70]}, base=50.0)
+    shuffled = curves.sample(frac=1, random_state=0), runs.sample(frac=1, random_state=0)
+    assert advise(*shuffled, {"runs": {}}, PHASES) == advise(curves, runs, {"runs": {}}, PHASES)
+
+
+def test_unfinished_runs_and_unequal_budgets_are_said():
+    curves, runs = study({20: [60], 30: [70]})
+    runs.loc[0, "status"] = "failed"
+    curves.loc[(curves["run"] == "rl/grpo/a-30/seed_0") & (curves["exaflops"] == 4), "exaflops"] = 8.0
+    reasons = advise(curves, runs, {"runs": {}}, PHASES)["reasons"]
+    assert "rl/grpo/a-20/seed_0 (failed) did not finish." in reasons
+    assert "RL budgets differ, 4 to 8 exaFLOPs: so may scores." in reasons
+
+
+def test_bad_tables_are_named():
+    curves, runs = study({20: [60], 30: [70]})
+    with pytest.raises(InputError, match="runs: no column parent"):
+        advise(curves, runs.drop(columns="parent"), {"runs": {}}, PHASES)
+    with pytest.raises(
+        InputError, match=r"curves: no column score; it needs run, exaflops, score and has run"
+    ):
+        advise(curves.drop(columns="score"), runs, {"runs": {}}, PHASES)
+    with pytest.raises(InputError, match="score is nan"):
+        advise(curves.assign(score=float("nan")), runs, {"runs": {}}, PHASES)
+    runs.loc[1, "start_step"] = None
+    with pytest.raises(InputError, match=r"row 2 .*start_step is nan"):
+        advise(curves, runs, {"runs": {}}, PHASES)
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "value", "message"),
+    [
+        (1, "start_step", None, r"row 2 \(line 3, run rl/grpo/a-30/seed_0\): start_step is None"),
+        (1, "seed", None, r"row 2 .*seed is None; number the runs of a start"),
+        (0, "set", None, r"row 1 .*set is None; name the SFT set"),
+        (0, "parent", None, r"row 1 .*parent is None; name the SFT run, or base"),
+        (1, "run", "rl/grpo/a-20/seed_0", r"row 2 .*it has a row already; keep one"),
+    ],
+)
+def test_bad_rows_of_runs_are_named(row, column, value, message):
+    curves, runs = study({20: [60], 30: [70]})
+    curves = curves[curves["run"] == runs.loc[0, "run"]]
+    runs[column] = runs[column].astype(object)
+    runs.loc[row, column] = value
+    with pytest.raises(InputError, match=message):
+        advise(curves, runs, {"runs": {}}, PHASES)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("exaflops", -1.0, "row 1 .*exaflops is -1.0; give the compute since"),
+        ("score", 101.0, "row 1 .*give points from 0 to 100"),
+        ("se", "x", "row 1 .*se is 'x'; give a number of 0 or more"),
+        ("run", "rl/nowhere", "row 1 .*run is 'rl/nowhere'; give its row in runs"),
+        ("exaflops", 4.0, "row 5 .*its run has a point there already"),
+    ],
+)
+def test_bad_rows_of_curves_are_named(column, value, message):
+    curves, runs = study({20: [60], 30: [70]})
+    curves[column] = curves[column].astype(object)
+    curves.loc[0, column] = value
+    with pytest.raises(InputError, match=message):
+        advise(curves, runs, {"runs": {}}, PHASES)
+
+
+def test_plain_tables_without_phases():
+    curves, runs = study({20: [60], 30: [70]}, base=50.0)
+    plain = curves[(curves["benchmark"] == "overall") & (curves["phase"] == "rl")][
+        ["run", "exaflops", "score", "se"]
+    ]
+    full, advice = advise(curves, runs, {"runs": {}}), advise(plain, runs[RUN_COLUMNS], {"runs": {}})
+    assert advice == full
+    assert advice["recommended"] == "a-30"
+    assert any(reason.startswith("a-30: final score 70.0") for reason in advice["reasons"])
+
+
+def test_runs_without_points_and_second_names_are_said():
+    curves, runs = study({20: [60, 61], 30: [70, 70]})
+    gone = "rl/grpo/a-20/seed_1"
+    runs.loc[runs["run"] == gone, "status"] = "diverged"
+    again = runs[runs["run"] == "rl/grpo/a-30/seed_0"].assign(run="rl/grpo/z/seed_0")
+    advice = advise(curves[curves["run"] != gone], pd.concat([runs, again]), {"runs": {}}, PHASES)
+    assert f"{gone} (diverged) has no RL points." in advice["reasons"]
+    assert "rl/grpo/z/seed_0 is rl/grpo/a-30/seed_0 under another name, and counts once." in advice["reasons"]
+    assert any(reason.startswith("1 of 2 seeds of grpo from a-20 diverged") for reason in advice["reasons"])
+
+
+RANKING = {
+    "predictor": "pass_64",
+    "favourites": ["a-30", "a-20"],
+    "n_dropped": 1,
+    "models": [
+        {
+            "model": "a-30",
+            "place": 1,
+            "tied_with": ["a-20"],
+            "dropped": None,
+            "pass_64": 80.0,
+            "exaflops": 3.0,
+        },
+        {
+            "model": "a-20",
+            "place": 1,
+            "tied_with": ["a-30"],
+            "dropped": None,
+            "pass_64": 80.0,
+            "exaflops": 2.0,
+        },
+        {"model": "a-40", "place": 3, "tied_with": [], "dropped": None, "pass_64": 79.0, "exaflops": 4.0},
+        {
+            "model": "a-10",
+            "place": None,
+            "tied_with": [],
+            "dropped": "worse",
+            "pass_64": 70.0,
+            "exaflops": 1.0,
+        },
+    ],
+}
+
+
+def test_before_any_rl_the_predictor_ranks():
+    curves, runs = study({})
+    advice = advise(curves, runs, {"runs": {}}, PHASES, predictors=RANKING)
+    assert (advice["verdict"], advice["recommended"], advice["tied"]) == (
+        "start_here",
+        "a-20",
+        ["a-30", "a-20"],
+    )
+    assert advice["headline"] == "Start RL from a-20, by pass_64 alone: no RL was run."
+    assert advice["basis"] == "predictor pass_64"
+    assert advice["reasons"][0].endswith("By pass_64: a-30 80.0, a-20 80.0, a-40 79.0; 1 dropped.")
+    json.dumps(advice, allow_nan=False)
+
+
+def test_rl_outranks_the_predictor():
+    advice = advise(*study({20: [60], 30: [70]}), {"runs": {}}, PHASES, predictors=RANKING)
+    assert (advice["recommended"], advice["basis"]) == ("a-30", "final score")
+
+
+def curve(p_start: float, a: float, half: float = 0.3) -> dict:
+    """A fit of a run of 4 exaFLOPs that rises from ``p_start`` to ``a`` in 8."""
+    rows = []
+    for x in (0, 1, 2, 4, 8, 16):
+        score = p_start + (a - p_start) * min(x, 8) / 8
+        rows.append({"exaflops": x, "score": score, "ci95": [score - half, score + half]})
+    gain = (a - p_start) / 2
+    gains = [{"times": 2.0, "exaflops": 4.0, "gain": gain, "ci95": [gain - half, gain + half]}]
+    return UNIDENTIFIED | {"x_last": 4.0, "curve": rows, "gains": gains}
+
+
+def test_what_to_do_next_is_part_of_the_advice():
+    fits = {"rl/grpo/a-20/seed_0": curve(40, 80), "rl/grpo/a-30/seed_0": curve(60, 60.2, 0.1)}
+    advice = run({20: [60], 30: [62], 40: [50]}, base=50.0, fits=fits)
+    assert {one["run"]: one["verdict"] for one in advice["stop_continue"]} == {
+        "rl/grpo/a-20/seed_0": "continue", "rl/grpo/a-30/seed_0": "stop", "rl/grpo/a-40/seed_0": "unclear",
+        "rl/grpo/base/seed_0": "unclear",
+    }  # fmt: skip
+    assert advice["equal_compute"]["omitted"] == ["rl/grpo/a-40/seed_0", "rl/grpo/base/seed_0"]
+    assert (
+        "Continue, twice the RL compute gains more than 0.5 points: rl/grpo/a-20/seed_0." in advice["reasons"]
+    )
+    (rl,) = advice["equal_compute"]["rl"]
+    assert (rl["exaflops"], rl["leader"], rl["significant"]) == (4, "a-30", False)
+    pairs = {pair["axis"]: pair for pair in advice["crossovers"]}
+    assert pairs["RL"]["starts"] == ["a-30", "a-20"]
+    # a-30 starts its RL after 3 exaFLOPs of SFT, a-20 after 2: 40 + 5 (x - 2) = 60 + .025 (x - 3).
+    assert pairs["total"]["crossings"][0]["exaflops"] == pytest.approx(6.0151, abs=1e-3)
+    assert pairs["total"]["words"].startswith("a-20 passes a-30 at 6.015 exaFLOPs of total compute (95 % ")
+    reach = advice["compute_to_reach"]
+    assert (reach["start"], reach["score"]) == ("a-30", pytest.approx(60.1))
+    assert reach["starts"][0] | {"ci95": None} == {
+        "start": "a-20", "exaflops": pytest.approx(4.02), "ci95": None, "extrapolated": True,
+    }  # fmt: skip
+    assert advice["instability"]["runs"]["rl/grpo/a-20/seed_0"]["reason"] == "2 points, fewer than 5"
+
+
+def test_an_unknown_reference_is_named():
+    with pytest.raises(InputError, match="reference x: no RL run of this name"):
+        advise(*study({20: [60], 30: [70]}), {"runs": {}}, PHASES, reference="x")
+
+
+WRONG_RECORDS = [
+    ("{", "Invalid JSON"),
+    ("[]", "Input should be an object"),
+    ("{}", "runs: Field required"),
+    ('{"runs": []}', "runs: Input should be an object"),
+    ('{"runs": {"a": {"guarded": {}}}}', "runs.a.a: Field required"),
+    ('{"runs": {"a": {"a": "70", "a_ci95": [1, 2], "status": "identified"}}}', "runs.a.a: .* valid number"),
+    ('{"runs": {"a": {"a": 70, "a_ci95": [1], "status": "identified"}}}', "runs.a.a_ci95.1: Field required"),
+    ('{"runs": {"a": {"a": NaN, "a_ci95": [1, 2], "status": "identified"}}}', "runs.a.a: .* finite number"),
+    ('{"runs": {"a": {"a": 70, "a_ci95": [1, 2], "status": "ok"}}}', "runs.a.status: .* 'identified'"),
+]
+
+
+def test_records_of_other_commands_are_checked(tmp_path):
+    path = tmp_path / "fits.json"
+    with pytest.raises(InputError, match=r"no such file; give what `switchpoint fit` writes"):
+        read_record(path, "fit")
+    for text, message in WRONG_RECORDS:
+        path.write_text(text)
+        with pytest.raises(InputError, match=rf"fits.json: {message}.*; give what `switchpoint fit` writes"):
+            read_record(path, "fit")
+    path.write_text('{"runs": {}}')
+    assert read_record(path, "fit") == {"runs": {}}
+    path.write_text(json.dumps(RANKING))
+    assert read_record(path, "rank") == RANKING
+    path.write_text(json.dumps(RANKING | {"predictor": "pass_8"}))
+    with pytest.raises(InputError, match=r"a-30 has no pass_8; give what `switchpoint rank` writes"):
+        read_record(path, "rank")
+
+
+def test_the_command_on_plain_files(tmp_path):
+    curves, runs = study({20: [60], 30: [70]})
+    curves.to_csv(tmp_path / "curves.csv", index=False)
+    runs[RUN_COLUMNS].to_csv(tmp_path / "runs.csv", index=False)
+    (tmp_path / "fits.json").write_text('{"runs": {}}')
+    files = [f"--{name}={tmp_path / file}" for name, file in
+             {"curves": "curves.csv", "runs": "runs.csv", "ceilings": "fits.json", "out": "advice.json"}.items()]  # fmt: skip
+    result = CliRunner().invoke(app, ["advise", *files])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("Start RL from a-30.\n")
+    assert json.loads((tmp_path / "advice.json").read_text())["recommended"] == "a-30"
+    (tmp_path / "rank.json").write_text(json.dumps(RANKING))
+    ranked = CliRunner().invoke(app, ["advise", *files, f"--predictors={tmp_path / 'rank.json'}"])
+    assert ranked.stdout == result.stdout
+    missing = CliRunner().invoke(app, ["advise", *files, f"--phases={tmp_path / 'none.json'}"])
+    assert isinstance(missing.exception, InputError)
+    assert str(missing.exception).endswith("none.json: no such file; give what `switchpoint phases` writes")
+
+
+# Multiple comparisons with the best.
+
+
+def test_critical_values_are_dunnetts():
+    # Dunnett 1955, one-sided 5 %, infinite degrees of freedom: 1, 2, 3, 5 and 9 treatments.
+    for k, value in ((1, 1.64), (2, 1.92), (3, 2.06), (5, 2.23), (9, 2.42)):
+        assert critical(np.ones(k + 1), 0) == pytest.approx(value, abs=0.006)
+
+
+def test_critical_value_of_errors_that_differ():
+    assert critical(np.array([1.0, 1e-12, 1e-12]), 0) == pytest.approx(1.645, abs=5e-3)  # one error in common
+    independent = float(critical(np.array([1e-6, 1.0, 1.0]), 0))
+    assert independent == pytest.approx(1.9545, abs=1e-3)  # the 0.95^(1/2) quantile
+
+
+@pytest.mark.parametrize("errors", [(1, 1, 1, 1), (0.2, 1, 3), (3, 0.2, 0.2, 0.2)])
+def test_the_best_stays_in_the_set_and_the_loss_is_bounded(errors):
+    rng, errors = np.random.default_rng(0), np.array(errors, dtype=float)
+    limits = criticals(errors)[:, None] * np.hypot(errors[:, None], errors)
+    noise = rng.normal(size=(20_000, len(errors))) * errors  # all starts equal: the hardest case
+    kept = (noise[:, None, :] - noise[:, :, None] <= limits).all(axis=2).mean(axis=0)
+    assert kept == pytest.approx(0.95, abs=0.006)
+    bounded, trials = 0, 80
+    for _ in range(trials):
+        truth = rng.normal(0, 0.1, len(errors))
+        estimates = truth + rng.normal(size=len(errors)) * errors
+        cheapest = int(np.flatnonzero(possible_bests(estimates, errors))[0])
+        bounded += truth.max() - truth[cheapest] <= loss_bound(estimates, errors, cheapest)[0]
+    assert bounded / trials >= 0.95 - 3 * 0.025
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 10)), min_size=1, max_size=5))
+def test_the_highest_may_always_be_the_best(pairs):
+    estimates, errors = (np.array(values) for values in zip(*pairs, strict=True))
+    able = possible_bests(estimates, errors)
+    assert able[estimates.argmax()]
+    loss, rival = loss_bound(estimates, errors, int(estimates.argmax()))
+    assert loss >= 0
+    assert (rival is None) == (able.sum() == 1)

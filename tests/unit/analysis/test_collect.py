@@ -1,0 +1,62 @@
+"""The table of SFT checkpoints that predictors are judged on."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from switchpoint.analysis.collect import models_table
+
+RUN = ["run", "parent", "set", "algorithm", "seed", "start_step"]
+
+
+def results(rows: list[tuple]) -> pd.DataFrame:
+    columns = ["run", "phase", "set", "step", "metric", "benchmark", "score"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_checkpoints_with_their_predictors_and_scores_after_rl():
+    rows = []
+    for seed, shift in ((0, -1.0), (1, 1.0)):
+        for step in (10, 20):
+            run = f"sft/S/seed_{seed}"
+            rows += [(run, "sft", "S", step, "avg", "overall", 40 + step + shift),
+                     (run, "sft", "S", step, "avg", "math", 0.0),
+                     (run, "sft", "S", step, "pass@4", "overall", 60 + step + shift)]  # fmt: skip
+    scores = {"rl/dapo_dc/S-10/seed_0": 70.0, "rl/dapo_dc/S-10/seed_1": 74.0, "rl/dapo_dc/S-min_val_loss/seed_0": 99.0,
+              "rl/grpo/S-20/seed_0": 50.0, "rl/dapo_dc/base/seed_0": 10.0}  # fmt: skip
+    rows += [(run, "rl", "S", 3, "avg", "overall", score) for run, score in scores.items()]
+    runs = pd.DataFrame(
+        [
+            ("sft/S/seed_0", "base", "S", "sft", 0, 0),
+            ("rl/dapo_dc/S-10/seed_0", "sft/S/seed_0", "S", "dapo_dc", 0, 10),
+            ("rl/dapo_dc/S-10/seed_1", "sft/S/seed_1", "S", "dapo_dc", 1, 10),
+            (
+                "rl/dapo_dc/S-min_val_loss/seed_0",
+                "sft/S/seed_0",
+                "S",
+                "dapo_dc",
+                0,
+                10,
+            ),  # S-10 by another name
+            ("rl/grpo/S-20/seed_0", "sft/S/seed_0", "S", "grpo", 0, 20),
+            ("rl/dapo_dc/base/seed_0", "base", None, "dapo_dc", 0, 0),
+        ],
+        columns=RUN,
+    )
+    losses = pd.DataFrame(
+        {"run": [f"sft/S/seed_{seed}" for seed in (0, 0, 0, 1, 1, 1)], "step": [0, 10, 20] * 2,
+         "loss": [9, 0.5, 0.4, 9, 0.7, 0.6], "exaflops": [0, 1.0, 2.0] * 2}
+    )  # fmt: skip
+    table = models_table(results(rows), losses, runs).set_index("model")
+    assert table.index.tolist() == ["S-10", "S-20"]
+    assert table.loc["S-10", ["pass_1", "pass_4", "exaflops", "rl_score"]].tolist() == [50.0, 70.0, 1.0, 72.0]
+    assert table["val_loss"].tolist() == pytest.approx([0.6, 0.5])
+    assert np.isnan(table.loc["S-20", "rl_score"])  # only GRPO, which has as many starts and comes second
+    assert set(table["val_set"]) == {"validation"}
+
+
+def test_a_study_without_rl_has_no_scores_after_it():
+    rows = [("sft/S/seed_0", "sft", "S", 10, "avg", "overall", 50.0)]
+    runs = pd.DataFrame([("sft/S/seed_0", "base", "S", "sft", 0, 0)], columns=RUN)
+    losses = pd.DataFrame({"run": ["sft/S/seed_0"], "step": [10], "loss": [0.5], "exaflops": [1.0]})
+    assert models_table(results(rows), losses, runs)["rl_score"].isna().all()

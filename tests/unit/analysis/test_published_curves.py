@@ -1,0 +1,75 @@
+"""The default fit on RETU's released curves: 17 branches and the base model's run."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from reference import reference
+
+from switchpoint.analysis.ceilings import fit_curves
+
+
+@pytest.fixture(scope="module")
+def points():
+    table = pd.read_csv(reference("published", "rl_points.csv"))
+    table["run"] = table["dataset"] + "-" + table["sft_step"].astype(str)
+    table = table.rename(columns={"rl_exaflops": "exaflops", "overall": "score", "p_sft": "p_start"})
+    return table[["run", "exaflops", "score", "p_start"]]
+
+
+@pytest.fixture(scope="module")
+def errors(points):
+    """RMSE on the last 15 % of each run's points, by method, forecast from the others as a user would."""
+    first, rest = [], []
+    for _, rows in points.groupby("run", sort=False):
+        n = int(np.ceil(0.85 * len(rows)))
+        first.append(rows.iloc[:n])
+        rest.append(rows.iloc[n:])
+    first, rest = pd.concat(first), pd.concat(rest)
+    plain = pd.DataFrame({"run": first["run"].unique(), "alpha": np.nan, "tau": np.nan, "cap": np.nan})
+    found = {
+        "ours": fit_curves(first, rest),
+        "paper": fit_curves(first, rest, "paper"),
+        "least squares": fit_curves(first, rest, "paper", plain),
+    }
+    table = {
+        name: {
+            run: np.sqrt(np.mean([(p["score"] - s) ** 2 for p, s in zip(fits["runs"][run]["predictions"], rows, strict=True)]))
+            for run, rows in rest.groupby("run")["score"]
+        }
+        for name, fits in found.items()
+    }  # fmt: skip
+    naive = first.groupby("run")["score"].agg(lambda scores: scores.tail(8).median())
+    off = (rest["score"] - rest["run"].map(naive)) ** 2
+    table["naive"] = off.groupby(rest["run"]).mean() ** 0.5
+    return pd.DataFrame(table)
+
+
+def test_forecast_beats_the_paper_least_squares_and_the_naive_constant(errors):
+    assert len(errors) == 18
+    assert errors["ours"].mean() < errors.drop(columns="ours").mean().min()
+    assert errors["ours"].median() <= errors["naive"].median() + 0.02
+
+
+def test_held_out_error_is_that_of_the_forecast(points, errors):
+    fits = fit_curves(points)["runs"]
+    for run, row in errors.iterrows():
+        assert fits[run]["heldout_rmse"] == pytest.approx(row["ours"])
+        assert fits[run]["heldout_rmse_naive"] == pytest.approx(row["naive"])
+
+
+def test_statuses(points):
+    fits = fit_curves(points)
+    json.dumps(fits, allow_nan=False)
+    runs = fits["runs"]
+    assert runs["S1K-62"]["status"] == "collapsed"
+    assert [run for run in runs if runs[run]["status"] == "collapsed"] == ["S1K-62"]
+    for fit in runs.values():
+        low, high = fit["a_ci95"]
+        assert 0 <= low <= fit["a_point"] <= (high or 100) <= 100
+        if fit["a"] is not None:
+            assert high - low <= 5
+    # the intervals of SFT889K's later checkpoints are narrow, those of S1K open or wide
+    assert all(runs[f"SFT889K-{step}"]["a"] is not None for step in (1080, 1800, 5400, 9000, 12600))
+    assert all(runs[f"S1K-{step}"]["a"] is None for step in (124, 186, 248, 310))

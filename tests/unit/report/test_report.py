@@ -1,0 +1,413 @@
+"""The report on small synthetic studies."""
+
+import json
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from switchpoint.analysis import advice as advising
+from switchpoint.analysis.ceilings import fit_curves
+from switchpoint.analysis.collect import models_table
+from switchpoint.analysis.phases import label_phases
+from switchpoint.analysis.predictors import predict
+from switchpoint.report import advice_tables as analysis
+from switchpoint.report import figures, page, tables
+from switchpoint.scores import PAIRED_COLUMNS
+
+SCALE = 1e-8
+SFT_STEPS = {"S": [10, 20, 40, 80, 160], "Full": [25, 100, 400], "Hard": [50]}
+SEEDS = {"S": [0, 1, 2]}
+LABELS = ["adaptive", "stable", "stable", "mild", "severe"]
+RL = [
+    *[("dapo_dc", "S-40", seed) for seed in (0, 1, 2)],
+    ("dapo_dc", "S-160", 0),
+    ("dapo_dc", "Full-400", 0),
+    ("dapo_dc", "Full-min_val_loss", 0),
+    ("grpo", "base", 0),
+    ("dapo_dc", "base", 0),
+]
+UNIDENTIFIED, COLLAPSED, UNBOUNDED = (
+    "rl/dapo_dc/S-160/seed_0",
+    "rl/grpo/base/seed_0",
+    "rl/dapo_dc/base/seed_0",
+)
+LOW_END = 61.23456  # the lower end of unidentified intervals
+HYPERPARAMETERS = {"SFT S": {"learning_rate": 7e-4, "seeds": [0, 1, 2], "schedule": "constant"},
+                   "dapo_dc": {"dynamic_sampling": True, "kl": None}}  # fmt: skip
+
+
+def point_rows(
+    run: str, phase: str, step: int, exaflops: float, before: float, score: float, se: float
+) -> list[dict]:
+    fields = {
+        "run": run,
+        "phase": phase,
+        "step": step,
+        "exaflops": exaflops,
+        "exaflops_total": exaflops + before,
+    }
+    shifts = {"gsm": 6, "aime": -6, "overall": 0, "macro": 0.5}
+    return [
+        {**fields, "benchmark": name, "score": score + by, "se": se, "n": 300} for name, by in shifts.items()
+    ]
+
+
+def sft_score(step: int) -> float:
+    return 30 + 25 * (1 - np.exp(-step / 40))
+
+
+def start_of(start: str) -> tuple[str | None, int]:
+    name, _, step = start.rpartition("-")
+    return (name or None, 100 if step == "min_val_loss" else int(step)) if name else (None, 0)
+
+
+def sft_inputs() -> tuple[list, list, list, dict]:
+    rows, losses, runs, labels = [], [], [], {}
+    for name, steps in SFT_STEPS.items():
+        for seed in SEEDS.get(name, [0]):
+            run = f"sft/{name}/seed_{seed}"
+            runs.append((run, "base", name, "sft", seed, 0, steps[-1] * SCALE, 0.3, "finished"))
+            found = dict(zip(map(str, steps), LABELS, strict=False))
+            labels[run] = {
+                "loss_min": 0.2,
+                "step_min": steps[0],
+                "stable": steps[:2],
+                "labels": found,
+                "guarded": found,
+            }
+            for step in steps:
+                rows += point_rows(run, "sft", step, step * SCALE, 0, sft_score(step) + seed, 2.5)
+                loss = 0.2 + len(steps) / 50 + abs(step - 40) / 1000
+                losses.append((run, step, loss, 0.003, step * SCALE))
+    return rows, losses, runs, labels
+
+
+def rl_inputs(arms: list) -> tuple[list, list, dict]:
+    rows, runs, fits = [], [], {}
+    for algorithm, start, seed in arms:
+        run, (name, step) = f"rl/{algorithm}/{start}/seed_{seed}", start_of(start)
+        before, p_start = step * SCALE, sft_score(step)
+        parent = f"sft/{name}/seed_{seed}" if name else "base"
+        runs.append((run, parent, name, algorithm, seed, step, before, np.nan, "finished"))
+        x = np.linspace(0, 100, 11)
+        score = p_start + 12 * x / (x + 25) + np.sin(7 * x + seed)
+        for k, value in enumerate(score):
+            rows += point_rows(
+                run, "rl", k * 3, x[k] * SCALE, before, value, np.nan if start == "S-160" else 2.4
+            )
+        fits[run] = fit(run, p_start, float(score.max()))
+    return rows, runs, fits
+
+
+def fit(run: str, p_start: float, peak: float) -> dict:
+    entry = {"a": p_start + 12, "a_ci95": [p_start + 10.5, p_start + 13.5], "c_mid": 25 * SCALE, "b": 1.0,
+             "p_start": p_start, "plasticity": 12.0, "plasticity_ci95": [10.5, 13.5], "status": "identified",
+             "reason": None, "observed_peak": peak, "n_used": 10, "n_dropped": 0, "method": "profile",
+             "alpha": None, "r2_train": 0.9, "heldout_rmse": 0.8, "heldout_rmse_naive": None, "predictions": [],
+             "noise_sd": 1.23, "a_point": p_start + 12,
+             "decomposition": {"p_0": 30.0, "delta_sft": p_start - 30, "p_sft": p_start, "delta_rl": peak - p_start,
+                               "p_post": peak, "a_post": None, "plasticity_rl": None},
+             "curve": [{"exaflops": x * SCALE, "score": p_start + 12 * x / (x + 25), "ci95": [p_start, p_start + 12]}
+                       for x in (0, 10, 50, 100, 140, 400)]}  # fmt: skip
+    if run in (UNIDENTIFIED, UNBOUNDED):
+        entry |= {"a": None, "a_ci95": [LOW_END, None], "plasticity": None, "plasticity_ci95": [LOW_END, None],
+                  "status": "unidentified", "reason": "half the rise lies beyond the data"}  # fmt: skip
+    if run == UNBOUNDED:
+        entry |= {"c_mid": None, "b": None, "r2_train": None, "heldout_rmse": None, "a_ci95": [None, None]}
+    if run == COLLAPSED:
+        entry |= {"status": "collapsed", "reason": "the last 3 points fall by 9.0"}
+    return entry
+
+
+def result_rows(curves: pd.DataFrame) -> pd.DataFrame:
+    last = curves[curves["phase"] != "rl"]
+    rl = curves[curves["phase"] == "rl"]
+    last = pd.concat([last, rl[rl["step"] == rl["step"].max()]])
+    parts = last["run"].str.split("/")
+    is_rl = last["phase"] == "rl"
+    start = parts.str[2].where(is_rl)
+    return last.assign(
+        set=parts.str[1].where(last["phase"] == "sft", [start_of(name)[0] if isinstance(name, str) else None for name in start]),
+        algorithm=parts.str[1].where(is_rl), start=start,
+        seed=parts.str[-1].str.extract(r"seed_(\d)", expand=False).astype(float), truncated=1.5, metric="avg",
+        low=last["score"] - 5, high=last["score"] + 5,
+    )[["run", "phase", "set", "algorithm", "start", "seed", "step", "metric", "benchmark", "score", "se", "low", "high",
+       "n", "truncated"]]  # fmt: skip
+
+
+def verdict_rows(results: pd.DataFrame) -> pd.DataFrame:
+    models = results[["run", "step"]].drop_duplicates()
+    return models.assign(benchmark="all", samples=300, tokens=41.5, truncated=1.5, stopped=98.5, graded=290,
+                         unparsable=7, timeout=2, error=1)  # fmt: skip
+
+
+def gain_rows(runs: list) -> pd.DataFrame:
+    rows = [(run[0], "overall", 7.25, 1.5, 4.5, 10.0, 0.0005, 300) for run in runs]
+    return pd.DataFrame(rows, columns=["run", *PAIRED_COLUMNS])
+
+
+@pytest.fixture(scope="module")
+def make(tmp_path_factory):
+    """A function that writes a study's files, with the given RL runs, and loads them."""
+
+    def build(arms=RL, advice=None):
+        directory = tmp_path_factory.mktemp("study")
+        rows, losses, runs, labels = sft_inputs()
+        rl_rows, rl_runs, fits = rl_inputs(arms)
+        columns = [
+            "run",
+            "parent",
+            "set",
+            "algorithm",
+            "seed",
+            "start_step",
+            "sft_exaflops",
+            "val_loss",
+            "status",
+        ]
+        base = ("base", None, None, None, None, None, 0.0, None, "finished")
+        curves = pd.DataFrame(point_rows("base", "base", 0, 0, 0, 30.0, 2.6) + rows + rl_rows)
+        overlaps = pd.DataFrame([["S", 150, 0], ["gsm", 0, 60]], columns=["table", "S", "gsm"])
+        statistics = pd.DataFrame({"set": ["S"], "n": [150], "prompt_tokens": [20.3], "response_tokens": [29.9],
+                                   "win_rate": [np.nan]})  # fmt: skip
+        frames = {"curves": curves, "results": result_rows(curves), "overlaps": overlaps, "statistics": statistics,
+                  "verdicts": verdict_rows(result_rows(curves)), "gains": gain_rows(rl_runs),
+                  "runs": pd.DataFrame([base, *runs, *rl_runs], columns=columns),
+                  "losses": pd.DataFrame(losses, columns=["run", "step", "loss", "se", "exaflops"])}  # fmt: skip
+        for name, frame in frames.items():
+            frame.to_csv(directory / f"{name}.csv", index=False)
+        advice = advice or {"verdict": "start_here", "recommended": "S-40", "tied": ["S-40", "Full-400"],
+                            "needed": None, "reasons": ["S-40 is <cheapest>."]}  # fmt: skip
+        for name, record in {
+            "phases": {"runs": labels},
+            "ceilings": {"runs": fits},
+            "advice": advice,
+            "predictors": predict(models_table(frames["results"], frames["losses"], frames["runs"])),
+        }.items():
+            (directory / f"{name}.json").write_text(json.dumps(record))
+        return page.load(directory, directory)
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def inputs(make):
+    return make()
+
+
+@pytest.fixture(scope="module")
+def html(inputs):
+    return page.render(inputs, "toy", HYPERPARAMETERS)
+
+
+class Text(HTMLParser):
+    """The words that a reader sees; every element must close."""
+
+    def __init__(self, source: str):
+        super().__init__()
+        self.words, self.open = [], []
+        self.feed(source)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.words.append(data)
+
+
+def words(source: str) -> str:
+    return " ".join(Text(source).words)
+
+
+def test_the_page_is_deterministic(inputs, html):
+    assert page.render(inputs, "toy", HYPERPARAMETERS) == html
+
+
+def test_the_page_says_where_to_start_first(html):
+    seen = words(html)
+    assert seen.index("Start RL from S-40.") < seen.index("S-40, Full-400") < seen.index("Compute and scores")
+    assert "S-40 is &lt;cheapest&gt;." in html
+
+
+def test_every_run_appears(inputs, html):
+    seen = words(html)
+    for run in inputs["runs"]["run"]:
+        assert run in seen
+    for run in inputs["ceilings"]["runs"]:
+        assert seen.count(run) >= 3  # a panel, a fit, a run
+
+
+def test_an_unidentified_ceiling_has_an_interval_but_no_number(inputs):
+    for run, shown in ((UNIDENTIFIED, "61.2 or more"), (UNBOUNDED, tables.MISSING)):
+        row = re.search(
+            rf'<th scope="row">{run}</th>(.*?)</tr>', analysis.fit_table(inputs["ceilings"], [run])
+        )
+        cells = re.findall(r"<td>(.*?)</td>", row.group(1))
+        assert cells[0] == cells[2] == "unidentified"
+        assert cells[3] == shown
+        assert cells[4:7] == [tables.MISSING] * 3
+        assert f"{inputs['ceilings']['runs'][run]['a_point']:.1f}" not in cells
+
+
+def test_an_identified_ceiling_has_its_interval(inputs):
+    seen = words(analysis.fit_table(inputs["ceilings"], [COLLAPSED]))
+    assert "42.0" in seen
+    assert "40.5 to 43.5" in seen
+    assert "collapsed" in seen
+
+
+def test_a_real_analysis_is_shown_whole(inputs):
+    curves, runs = inputs["curves"], inputs["runs"]
+    losses = inputs["losses"]
+    examples = pd.concat(
+        [
+            losses.assign(example=i, tokens=10, nll=10 * losses["loss"] * (1 + (-1) ** i / 50))
+            for i in range(20)
+        ]
+    )
+    phases = label_phases(losses, examples)
+    ceilings = fit_curves(curves)
+    advice = advising.advise(curves, runs, ceilings, phases, reference="rl/grpo/base/seed_0")
+    html = page.render({**inputs, "phases": phases, "ceilings": ceilings, "advice": advice}, "toy", {})
+    seen = words(html)
+    assert advice["headline"] in seen
+    for reason in advice["reasons"]:
+        assert reason in seen
+    for run in advice["stop_continue"]:
+        assert f"{run['run']}" in analysis.next_table(advice)
+        assert run["verdict"] in seen
+    assert sum(row["leader"] in analysis.equal_compute_table(advice) for row in advice["equal_compute"]["rl"])
+    assert "Ratio to rl/grpo/base/seed_0" in seen
+    assert "0 of 3" in seen  # diverged seeds of S-40
+    assert "sft/S/seed_0, step 10" in seen
+    assert "lowest leave-one-out error" in seen
+    assert not re.search(r"\b(nan|NaN|None|null|inf|NaT)\b", seen)
+
+
+def test_predictors_that_cannot_be_used_say_why(inputs):
+    few = predict(pd.DataFrame({"model": ["a", "b"], "pass_1": [1.0, 2.0], "rl_score": [3.0, None]}))
+    seen = words("<p>" + analysis.predictor_table(few) + "</p>")
+    assert "undefined" in seen
+    assert page.render({**inputs, "predictors": few}, "toy", {})
+
+
+def test_the_page_shows_no_missing_values(html):
+    assert not re.search(r"\b(nan|NaN|None|null|inf|NaT)\b", words(html))
+    assert not re.search(r"\bnan\b", html)
+
+
+def test_the_page_refers_to_nothing_outside(html):
+    assert not re.search(r"""(src|href)=["'](?!#)|url\((?!['"]?#)|@import|<script|<link""", html)
+    links = re.findall(r'(?:href="|url\()#([\w-]+)', html)
+    names = re.findall(r' id="([^"]+)"', html)
+    assert set(links) <= set(names)
+    assert len(names) == len(set(names))
+
+
+def test_a_study_without_rl(make):
+    advice = {
+        "verdict": "insufficient_data",
+        "recommended": None,
+        "tied": [],
+        "reasons": [],
+        "needed": "RL runs",
+    }
+    html = page.render(make(arms=[], advice=advice), "toy", {})
+    seen = words(html)
+    assert "Insufficient data." in seen
+    assert "Needed: RL runs." in seen
+    assert "no RL runs" in seen
+    assert not re.search(r"\bnan\b", html)
+
+
+def test_a_study_with_pure_rl_only(make):
+    html = page.render(make(arms=[("grpo", "base", 0)]), "toy", {})
+    assert "Figure 5a" not in html
+    assert COLLAPSED in words(html)
+
+
+def test_a_headline_is_shown_as_it_is(make):
+    assert page.answer({"headline": "Start at S-40, for less.", "recommended": "S-40"})["headline"].endswith(
+        "for less."
+    )
+
+
+def test_intervals_gains_and_verdicts_are_shown(html):
+    seen = words(html)
+    assert "25.0 to 35.0" in seen  # the base model's
+    assert "4.5 to 10.0" in seen
+    assert seen.count("98.5") >= len(RL)
+
+
+def test_pass_at_k_is_shown_where_there_is_any(inputs):
+    results = inputs["results"]
+    assert "pass@4" not in page.render(inputs, "toy", {})
+    more = {
+        **inputs,
+        "results": pd.concat([results, results.assign(metric="pass@4", score=results["score"] + 9)]),
+    }
+    seen = words(page.render(more, "toy", {}))
+    assert "pass@4" in seen
+    assert "39.0 ± 2.6" in seen
+
+
+def test_figures_are_whole_svg(html):
+    drawn = re.findall(r"<svg.*?</svg>", html, re.DOTALL)
+    assert len(drawn) == 3 + len(SFT_STEPS)
+    for source in drawn:
+        assert ElementTree.fromstring(source).tag.endswith("svg")
+
+
+def test_a_correlation_needs_four_sets():
+    few, many = pd.Series([0.1, 0.2, 0.3]), pd.Series([0.1, 0.2, 0.3, 0.5])
+    assert "Too few" in figures.correlation(few, -few)
+    assert "r = -1.00" in figures.correlation(many, -many)
+
+
+def test_compute_has_a_readable_unit():
+    assert tables.compute_unit(pd.Series([0, 3e-8])) == (1e9, "gigaFLOPs")
+    assert tables.compute_unit(pd.Series([2e-6])) == (1e6, "teraFLOPs")
+    assert tables.compute_unit(pd.Series([448.0])) == (1.0, "exaFLOPs")
+    assert tables.compute_unit(pd.Series([0.0])) == (1.0, "exaFLOPs")
+
+
+def test_pooling_takes_the_larger_error():
+    rows = pd.DataFrame({"g": ["a", "a", "b", "c"], "score": [10.0, 20, 5, 5], "se": [1.0, 1, np.nan, 2]})
+    table = tables.pooled(rows, ["g"])
+    assert table["se"].iloc[[0, 2]].tolist() == pytest.approx([5, 2])
+    assert np.isnan(table["se"].iloc[1])
+    assert table["seeds"].tolist() == [2, 1, 1]
+
+
+def test_outcomes_fall_back_to_the_last_score(inputs):
+    curves = figures.overall(inputs["curves"])
+    table = figures.outcomes(curves, inputs["ceilings"], inputs["runs"]).set_index(["set", "start_step"])
+    assert table.loc[("S", 40), "basis"] == "ceiling"
+    open_one = table.loc[("S", 160)]
+    last = curves.loc[curves["run"] == UNIDENTIFIED, "score"].iloc[-1]
+    assert open_one["basis"] == "final score"
+    assert open_one["value"] == pytest.approx(last)
+    assert open_one["p_start"] == pytest.approx(curves.loc[curves["run"] == UNIDENTIFIED, "score"].iloc[0])
+
+
+def test_markdown_results(inputs):
+    lines = tables.results_markdown(inputs["results"]).splitlines()
+    assert lines[0] == "| model | overall | se | gsm | aime |"
+    assert lines[1] == "| --- | ---: | ---: | ---: | ---: |"
+    assert lines[2] == "| base | 30.0 | 2.6 | 36.0 | 24.0 |"
+    assert len({line.count("|") for line in lines}) == 1
+    assert any(line.startswith("| S-40 → dapo_dc |") for line in lines)
+
+
+def test_cells_are_escaped():
+    assert "&lt;b&gt;" in tables.html_table(["x"], [["<b>"]])

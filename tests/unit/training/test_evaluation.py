@@ -1,0 +1,244 @@
+"""The sampler, blocks and parts of an evaluation, atomic files."""
+
+import io
+import json
+import random
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+import torch
+
+from switchpoint import files
+from switchpoint.data import step_lists
+from switchpoint.errors import InputError
+from switchpoint.study import templates
+from switchpoint.training import evaluation, models, sft
+from switchpoint.training.engine import torch as engine
+from switchpoint.training.rollouts import torch as rollouts
+
+RETU = templates.template_job("retu")
+PROBLEMS = [
+    "Start with 3. (1) add 4.",
+    "Tom has 9. (1) gets 7 (2) loses 3 (3) keeps mod 5.",
+    "Start with 1. (1) add 1.",
+]
+
+
+@pytest.fixture(scope="module")
+def sampled():
+    model, tokenizer = models.load("assets/tiny-base")
+    prompts = [
+        rollouts.Prompt(models.render_prompt(tokenizer, text, RETU), f"{text}/{n}")
+        for n in range(8)
+        for text in PROBLEMS
+    ]
+    return model, tokenizer, prompts
+
+
+def draw(sampled, prompts=None, max_new_tokens=40, temperature=1.0):
+    model, tokenizer, everything = sampled
+    settings = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": 3}
+    return rollouts.sample(model, prompts or everything, eos={tokenizer.eos_token_id}, **settings)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_sampled_log_probabilities_are_the_policys(sampled, temperature):
+    model, tokenizer, prompts = sampled
+    for prompt, answer in zip(prompts, draw(sampled, temperature=temperature), strict=True):
+        ids = torch.tensor([prompt.token_ids + answer.token_ids])
+        with torch.no_grad():
+            expected = engine.token_logprobs(model, ids, temperature)[0, len(prompt.token_ids) - 1 :]
+        assert answer.logprobs == pytest.approx(expected.tolist(), abs=1e-4)
+        assert answer.truncated == (answer.token_ids[-1] != tokenizer.eos_token_id)
+        assert answer.token_ids.count(tokenizer.eos_token_id) == (not answer.truncated)
+
+
+def test_sampling_repeats_and_does_not_depend_on_its_neighbours(sampled):
+    everything = [answer.token_ids for answer in draw(sampled)]
+    assert everything == [answer.token_ids for answer in draw(sampled)]
+    alone = [draw(sampled, [prompt])[0].token_ids for prompt in sampled[2]]
+    assert alone == everything
+
+
+def test_a_longer_limit_extends_a_truncated_answer(sampled):
+    for short, long in zip(draw(sampled, max_new_tokens=2), draw(sampled), strict=True):
+        assert long.token_ids[:2] == short.token_ids
+        assert len(short.token_ids) <= 2
+
+
+def test_choose_draws_from_the_distribution():
+    logits = torch.tensor([0.1, 1.2, -0.5, 0.4])
+    draws = (torch.arange(20_000) + 0.5) / 20_000
+    chosen, logprobs = rollouts.choose(logits.expand(20_000, 4), draws, top_p=1.0)
+    shares = torch.bincount(chosen, minlength=4) / 20_000
+    assert torch.allclose(shares, logits.softmax(0), atol=1e-3)
+    assert torch.allclose(logprobs, logits.log_softmax(0)[chosen])
+
+
+def test_top_p_draws_from_the_likeliest_tokens():
+    logits = torch.tensor([0.5, 0.3, 0.15, 0.05]).log()
+    draws = (torch.arange(10_000) + 0.5) / 10_000
+    for top_p, expected in ((0.79, [0.625, 0.375, 0, 0]), (0.81, [0.5, 0.3, 0.15, 0]), (0.3, [1, 0, 0, 0])):
+        chosen, logprobs = rollouts.choose(logits.expand(10_000, 4), draws, top_p)
+        shares = torch.bincount(chosen, minlength=4) / 10_000
+        kept = torch.tensor(expected) / sum(expected)
+        assert torch.allclose(shares, kept, atol=1e-3)
+        assert torch.allclose(logprobs, logits[chosen])  # of the whole distribution
+
+
+def test_a_model_that_never_stops_is_refused(sampled, monkeypatch):
+    model, tokenizer, _ = sampled
+    held_out = [(models.render_prompt(tokenizer, text, RETU), [0]) for text in PROBLEMS]
+    job = {"set": "S", "seed": 0, "max_length": 30}
+    sft.check_stops(model, tokenizer, held_out, job)
+    monkeypatch.setattr(models, "end_tokens", lambda *_: set())
+    with pytest.raises(InputError, match="none of 3 responses ended within 30 tokens"):
+        sft.check_stops(model, tokenizer, held_out, job)
+
+
+def test_atomic_writes_keep_the_old_file_on_failure(tmp_path):
+    path = tmp_path / "x.json"
+    files.write_json(path, {"a": 1})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.write_json(path, {"a": float("nan")})
+    with pytest.raises(TypeError), files.atomic(path) as temporary:
+        temporary.write_text(("half", 1 / 2)[1])
+    assert files.read_json(path) == {"a": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["x.json"]
+    assert files.digest({"a": 1, "b": 2}) == files.digest({"b": 2, "a": 1}) != files.digest({"a": 1, "b": 3})
+
+
+# Whole evaluations: blocks, parts, more samples, kills
+
+
+@pytest.fixture(scope="module")
+def problems(tmp_path_factory):
+    """The path of a table of 40 problems of two benchmarks."""
+    rows = pd.DataFrame(step_lists.make_problems(0, "evaluation", 40, (2, 4), [1, 2]))
+    rows = rows.assign(benchmark=["a", "b"] * 20, split=["monitor"] * 12 + ["test"] * 28)
+    path = tmp_path_factory.mktemp("problems") / "benchmarks.parquet"
+    rows.to_parquet(path)
+    return str(path)
+
+
+def make_job(samples: int = 3) -> dict:
+    return {
+        "stage": "evaluate", "recipe": 1, "group": "base", "temperature": 1.0, "top_p": 1.0, "max_new_tokens": 40,
+        "extraction": "any", "seed": 0, "template": RETU, "monitor": {"a": 1, "b": 1}, "test": {"a": samples, "b": 2},
+    }  # fmt: skip
+
+
+def run(problems: str, directory, part=(0, 1), samples: int = 3) -> bytes:
+    """The samples file that an evaluation writes."""
+    out = str(directory / f"out_{part[0]}")
+    state = str(directory / f"state_{part[0]}")
+    evaluation.run_group(make_job(samples), ["assets/tiny-base"], problems, out, state, part)
+    return (directory / f"out_{part[0]}/samples.parquet").read_bytes()
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(evaluation, "BLOCK", 5)
+
+
+@pytest.fixture(scope="module")
+def whole(problems, tmp_path_factory):
+    """The bytes of the evaluation in blocks of 5 problems."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "BLOCK", 5)
+        return run(problems, tmp_path_factory.mktemp("whole"))
+
+
+def test_an_evaluation_samples_what_it_says(whole, problems):
+    table = pd.read_parquet(io.BytesIO(whole))
+    counts = table.groupby(["split", "benchmark", "id"]).size().groupby(["split", "benchmark"]).unique()
+    assert counts.map(list).to_dict() == {
+        ("monitor", "a"): [1], ("monitor", "b"): [1], ("test", "a"): [3], ("test", "b"): [2],
+    }  # fmt: skip
+    assert not table.duplicated(["split", "id", "sample"]).any()
+    assert set(table["verdict"]) <= {"graded", "unparsable"}
+    assert 0 < table["correct"].mean() < 1
+
+
+@pytest.mark.parametrize("parts", [1, 3, 7, 40])
+def test_parts_make_the_same_bytes(parts, problems, whole, tmp_path, small_blocks):
+    for part in range(parts):
+        run(problems, tmp_path, (part, parts))
+    directories = [str(tmp_path / f"out_{part}") for part in range(parts)]
+    evaluation.merge(make_job(), directories, problems, str(tmp_path / "merged"))
+    assert (tmp_path / "merged/samples.parquet").read_bytes() == whole
+    record = files.read_json(tmp_path / "merged/run.json")
+    assert record["checkpoints"] == [
+        {"run": "base", "phase": "base", "step": 0, "exaflops": 0.0, "exaflops_total": 0.0}
+    ]
+    assert sum(record["verdicts"].values()) == len(pd.read_parquet(io.BytesIO(whole)))
+
+
+def test_a_missing_part_is_refused(problems, tmp_path, small_blocks):
+    run(problems, tmp_path, (0, 2))
+    with pytest.raises(InputError, match="give every part, once"):
+        evaluation.merge(make_job(), [str(tmp_path / "out_0")], problems, str(tmp_path / "merged"))
+    with pytest.raises(InputError, match="give every part, once"):
+        evaluation.merge(make_job(), [str(tmp_path / "out_0")] * 2, problems, str(tmp_path / "merged"))
+
+
+def test_the_size_of_a_block_changes_nothing(problems, whole, tmp_path):
+    assert run(problems, tmp_path) == whole
+
+
+def test_more_samples_extend_an_evaluation(problems, whole, tmp_path, small_blocks, monkeypatch):
+    assert run(problems, tmp_path) == whole
+    sampled = []
+    real = evaluation.evaluate_block
+    monkeypatch.setattr(evaluation, "evaluate_block", lambda *args: sampled.append(args[2]) or real(*args))
+    extended = pd.read_parquet(io.BytesIO(run(problems, tmp_path, samples=5)))
+    assert {block.sample for block in sampled} == {3, 4}
+    assert {name for block in sampled for name in block.rows["benchmark"]} == {"a"}
+    first = extended[extended["sample"] < 3].reset_index(drop=True)
+    pd.testing.assert_frame_equal(first, pd.read_parquet(io.BytesIO(whole)))
+
+
+KILLED = """
+import sys, json
+from switchpoint.training import evaluation
+evaluation.BLOCK = 1
+real = evaluation.write_parquet
+def write(table, path):
+    real(table, path)
+    print("block", flush=True)
+evaluation.write_parquet = write
+evaluation.run_group(json.loads(sys.argv[1]), ["assets/tiny-base"], sys.argv[2], sys.argv[3], sys.argv[4])
+"""
+
+
+def killed_and_resumed(problems: str, whole: bytes, directory, kills: int) -> None:
+    """Kills an evaluation at random moments after it began to sample; compares what it ends with.
+
+    It has 82 blocks of one problem, so that no run gets to the end before it is killed.
+    """
+    rng = random.Random(kills)
+    out, state = str(directory / "out"), str(directory / "state_0")
+    command = [sys.executable, "-c", KILLED, json.dumps(make_job()), problems, out, state]
+    for _ in range(kills):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        if process.stdout.readline():
+            time.sleep(rng.uniform(0.0, 0.1))
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        assert not (directory / "out/run.json").exists()
+    assert run(problems, directory) == whole
+
+
+def test_a_killed_evaluation_ends_the_same(problems, whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation, "BLOCK", 1)
+    killed_and_resumed(problems, whole, tmp_path, kills=1)
+
+
+@pytest.mark.soak
+def test_ten_kills_change_nothing(problems, whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation, "BLOCK", 1)
+    killed_and_resumed(problems, whole, tmp_path, kills=10)

@@ -1,0 +1,80 @@
+"""A short SFT run on the shipped base model: what it publishes, what it shows on the way, how it resumes."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from switchpoint import files
+from switchpoint.analysis.phases import label_phases, watch
+from switchpoint.data import step_lists
+from switchpoint.study import config as studies
+from switchpoint.training import sft
+
+ROOT = Path(__file__).parents[3]
+NAME = "sft/S/seed_0"
+
+
+def train(directory: Path) -> None:
+    """Two steps; outputs and state lie as in a study."""
+    rows = pd.DataFrame(step_lists.make_problems(0, "sft", 14, (2, 3), [1]))
+    data, validation = str(directory / "data.parquet"), str(directory / "validation.parquet")
+    rows[:8].to_parquet(data)
+    rows[8:].to_parquet(validation)
+    config = studies.load(ROOT / "config.yaml").model_dump(mode="json")
+    config["sft"]["S"] |= {"steps": 2, "save_steps": [1, 2], "batch_size": 4, "seeds": [0]}
+    config["arms"] = [{"algorithm": "grpo", "starts": ["base"]}]
+    job = json.loads(studies.parse(config).sft_job("S", 0))
+    out, state = str(directory / NAME), str(directory / "state" / NAME)
+    sft.run(job, str(ROOT / "assets/tiny-base"), data, validation, out, state)
+
+
+def outputs(directory: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    out = directory / NAME
+    return pd.read_csv(out / "losses.csv"), pd.read_parquet(out / "validation.parquet")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    directory = tmp_path_factory.mktemp("whole")
+    train(directory)
+    return directory
+
+
+def test_the_examples_are_those_of_the_losses(whole):
+    losses, examples = outputs(whole)
+    assert losses["step"].tolist() == [0, 1, 2]
+    assert list(examples.columns) == ["run", "step", "example", "nll", "tokens"]
+    assert examples.dtypes[["step", "nll", "tokens"]].tolist() == ["int64", "float64", "int64"]
+    held_out = pd.read_parquet(whole / "validation.parquet")["id"].tolist()
+    assert [rows["example"].tolist() for _, rows in examples.groupby("step")] == [held_out] * 3
+    found = label_phases(losses, examples)["runs"][NAME]  # refuses examples whose token means are others
+    assert found["certain"].keys() == found["labels"].keys() == {"0", "1", "2"}
+    best = losses.loc[losses["loss"].iloc[1:].idxmin(), "step"]
+    assert files.read_json(whole / NAME / "selection.json") == {"min_val_loss": best}
+
+
+def test_a_killed_run_shows_its_losses_and_ends_as_a_whole_one(whole, tmp_path, monkeypatch):
+    step = sft.train_step
+
+    def killed(trainer, *rest):
+        if trainer.steps == 1:
+            raise KeyboardInterrupt
+        return step(trainer, *rest)
+
+    monkeypatch.setattr(sft, "train_step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path)
+    (shown,) = tmp_path.glob(f"state/{NAME}/*/losses.csv")
+    losses, examples = outputs(whole)
+    pd.testing.assert_frame_equal(pd.read_csv(shown), losses[:2])
+    assert not (tmp_path / NAME / "losses.csv").exists()
+
+    monkeypatch.setattr(sft, "train_step", step)
+    lines = list(watch(shown, 1.0, wait=lambda _: train(tmp_path)))
+    for one, other in zip(outputs(tmp_path), (losses, examples), strict=True):
+        pd.testing.assert_frame_equal(one, other)
+    assert not shown.exists()
+    assert lines[-2] == f"the job has finished; its losses are in {tmp_path / NAME / 'losses.csv'}"
+    assert [line.split(":")[0] for line in lines[:3]] == [f"{NAME} step {step}" for step in range(3)]
