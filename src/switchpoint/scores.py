@@ -14,7 +14,12 @@ import pandas as pd
 from scipy import special
 
 from switchpoint.errors import InputError
-from switchpoint.grading.grader import STATUSES
+
+# A row of samples.parquet, and how the grading of a response can end.
+SAMPLE_COLUMNS = [
+    "run", "step", "split", "benchmark", "id", "sample", "n_tokens", "truncated", "extracted", "verdict", "correct", "text",
+]  # fmt: skip
+STATUSES = ("graded", "unparsable", "timeout", "error")
 
 LEVEL = 0.95
 RESAMPLES = 2000
@@ -191,6 +196,14 @@ def scores(samples: pd.DataFrame, out_of_distribution: Sequence[str] = ()) -> pd
         for name, weight in weights(problems, out_of_distribution).items()
     ]
     return pd.DataFrame(rows, columns=["benchmark", "score", "se", "n"])
+
+
+def points(samples: pd.DataFrame, checkpoint: dict, out_of_distribution: list[str]) -> pd.DataFrame:
+    """The rows of ``curves.csv`` of one evaluation; ``checkpoint`` has run, phase, step, exaflops(_total)."""
+    table = scores(samples, out_of_distribution)
+    for position, name in enumerate(("run", "phase", "step", "exaflops", "exaflops_total")):
+        table.insert(position, name, checkpoint[name])
+    return table
 
 
 def with_intervals(

@@ -1,12 +1,15 @@
-"""Checks of the tables that people bring: every error names the file, the row and the fix."""
+"""Tables as csv, parquet and json lines: written atomically; read with every error naming file, row and fix."""
 
 import csv
 import io
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from switchpoint import files
 from switchpoint.errors import InputError
 
 # Columns of names: text as it is written, so that a run 1.0 is not the run 1.
@@ -124,3 +127,28 @@ def file_of(table: pd.DataFrame) -> str:
     """The beginning of a message on a table that `read_csv` read; empty for another one."""
     name = table.index.name
     return name if isinstance(name, str) and name.endswith(": ") else ""
+
+
+def json_lines(path: str | Path) -> Iterator[dict]:
+    """The objects of a jsonl file; InputError names a line that is none."""
+    with Path(path).open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                value = json.loads(line)
+            except ValueError as error:
+                raise InputError(f"{path}, line {number}: not JSON ({error}); one object per line") from None
+            if not isinstance(value, dict):
+                raise InputError(f"{path}, line {number}: {value!r} is no object; one object per line")
+            yield value
+
+
+def write_parquet(table: pd.DataFrame, path: str | Path) -> None:
+    """Writes a table atomically."""
+    with files.atomic(path) as temporary:
+        table.to_parquet(temporary, index=False)
+
+
+def write_csv(table: pd.DataFrame, path: str | Path) -> None:
+    """Writes a table atomically."""
+    with files.atomic(path) as temporary:
+        table.to_csv(temporary, index=False)

@@ -11,7 +11,6 @@ import pytest
 
 from switchpoint import scores
 from switchpoint.errors import InputError
-from switchpoint.training import evaluation
 
 
 def samples(table: dict[str, list[list[int]]]) -> pd.DataFrame:
@@ -22,7 +21,7 @@ def samples(table: dict[str, list[list[int]]]) -> pd.DataFrame:
         for problem, values in enumerate(problems)
         for sample, correct in enumerate(values)
     ]
-    return pd.DataFrame(records, columns=evaluation.SAMPLE_COLUMNS)
+    return pd.DataFrame(records, columns=scores.SAMPLE_COLUMNS)
 
 
 # pass@k

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from switchpoint import files, scores
-from switchpoint.training import evaluation
+from switchpoint import files, scores, tables
 
 OUTPUTS = ("curves", "losses", "runs", "results", "verdicts", "gains", "models")
 
@@ -23,7 +22,7 @@ def collect(evaluations: list[str], sft_runs: list[str], rl_runs: list[str], job
     runs = pd.DataFrame([base_row(), *map(sft_row, sft_runs), *map(rl_row, rl_runs)])
     samples = pd.concat([rows[rows["split"] == "test"] for rows, _ in evaluated])
     models = samples.groupby(["run", "step"], sort=False)
-    tables = {
+    made = {
         "curves": pd.concat(points),
         "losses": pd.concat(losses),
         "runs": runs,
@@ -33,11 +32,11 @@ def collect(evaluations: list[str], sft_runs: list[str], rl_runs: list[str], job
         ),
         "gains": gains(samples, runs, job["out_of_distribution"]),
     }
-    tables["models"] = models_table(tables["results"], tables["losses"], runs)
+    made["models"] = models_table(made["results"], made["losses"], runs)
     for name in OUTPUTS:
-        evaluation.write_csv(tables[name], f"{out}/{name}.csv")
+        tables.write_csv(made[name], f"{out}/{name}.csv")
     examples = pd.concat([pd.read_parquet(f"{path}/validation.parquet") for path in sft_runs])
-    evaluation.write_parquet(examples, f"{out}/validation.parquet")
+    tables.write_parquet(examples, f"{out}/validation.parquet")
     harness = {f"{run}/step_{step}": scores.lm_eval(group) for (run, step), group in models}
     files.write_json(f"{out}/lm_eval.json", harness)
 
@@ -54,7 +53,7 @@ def monitor_points(samples: pd.DataFrame, checkpoints: list[dict], out_of_distri
     """The rows of ``curves.csv`` of an evaluation; none without monitoring problems (RL monitors itself)."""
     monitored = dict(list(samples[samples["split"] == "monitor"].groupby(["run", "step"])))
     return [
-        evaluation.points(monitored[checkpoint["run"], checkpoint["step"]], checkpoint, out_of_distribution)
+        scores.points(monitored[checkpoint["run"], checkpoint["step"]], checkpoint, out_of_distribution)
         for checkpoint in checkpoints
         if monitored
     ]

@@ -1,206 +1,18 @@
-"""``python -m switchpoint <stage>``: one subcommand per rule, and the commands for people.
-
-Thin: every command reads its arguments and calls one function.  Training and sampling
-modules are imported inside their commands, so that the others start fast.
-"""
+"""What people type.  Thin, as the stages are; ``main`` is the entry point of both."""
 
 import json
 import sys
-from pathlib import Path
 from typing import Annotated
 
-import pandas as pd
 import typer
 
-from switchpoint import files
-from switchpoint import tables as checks
+from switchpoint import files, tables
+from switchpoint.cli import stages
+from switchpoint.cli.stages import PathOption
 from switchpoint.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-Job = Annotated[str, typer.Option(help="The job's configuration slice, as JSON.")]
-PathOption = Annotated[str, typer.Option()]
-Paths = Annotated[list[str], typer.Option()]
-
-
-@app.command()
-def ingest(job: Job, out: PathOption) -> None:
-    """Reads or generates one source and checks its rows."""
-    from switchpoint.data import records, sources
-
-    records.write(sources.ingest(json.loads(job)), out)
-
-
-@app.command()
-def pool(source: Paths, out: PathOption, counts: PathOption) -> None:
-    """Joins the pool's sources and drops duplicates."""
-    from switchpoint.data import records, select
-
-    kept, dropped = select.deduplicate([pd.read_parquet(path) for path in source])
-    records.write(kept, out)
-    files.write_json(counts, dropped)
-
-
-@app.command()
-def validation(job: Job, pool: PathOption, out: PathOption) -> None:
-    """Holds examples out of the pool for the validation loss."""
-    from switchpoint.data import records, select
-
-    fields = json.loads(job)
-    records.write(select.split_validation(pd.read_parquet(pool), fields["size"], fields["seed"]), out)
-
-
-@app.command("win-rates")
-def win_rates(job: Job, model: PathOption, pool: PathOption, out: PathOption, state: PathOption) -> None:
-    """Measures the weak solver's win rate on every pool problem."""
-    from switchpoint.data import difficulty
-    from switchpoint.study import paths
-    from switchpoint.training import evaluation, models
-    from switchpoint.training.engine.torch import configure
-    from switchpoint.training.job_run import Run
-
-    fields = json.loads(job)
-    this = Run(fields, {"model": f"{model}/{paths.MODEL_FILES[2]}", "pool": pool}, state)
-    configure(fields["seed"])
-    problems = pd.read_parquet(pool).assign(split="test", benchmark="pool")
-    settings = {**fields, "test": {"pool": fields["samples"]}}
-    samples = evaluation.evaluate(*models.load(model), problems, "test", settings, "solver", 0)
-    evaluation.write_parquet(difficulty.win_rates(samples), out)
-    this.finish(f"{out}.run.json", "finished", verdicts=evaluation.counts(samples))
-
-
-@app.command()
-def select(
-    job: Job, pool: PathOption, win_rates: PathOption, validation: PathOption, out: PathOption
-) -> None:
-    """Draws one SFT data set."""
-    from switchpoint.data import records
-    from switchpoint.data import select as selection
-
-    fields = json.loads(job)
-    held_out = set(pd.read_parquet(validation)["id"])
-    rates = pd.read_parquet(win_rates)
-    chosen = selection.select_set(
-        pd.read_parquet(pool), rates, held_out, fields["stratum"], fields["size"], fields["seed"]
-    )
-    records.write(chosen, out)
-
-
-@app.command()
-def prompts(
-    job: Job, pool: PathOption, win_rates: PathOption, validation: PathOption, base: PathOption,
-    out: PathOption, mix: PathOption,
-) -> None:  # fmt: skip
-    """Draws the RL prompts, and the mix set: those with an expert trajectory."""
-    from switchpoint.data import records
-    from switchpoint.data import select as selection
-    from switchpoint.training import models
-
-    fields = json.loads(job)
-    low, high = fields["win_rate"]
-    chosen = selection.select_prompts(
-        pd.read_parquet(pool), pd.read_parquet(win_rates), set(pd.read_parquet(validation)["id"]),
-        fields["sources"], fields["size"], low, high, fields["seed"],
-    )  # fmt: skip
-    mixed = selection.mix(chosen, models.token_counter(base), fields["mix_max_tokens"])
-    records.write(chosen, out)
-    records.write(mixed, mix)
-
-
-@app.command("benchmarks")
-def benchmarks_command(
-    job: Job, pool: PathOption, source: Paths, out: PathOption, dropped: PathOption
-) -> None:
-    """Gathers the benchmark slices, decontaminates them and splits off the monitoring problems."""
-    from switchpoint.data import benchmarks, decontaminate, records, select
-    from switchpoint.training.evaluation import write_csv
-
-    fields = json.loads(job)
-    tables = {Path(path).stem: pd.read_parquet(path) for path in source}
-    rows, _ = select.deduplicate([benchmarks.gather(fields["benchmarks"], tables)])
-    kept, gone = decontaminate.decontaminate(
-        pd.read_parquet(pool), rows, fields["threshold"], fields["match_numbers"], fields["embedder"]
-    )
-    write_csv(gone, dropped)
-    records.write(benchmarks.split(kept, fields["benchmarks"]), out)
-
-
-@app.command("data-report")
-def data_report(
-    sets: Paths, pool: PathOption, win_rates: PathOption, validation: PathOption, prompts: PathOption,
-    mix: PathOption, benchmarks: PathOption, base: PathOption, overlaps: PathOption, statistics: PathOption,
-) -> None:  # fmt: skip
-    """Writes the overlap table, which must be 0 where overlap is forbidden, and the data statistics."""
-    from switchpoint.data import select as selection
-    from switchpoint.training import models
-    from switchpoint.training.evaluation import write_csv
-
-    drawn = {Path(path).stem: pd.read_parquet(path) for path in sets}
-    tables = {"validation": validation, "prompts": prompts, "mix": mix}
-    tables = {name: pd.read_parquet(path) for name, path in tables.items()}
-    tables |= {f"set:{name}": rows for name, rows in drawn.items()}
-    tables |= {f"benchmark:{name}": rows for name, rows in pd.read_parquet(benchmarks).groupby("benchmark")}
-    table = selection.overlaps(tables)
-    if problems := selection.forbidden(table):
-        raise InputError("data overlap where they must not:\n  " + "\n  ".join(problems))
-    table.to_csv(overlaps)
-    rates = pd.read_parquet(win_rates)
-    write_csv(selection.statistics(drawn, rates, models.token_counter(base)), statistics)
-
-
-@app.command("make-base")
-def make_base(job: Job, out: PathOption, state: PathOption) -> None:
-    """Pretrains the tiny base model."""
-    from switchpoint.training import models
-    from switchpoint.training import tiny_base as base
-    from switchpoint.training.job_run import Run
-
-    fields = json.loads(job)
-    this = Run(fields, {}, state)
-    model, tokenizer = base.pretrain(fields["seed"], fields["stages"], lambda line: print(line, flush=True))
-    models.save(model, tokenizer, this.state / "model", base.CARD, this.origin())
-    this.publish("model", out)
-    this.finish(Path(out) / "run.json", "finished")
-
-
-@app.command()
-def sft(
-    job: Job, base: PathOption, data: PathOption, validation: PathOption, out: PathOption, state: PathOption
-) -> None:
-    """Supervised fine-tuning on one data set."""
-    from switchpoint.training import sft as stage
-
-    stage.run(json.loads(job), base, data, validation, out, state)
-
-
-@app.command()
-def rl(
-    job: Job, base: PathOption, prompts: PathOption, benchmarks: PathOption, out: PathOption,
-    state: PathOption, sft: Annotated[str | None, typer.Option()] = None,
-) -> None:  # fmt: skip
-    """Reinforcement learning from one start."""
-    from switchpoint.training.rl import loop
-
-    loop.run(json.loads(job), base, sft, prompts, benchmarks, out, state)
-
-
-@app.command()
-def evaluate(
-    job: Job, checkpoint: Paths, benchmarks: PathOption, out: PathOption, state: PathOption,
-    part: Annotated[str, typer.Option(help="i/n: only the i-th of n parts, from 0.")] = "0/1",
-) -> None:  # fmt: skip
-    """Evaluates a group of checkpoints."""
-    from switchpoint.training import evaluation
-
-    index, _, count = part.partition("/")
-    evaluation.run_group(json.loads(job), checkpoint, benchmarks, out, state, (int(index), int(count)))
-
-
-@app.command("merge-parts")
-def merge_parts(job: Job, part: Paths, benchmarks: PathOption, out: PathOption) -> None:
-    """Puts the parts of a split evaluation together."""
-    from switchpoint.training import evaluation
-
-    evaluation.merge(json.loads(job), part, benchmarks, out)
+app.add_typer(stages.app)
 
 
 @app.command()
@@ -234,14 +46,6 @@ def compare(
     typer.echo(scores.paired(a, b).to_csv(index=False, float_format="%.4g"), nl=False)
 
 
-@app.command("collect")
-def collect_command(job: Job, evaluation: Paths, sft_run: Paths, out: PathOption, rl_run: Paths = []) -> None:  # noqa: B006
-    """Gathers points, losses, results and statuses of all runs."""
-    from switchpoint.analysis.collect import collect
-
-    collect(evaluation, sft_run, rl_run, json.loads(job), out)
-
-
 @app.command()
 def phases(
     losses: Annotated[str, typer.Argument(help="A csv file of run, step, loss.")],
@@ -262,7 +66,7 @@ def phases(
             typer.echo(line)
         return
     table = None if examples is None else analysis.read_examples(examples)
-    files.write_json(out, analysis.label_phases(checks.read_csv(losses), table))
+    files.write_json(out, analysis.label_phases(tables.read_csv(losses), table))
 
 
 @app.command()
@@ -280,8 +84,8 @@ def fit(
     from switchpoint.analysis import ceilings
     from switchpoint.analysis.points import read_points
 
-    asked = None if predict is None else checks.read_csv(predict)
-    chosen = None if settings is None else checks.read_csv(settings)
+    asked = None if predict is None else tables.read_csv(predict)
+    chosen = None if settings is None else tables.read_csv(settings)
     files.write_json(out, ceilings.fit_curves(read_points(points, benchmark), asked, method, chosen))
 
 
@@ -309,7 +113,7 @@ def rank_command(
     from switchpoint.analysis import predictors
     from switchpoint.report import predictors_text
 
-    result = predictors.rank(checks.read_csv(table), k)
+    result = predictors.rank(tables.read_csv(table), k)
     typer.echo(predictors_text.show_rank(result))
     if out:
         files.write_json(out, result)
@@ -326,7 +130,7 @@ def predict_command(
     from switchpoint.analysis import predictors
     from switchpoint.report import predictors_text
 
-    result = predictors.predict(checks.read_csv(table), repeats, calibration)
+    result = predictors.predict(tables.read_csv(table), repeats, calibration)
     typer.echo(predictors_text.show_predict(result))
     if out:
         files.write_json(out, result)
@@ -344,8 +148,8 @@ def advise(
     from switchpoint.analysis.documents import read_record
 
     result = advice.advise(
-        checks.read_csv(curves),
-        checks.read_csv(runs),
+        tables.read_csv(curves),
+        tables.read_csv(runs),
         read_record(ceilings, "fit"),
         phases and read_record(phases, "phases"),
         predictors=predictors and read_record(predictors, "rank"),
@@ -353,17 +157,6 @@ def advise(
     )
     files.write_json(out, result)
     typer.echo("\n".join([result["headline"], *result["reasons"]]))
-
-
-@app.command()
-def report(job: Job, analysis: PathOption, data: PathOption, out: PathOption, results: PathOption) -> None:
-    """Writes the report, and the results as a Markdown table."""
-    from switchpoint.report import page, tables
-
-    fields = json.loads(job)
-    inputs = page.load(Path(analysis), Path(data))
-    files.write_text(results, tables.results_markdown(inputs["results"]))
-    files.write_text(out, page.render(inputs, fields["study"], fields["hyperparameters"]))
 
 
 @app.command("flops")

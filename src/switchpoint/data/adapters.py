@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from switchpoint import tables
 from switchpoint.data import records
 from switchpoint.errors import InputError
 
@@ -86,5 +87,5 @@ def read(path: str, split: str, revision: str | None) -> pd.DataFrame:
     if path.endswith(".parquet"):
         return pd.read_parquet(path)
     if path.endswith(".jsonl"):
-        return pd.DataFrame(list(records.json_lines(Path(path))))
+        return pd.DataFrame(list(tables.json_lines(path)))
     return pd.DataFrame(json.loads(Path(path).read_text(encoding="utf-8")))

@@ -1,11 +1,10 @@
 """The row of data: ``id, problem, answer, solution, source, ...``, read, checked, written."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
 
-from switchpoint import files
+from switchpoint import tables
 from switchpoint.errors import InputError
 
 
@@ -61,26 +60,7 @@ def read(path: str | Path, need_solution: bool = False) -> pd.DataFrame:
     if path.suffix == ".parquet":
         frame = pd.read_parquet(path)
     elif path.suffix == ".jsonl":
-        frame = pd.DataFrame(list(json_lines(path)))
+        frame = pd.DataFrame(list(tables.json_lines(path)))
     else:
         raise InputError(f"{path} is neither .jsonl nor .parquet; convert it")
     return validate(frame, str(path), need_solution)
-
-
-def json_lines(path: Path):
-    """The objects of a jsonl file; InputError names a line that is none."""
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                value = json.loads(line)
-            except ValueError as error:
-                raise InputError(f"{path}, line {number}: not JSON ({error}); one object per line") from None
-            if not isinstance(value, dict):
-                raise InputError(f"{path}, line {number}: {value!r} is no object; one object per line")
-            yield value
-
-
-def write(frame: pd.DataFrame, path: str | Path) -> None:
-    """Writes rows as parquet, atomically."""
-    with files.atomic(path) as temporary:
-        frame.reset_index(drop=True).to_parquet(temporary, index=False)

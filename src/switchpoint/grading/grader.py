@@ -24,8 +24,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from switchpoint import files
-from switchpoint.data.records import json_lines
 from switchpoint.errors import InputError
+from switchpoint.scores import STATUSES
+from switchpoint.tables import json_lines
 
 SECONDS = 1.0  # processor time of one comparison; of wall clock it may take five times as much
 MAX_ANSWER = 300  # characters; an answer longer than this and than ten times its gold is none
@@ -33,7 +34,6 @@ MAX_TEXT = 4_000  # characters; of a response without an extracted answer the en
 MAX_MEMO = 200_000  # comparisons remembered
 GROUP = 8  # comparisons with one gold that a worker makes in a row
 CHUNK = 2000  # lines of a file graded together
-STATUSES = ("graded", "unparsable", "timeout", "error")
 EXTRACTIONS = ("any", "boxed_or_answer", "boxed", "official")
 
 # Cheap to ask, dear to evaluate: what no honest final answer looks like.  Every repetition has
@@ -260,7 +260,7 @@ def grade_file(pairs: str, out: str, extraction: str, workers: int | None) -> di
     if not Path(pairs).is_file():
         raise InputError(f"{pairs} does not exist; give a .jsonl file with gold and response in every line")
     workers = workers or os.cpu_count()
-    rows = (checked(row, f"{pairs}, line {number}") for number, row in enumerate(json_lines(Path(pairs)), 1))
+    rows = (checked(row, f"{pairs}, line {number}") for number, row in enumerate(json_lines(pairs), 1))
     with Grader(workers) as grader, files.atomic(out) as temporary, temporary.open("w") as lines:
         while chunk := list(itertools.islice(rows, CHUNK)):
             golds, responses = [row["gold"] for row in chunk], [row["response"] for row in chunk]

@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from switchpoint import files
-from switchpoint import tables as checks
+from switchpoint import files, tables
 from switchpoint.analysis.points import MAX_SCORE, check_points
 from switchpoint.errors import InputError
 from switchpoint.importer import logs, retu
@@ -262,7 +261,7 @@ def _not_fittable(points: pd.DataFrame) -> dict[str, str]:
 
 def _csv_rows(path: str, options: Options, counts: Counter) -> pd.DataFrame:
     """Points of a csv file: long, with a column of scores, or with a column per benchmark (``--score``)."""
-    raw = checks.read_csv(path)
+    raw = tables.read_csv(path)
     per_step = options.exaflops_per_step
     fields = ["run", "phase", "step", "exaflops", "exaflops_total"]
     fields += [] if options.score else ["benchmark", "score", "se", "n", "p_start"]

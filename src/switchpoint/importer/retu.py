@@ -29,8 +29,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from switchpoint import flops
-from switchpoint import tables as checks
+from switchpoint import flops, tables
 from switchpoint.errors import InputError
 
 WEIGHTS = {"gsm8k": 1317, "olympiad_bench": 291, "math": 237, "minerva": 262, "aime": 25, "aime25": 25}
@@ -189,13 +188,13 @@ def read_tables(paths: list[str]) -> pd.DataFrame:
 
 def _table(path: str) -> pd.DataFrame:
     """One published table, a row per benchmark."""
-    table = checks.read_csv(path)
+    table = tables.read_csv(path)
     phase, columns = "sft", ["dataset", "sft_step", "sft_exaflops"]
     if "rl_exaflops" in table:
         phase, columns = "rl", ["dataset", "sft_step", "p_sft", "rl_exaflops"]
-    checks.check_columns(table, columns, path)
+    tables.check_columns(table, columns, path)
     table = table.rename(columns={columns[-1]: "exaflops"}).assign(phase=phase)
-    table["sft_step"] = checks.numbers(table, "sft_step")
+    table["sft_step"] = tables.numbers(table, "sft_step")
     branch = "-" + table["sft_step"].map("{:g}".format) if phase == "rl" else ""
     table["run"] = table["dataset"].astype(str) + branch
     table["where"] = [f"{path}: line {line}, run {run}" for line, run in table["run"].items()]

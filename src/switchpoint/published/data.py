@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from switchpoint import tables as checks
+from switchpoint import tables
 from switchpoint.analysis.ceilings import fit_curves
 from switchpoint.errors import InputError
 from switchpoint.importer.points import Options, import_points
@@ -105,19 +105,19 @@ def scripted(data: dict) -> dict[str, dict]:
 def _table(path: Path) -> pd.DataFrame:
     """One of the files, checked: the rows of Table 4, or points as ``import_points`` gives them."""
     try:
-        table = checks.read_csv(path)
+        table = tables.read_csv(path)
         table["run"] = table.get("dataset")
-        checks.check_columns(table, COLUMNS[path.name], path.name)
+        tables.check_columns(table, COLUMNS[path.name], path.name)
         unknown = ~table["dataset"].isin(CAMERA_READY)
-        checks.refuse(table, unknown, "dataset", f"the published sets are {', '.join(CAMERA_READY)}")
+        tables.refuse(table, unknown, "dataset", f"the published sets are {', '.join(CAMERA_READY)}")
         for column in COLUMNS[path.name][1:]:
-            table[column] = checks.numbers(table, column)
-        checks.refuse(table, table["sft_step"] % 1 != 0, "sft_step", "give a whole number")
+            table[column] = tables.numbers(table, column)
+        tables.refuse(table, table["sft_step"] % 1 != 0, "sft_step", "give a whole number")
         if path.name != TABLE4:
             return import_points([str(path)], "published", Options())[0]
         table["sft_step"] = table["sft_step"].astype(int)
         again = table.duplicated(["dataset", "sft_step"])
-        checks.refuse(table, again, "sft_step", "its set has this step already; keep one row")
+        tables.refuse(table, again, "sft_step", "its set has this step already; keep one row")
         return table
     except InputError as error:
         message = str(error)

@@ -5,7 +5,7 @@ import math
 
 import pandas as pd
 
-from switchpoint.grading.grader import STATUSES
+from switchpoint.scores import STATUSES
 
 Z95 = 1.96
 MISSING = "\N{EN DASH}"

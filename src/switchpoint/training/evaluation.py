@@ -6,20 +6,16 @@ into parts or extended by more samples repeats exactly.
 """
 
 import dataclasses
-from pathlib import Path
 
 import pandas as pd
 
-from switchpoint import files, scores
+from switchpoint import files, scores, tables
 from switchpoint.errors import InputError
 from switchpoint.grading import grader as grading
 from switchpoint.training import models
 
 BLOCK = 512  # problems sampled together
 SPLITS = ("monitor", "test")
-SAMPLE_COLUMNS = [
-    "run", "step", "split", "benchmark", "id", "sample", "n_tokens", "truncated", "extracted", "verdict", "correct", "text",
-]  # fmt: skip
 
 
 def answer(model, tokenizer, prompts: list, golds: list, job: dict) -> list[tuple]:
@@ -81,7 +77,7 @@ def evaluate_block(
         graded = verdict.extracted, verdict.status, verdict.correct
         where = run, step, split, row.benchmark, row.id, block.sample
         records.append((*where, len(rollout.token_ids), rollout.truncated, *graded, text))
-    return pd.DataFrame(records, columns=SAMPLE_COLUMNS)
+    return pd.DataFrame(records, columns=scores.SAMPLE_COLUMNS)
 
 
 def evaluate(
@@ -110,26 +106,6 @@ def gold(answer) -> str | list[str]:
     return answer if isinstance(answer, str) else list(answer)
 
 
-def points(samples: pd.DataFrame, checkpoint: dict, out_of_distribution: list[str]) -> pd.DataFrame:
-    """The rows of ``curves.csv`` of one evaluation; ``checkpoint`` has run, phase, step, exaflops(_total)."""
-    table = scores.scores(samples, out_of_distribution)
-    for position, name in enumerate(("run", "phase", "step", "exaflops", "exaflops_total")):
-        table.insert(position, name, checkpoint[name])
-    return table
-
-
-def write_parquet(table: pd.DataFrame, path: str | Path) -> None:
-    """Writes a table atomically."""
-    with files.atomic(path) as temporary:
-        table.to_parquet(temporary, index=False)
-
-
-def write_csv(table: pd.DataFrame, path: str | Path) -> None:
-    """Writes a table atomically."""
-    with files.atomic(path) as temporary:
-        table.to_csv(temporary, index=False)
-
-
 def run_group(
     job: dict, checkpoints: list[str], benchmarks: str, out: str, state: str, part: tuple[int, int] = (0, 1)
 ) -> None:
@@ -156,13 +132,13 @@ def run_group(
                 kept = this.state / f"{this.inputs[path][:16]}_{block.name}.parquet"
                 if not kept.exists():
                     where = record["run"], record["step"]
-                    write_parquet(evaluate_block(model, tokenizer, block, split, job, *where), kept)
+                    tables.write_parquet(evaluate_block(model, tokenizer, block, split, job, *where), kept)
                 blocks_kept.append(kept)
         show(index, checkpoint=record["step"])
     made = [pd.read_parquet(kept) for kept in blocks_kept]
     # A part may be empty where there are more parts than blocks.
-    samples = ordered(pd.concat(made), problems) if made else pd.DataFrame(columns=SAMPLE_COLUMNS)
-    write_parquet(samples, f"{out}/samples.parquet")
+    samples = ordered(pd.concat(made), problems) if made else pd.DataFrame(columns=scores.SAMPLE_COLUMNS)
+    tables.write_parquet(samples, f"{out}/samples.parquet")
     for old in set(this.state.glob("*.parquet")) - set(blocks_kept):
         old.unlink()
     this.finish(f"{out}/run.json", "finished", keep_state=True, checkpoints=records, verdicts=counts(samples))
@@ -194,11 +170,11 @@ def merge(job: dict, parts: list[str], benchmarks: str, out: str) -> None:
         problems.loc[problems["split"] == split, "benchmark"].map(job[split]).sum() for split in splits(job)
     )
     expected = int(per_checkpoint) * len(records[0]["checkpoints"])
-    if len(samples) != expected or samples.duplicated(SAMPLE_COLUMNS[:6]).any():
+    if len(samples) != expected or samples.duplicated(scores.SAMPLE_COLUMNS[:6]).any():
         raise InputError(
             f"the parts hold {len(samples)} samples, the evaluation has {expected}; give every part, once"
         )
     samples = ordered(samples, problems)
-    write_parquet(samples, f"{out}/samples.parquet")
+    tables.write_parquet(samples, f"{out}/samples.parquet")
     sums = {name: sum(record[name] for record in records) for name in ("seconds", "cpu_seconds")}
     files.write_json(f"{out}/run.json", records[0] | sums | {"verdicts": counts(samples)})

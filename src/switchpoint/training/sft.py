@@ -14,11 +14,11 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from switchpoint import files, flops
+from switchpoint import files, flops, tables
 from switchpoint.data import order
 from switchpoint.errors import InputError
 from switchpoint.study import paths
-from switchpoint.training import evaluation, models
+from switchpoint.training import models
 from switchpoint.training.engine import torch as engine
 from switchpoint.training.job_run import Progress, Run
 from switchpoint.training.rl.objectives import sft_loss
@@ -115,7 +115,7 @@ def run(job: dict, base: str, data: str, validation: str, out: str, state: str) 
         loss, error, nll = validation_loss(model, held_out, size, pad)
         progress["losses"].append([trainer.steps, loss, error, exaflops])
         progress["nll"].append(nll)
-        evaluation.write_csv(losses_table(progress["losses"], name), this.state / "losses.csv")
+        tables.write_csv(losses_table(progress["losses"], name), this.state / "losses.csv")
 
     if not progress["losses"]:
         validate(0.0)
@@ -175,13 +175,13 @@ def write_losses(progress: dict, ids: list, held_out, name: str, out: Path) -> N
     """``losses.csv``, ``validation.parquet`` (run, step, example, nll in nats, tokens), and the selection
     file of the named starts (step 0 is no start)."""
     table = losses_table(progress["losses"], name)
-    evaluation.write_csv(table, out / "losses.csv")
+    tables.write_csv(table, out / "losses.csv")
     tokens = [len(response) for _, response in held_out]
     by_step = [
         pd.DataFrame({"run": name, "step": step, "example": ids, "nll": nll, "tokens": tokens})
         for step, nll in zip(table["step"], progress["nll"], strict=True)
     ]
-    evaluation.write_parquet(pd.concat(by_step), out / "validation.parquet")
+    tables.write_parquet(pd.concat(by_step), out / "validation.parquet")
     saved = table[table["step"] > 0]
     best = saved.loc[saved["loss"].idxmin(), "step"]
     files.write_json(out / "selection.json", {"min_val_loss": int(best)})

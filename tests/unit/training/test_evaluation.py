@@ -203,13 +203,14 @@ def test_more_samples_extend_an_evaluation(problems, whole, tmp_path, small_bloc
 
 KILLED = """
 import sys, json
+from switchpoint import tables
 from switchpoint.training import evaluation
 evaluation.BLOCK = 1
-real = evaluation.write_parquet
+real = tables.write_parquet
 def write(table, path):
     real(table, path)
     print("block", flush=True)
-evaluation.write_parquet = write
+tables.write_parquet = write
 evaluation.run_group(json.loads(sys.argv[1]), ["assets/tiny-base"], sys.argv[2], sys.argv[3], sys.argv[4])
 """
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from switchpoint import scores
 from switchpoint.data import step_lists
-from switchpoint.grading import grader as grading
 from switchpoint.study import config as studies
 
 ROOT = Path(__file__).parents[3]
@@ -44,7 +44,7 @@ def measure(directory: Path) -> dict:
     loop.run(job, base, out, files["prompts"], files["benchmarks"], f"{out}/rl", f"{state}/rl")
     log = json.loads(Path(out, "rl/run.json").read_text())["log"]
     for step in log:  # every response got a verdict, and every verdict is counted
-        assert sum(step[status] for status in grading.STATUSES) == step["rounds"] * 8 * 4
+        assert sum(step[status] for status in scores.STATUSES) == step["rounds"] * 8 * 4
     return {
         "sft": {"recipe": studies.RECIPES["sft"], "losses": pd.read_csv(f"{out}/losses.csv").loss.tolist()},
         "rl": {

@@ -12,9 +12,8 @@ import math
 import pandas as pd
 import torch
 
-from switchpoint import files, flops
+from switchpoint import files, flops, scores, tables
 from switchpoint.data import order
-from switchpoint.grading import grader as grading
 from switchpoint.study import paths
 from switchpoint.training import evaluation, models
 from switchpoint.training.engine import torch as engine
@@ -161,7 +160,7 @@ def step_log(step: int, batch: Batch, figures: dict[str, float]) -> dict:
         "trained_groups": len(batch.groups),
         "response_tokens": sum(len(answer.token_ids) for answer in answers) / len(answers),
         "truncated": sum(answer.truncated for answer in answers) / len(answers),
-        **{status: statuses.count(status) for status in grading.STATUSES},
+        **{status: statuses.count(status) for status in scores.STATUSES},
         **figures,
     }
 
@@ -209,9 +208,9 @@ def train_until_evaluation(trainer, tokenizer, questions, problems, job, progres
         path = this.state / f"monitor_{step}.parquet"
         where = paths.RL.format(**job), step
         samples = evaluation.evaluate(model.eval(), tokenizer, problems, "monitor", job["evaluation"], *where)
-        evaluation.write_parquet(samples, path)
+        tables.write_parquet(samples, path)
         progress["evaluated"][str(step)] = progress["flops"] / flops.EXA
-        evaluation.write_csv(points_so_far(job, progress, this, start)[0], this.state / "points.csv")
+        tables.write_csv(points_so_far(job, progress, this, start)[0], this.state / "points.csv")
     if step == job["steps"]:
         progress["status"] = "finished"
         return
@@ -262,7 +261,7 @@ def points_so_far(job: dict, progress: dict, this: Run, start: dict) -> tuple[pd
     for step, exaflops in progress["evaluated"].items():
         rows = pd.read_parquet(this.state / f"monitor_{step}.parquet")
         record = checkpoint_record(name, int(step), exaflops, start)
-        points.append(evaluation.points(rows, record, job["out_of_distribution"]))
+        points.append(scores.points(rows, record, job["out_of_distribution"]))
         samples.append(rows)
     return pd.concat(points), pd.concat(samples)
 
@@ -276,8 +275,8 @@ def finish(trainer, tokenizer, job, progress, this, start, out: str) -> None:
     record = checkpoint_record(name, progress["step"], exaflops, start) | this.origin()
     models.save(trainer.model, tokenizer, this.state / "model", card, record)
     this.publish("model", f"{out}/model")
-    evaluation.write_parquet(samples, f"{out}/samples.parquet")
-    evaluation.write_csv(table, f"{out}/points.csv")
+    tables.write_parquet(samples, f"{out}/samples.parquet")
+    tables.write_csv(table, f"{out}/points.csv")
     this.finish(
         f"{out}/run.json",
         progress["status"],
