@@ -63,7 +63,7 @@ def gains(samples: pd.DataFrame, runs: pd.DataFrame, out_of_distribution: list[s
     """What RL adds to its start on the test problems, paired by problem: one row per RL run and score."""
     models = dict(list(samples.groupby(["run", "step"])))
     last = samples.groupby("run")["step"].max()
-    tables = [
+    parts = [
         scores.paired(
             models[run["parent"], int(run["start_step"])], models[run["run"], last[run["run"]]],
             out_of_distribution,
@@ -71,7 +71,7 @@ def gains(samples: pd.DataFrame, runs: pd.DataFrame, out_of_distribution: list[s
         for run in runs.to_dict("records")
         if run["run"].startswith("rl/")
     ]  # fmt: skip
-    return pd.concat(tables) if tables else pd.DataFrame(columns=["run", *scores.PAIRED_COLUMNS])
+    return pd.concat(parts) if parts else pd.DataFrame(columns=["run", *scores.PAIRED_COLUMNS])
 
 
 def models_table(results: pd.DataFrame, losses: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -140,13 +140,13 @@ def result_rows(run: str, step: int, samples: pd.DataFrame, job: dict) -> pd.Dat
         "seed": int(parts[-1].removeprefix("seed_")) if phase != "base" else None,
         "step": step,
     }
-    tables = [
+    parts = [
         scores.with_intervals(samples, job["out_of_distribution"], job["groups"], k).assign(
             metric="avg" if k is None else f"pass@{k}"
         )
         for k in [None, *job["pass_at"]]
     ]
     truncated = scores.verdicts(samples).set_index("benchmark")["truncated"]
-    table = pd.concat(tables).assign(**fields)
+    table = pd.concat(parts).assign(**fields)
     table["truncated"] = table["benchmark"].map(truncated).fillna(truncated["all"])
     return table[[*fields, "metric", "benchmark", "score", "se", "low", "high", "n", "truncated"]]

@@ -11,7 +11,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from switchpoint import files
+from switchpoint import files, tables
 from switchpoint.errors import InputError
 
 app = typer.Typer()
@@ -111,8 +111,8 @@ def benchmarks_command(
     from switchpoint.training.evaluation import write_csv
 
     fields = json.loads(job)
-    tables = {Path(path).stem: pd.read_parquet(path) for path in source}
-    rows, _ = select.deduplicate([benchmarks.gather(fields["benchmarks"], tables)])
+    read = {Path(path).stem: pd.read_parquet(path) for path in source}
+    rows, _ = select.deduplicate([benchmarks.gather(fields["benchmarks"], read)])
     kept, gone = decontaminate.decontaminate(
         pd.read_parquet(pool), rows, fields["threshold"], fields["match_numbers"], fields["embedder"]
     )
@@ -131,11 +131,11 @@ def data_report(
     from switchpoint.training.evaluation import write_csv
 
     drawn = {Path(path).stem: pd.read_parquet(path) for path in sets}
-    tables = {"validation": validation, "prompts": prompts, "mix": mix}
-    tables = {name: pd.read_parquet(path) for name, path in tables.items()}
-    tables |= {f"set:{name}": rows for name, rows in drawn.items()}
-    tables |= {f"benchmark:{name}": rows for name, rows in pd.read_parquet(benchmarks).groupby("benchmark")}
-    table = selection.overlaps(tables)
+    read = {"validation": validation, "prompts": prompts, "mix": mix}
+    read = {name: pd.read_parquet(path) for name, path in read.items()}
+    read |= {f"set:{name}": rows for name, rows in drawn.items()}
+    read |= {f"benchmark:{name}": rows for name, rows in pd.read_parquet(benchmarks).groupby("benchmark")}
+    table = selection.overlaps(read)
     if problems := selection.forbidden(table):
         raise InputError("data overlap where they must not:\n  " + "\n  ".join(problems))
     table.to_csv(overlaps)

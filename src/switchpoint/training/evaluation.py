@@ -163,8 +163,8 @@ def counts(samples: pd.DataFrame) -> dict[str, int]:
 
 def merge(job: dict, parts: list[str], benchmarks: str, out: str) -> None:
     """Puts the parts of a split evaluation (their directories) together, as if it had not been split."""
-    tables = [pd.read_parquet(f"{part}/samples.parquet") for part in parts]
-    samples = pd.concat([table for table in tables if len(table)])
+    read = [pd.read_parquet(f"{part}/samples.parquet") for part in parts]
+    samples = pd.concat([table for table in read if len(table)])
     problems, records = pd.read_parquet(benchmarks), [files.read_json(f"{part}/run.json") for part in parts]
     per_checkpoint = sum(
         problems.loc[problems["split"] == split, "benchmark"].map(job[split]).sum() for split in splits(job)
