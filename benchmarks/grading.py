@@ -1,22 +1,29 @@
-"""The grader's throughput against plain math-verify on the same pairs, side by side.
+"""One grading worker beside plain math-verify in one process: processor time on the same pairs, in turn.
 
-``python benchmarks/grading.py [--workers 2] [FILE.jsonl ...]``: files with an ``answer`` per row;
-without files the golds are generated.  Plain math-verify runs in as many processes as the grader
-has workers (the cores' sum), each called as its documentation says, with its own time limit.
+``python benchmarks/grading.py [FILE.jsonl ...]``: files with an ``answer`` per row, each compared by itself;
+without files those of ``$SWITCHPOINT_REFERENCE/benchmarks``.  Generated golds come first.  Every gold is in
+one batch; both grade each batch, one right after the other, and take turns at being first.  What counts is
+the processor time of all processes involved, so that a busy machine changes little.
 """
 
 import argparse
 import json
 import logging
-import multiprocessing
+import os
 import random
-import time
+from collections.abc import Callable
 from pathlib import Path
 
-from switchpoint.grading import grader as grading
+import psutil
+from math_verify import parse, verify
+
+from switchpoint.grading.extraction import last_boxed
+from switchpoint.grading.grader import Grader
 
 ROLLOUTS = 8
+RESAMPLES = 2000
 FILLER = "First we look at what is given, then we write {}, and so the rest follows step by step. "
+Pair = tuple[str, str]
 
 
 def generated(count: int) -> list[str]:
@@ -28,6 +35,12 @@ def generated(count: int) -> list[str]:
         lambda n: f"({n}, {n + 1})",
     ]
     return [forms[n % len(forms)](n) for n in range(count)]
+
+
+def read(path: Path) -> list[str]:
+    """The different golds of a file, without the box around one."""
+    golds = [str(json.loads(line)["answer"]) for line in path.open(encoding="utf-8")]
+    return list(dict.fromkeys(last_boxed(gold) or gold for gold in golds))
 
 
 def respond(rng: random.Random, answer: str) -> str:
@@ -46,13 +59,13 @@ def mistaken(rng: random.Random, gold: str) -> str:
     return gold[:place] + str(rng.randrange(10)) + gold[place + 1 :]
 
 
-def rl_batch(rng: random.Random, golds: list[str], prompts: int) -> list[tuple[str, str]]:
-    """ROLLOUTS responses for each prompt: the gold at a rate of its own, else one of three mistakes.
+def rollouts(rng: random.Random, golds: list[str]) -> list[Pair]:
+    """ROLLOUTS responses for each gold: the gold at a rate of its own, else one of three mistakes.
 
     The first mistake is made four times as often as the last, as wrong answers crowd as well.
     """
     pairs = []
-    for gold in rng.sample(golds, min(prompts, len(golds))):
+    for gold in golds:
         rate, wrong = rng.random(), [mistaken(rng, gold) for _ in range(3)]
         for _ in range(ROLLOUTS):
             answer = gold if rng.random() < rate else rng.choices(wrong, weights=(4, 2, 1))[0]
@@ -60,68 +73,83 @@ def rl_batch(rng: random.Random, golds: list[str], prompts: int) -> list[tuple[s
     return pairs
 
 
-def distinct(rng: random.Random, golds: list[str]) -> list[tuple[str, str]]:
+def different(rng: random.Random, golds: list[str]) -> list[Pair]:
     """One response for each gold, so that no pair repeats: the gold, or a mistake."""
     return [
         (gold, respond(rng, mistaken(rng, gold) if index % 2 else gold)) for index, gold in enumerate(golds)
     ]
 
 
-def plain(pair: tuple[str, str]) -> bool:
-    """math-verify as documented."""
-    from math_verify import parse, verify
-
-    logging.disable(logging.CRITICAL)
-    gold, response = pair
-    return verify(parse(f"\\boxed{{{gold}}}"), parse(response))
+def plain(pairs: list[Pair]) -> list[bool]:
+    """math-verify as documented, with its own time limit."""
+    return [bool(verify(parse(f"\\boxed{{{gold}}}"), parse(response))) for gold, response in pairs]
 
 
-def timed(function, *args) -> tuple[float, list]:
-    """(seconds, result)."""
-    started = time.perf_counter()
-    result = function(*args)
-    return time.perf_counter() - started, result
+def spent() -> float:
+    """Processor seconds of this process and of all below it, those that have ended included."""
+    this = psutil.Process()
+    return sum(sum(process.cpu_times()[:4]) for process in [this, *this.children(recursive=True)])
 
 
-def compare(name: str, pairs: list[tuple[str, str]], before: list[tuple[str, str]], workers: int) -> None:
-    """Prints the throughputs and their ratios; everybody has graded another batch ``before``."""
-    with grading.Grader(workers) as grader:
-        grader.grade(*zip(*before, strict=True))
-        ours, verdicts = timed(grader.grade, *zip(*pairs, strict=True))
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        pool.map(plain, before, chunksize=8)
-        theirs, right = timed(lambda: pool.map(plain, pairs, chunksize=8))
-    with multiprocessing.get_context("spawn").Pool(1) as one:
-        one.map(plain, before)
-        alone, _ = timed(one.map, plain, pairs)
-    agree = sum(verdict.correct == bool(other) for verdict, other in zip(verdicts, right, strict=True))
-    different = len({(gold, grading.extract(response)) for gold, response in pairs})
+def timed(grade: Callable[[list[Pair]], list[bool]], pairs: list[Pair]) -> tuple[float, list[bool]]:
+    """(processor seconds, verdicts)."""
+    before = spent()
+    verdicts = grade(pairs)
+    return spent() - before, verdicts
+
+
+def interval(seconds: list[tuple[float, float]]) -> tuple[float, float]:
+    """95 % interval of the ratio of the sums, theirs to ours, by bootstrap of the batches."""
+    rng, ratios = random.Random(0), []
+    for _ in range(RESAMPLES):
+        mine, theirs = map(sum, zip(*rng.choices(seconds, k=len(seconds)), strict=True))
+        ratios.append(theirs / mine)
+    ratios.sort()
+    return ratios[RESAMPLES // 40], ratios[-1 - RESAMPLES // 40]
+
+
+def compare(name: str, batches: list[list[Pair]]) -> None:
+    """Prints both processor times per pair and their ratio, with its 95 % interval over batches."""
+    seconds, agree = [], 0
+    with Grader(workers=1) as grader:
+
+        def ours(pairs: list[Pair]) -> list[bool]:
+            return [verdict.correct for verdict in grader.grade(*zip(*pairs, strict=True))]
+
+        warm = different(random.Random(0), generated(100))
+        ours(warm)
+        plain(warm)
+        for turn, pairs in enumerate(batches):
+            graders = [ours, plain] if turn % 2 else [plain, ours]
+            found = {grade: timed(grade, pairs) for grade in graders}
+            seconds.append((found[ours][0], found[plain][0]))
+            agree += sum(map(bool.__eq__, found[ours][1], found[plain][1]))
+    pairs = sum(map(len, batches))
+    mine, theirs = map(sum, zip(*seconds, strict=True))
+    low, high = interval(seconds)
     print(
-        f"{name}: {len(pairs)} pairs, {different} different; same verdict {agree}\n"
-        f"  ours {len(pairs) / ours:.0f}/s with {workers} workers\n"
-        f"  math-verify {len(pairs) / alone:.0f}/s in one process, ratio {alone / ours:.2f}\n"
-        f"  math-verify {len(pairs) / theirs:.0f}/s in {workers} processes, ratio {theirs / ours:.2f}",
+        f"{name}: {pairs} pairs in {len(batches)} batches, same verdict on {agree}; "
+        f"ours {1000 * mine / pairs:.2f} ms, math-verify {1000 * theirs / pairs:.2f} ms a pair, "
+        f"ratio {theirs / mine:.2f} ({low:.2f} to {high:.2f})",
         flush=True,
     )
 
 
 def main() -> None:
-    """Reads the options and prints the two workloads."""
+    """Reads the options and prints the two workloads of every file."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--prompts", type=int, default=128)
+    parser.add_argument("--prompts", type=int, default=32, help="Golds of a batch.")
     parser.add_argument("files", nargs="*", type=Path)
     options = parser.parse_args()
-    golds = [
-        str(json.loads(line)["answer"]) for path in options.files for line in path.open(encoding="utf-8")
-    ]
-    golds = list(dict.fromkeys(golds)) or generated(1000)
-    rng = random.Random(0)
-    rng.shuffle(golds)
-    half = len(golds) // 2
-    before = rl_batch(rng, golds[:half], options.prompts)
-    compare("RL batch", rl_batch(rng, golds[half:], options.prompts), before, options.workers)
-    compare("all different", distinct(rng, golds[half:]), before, options.workers)
+    logging.disable(logging.CRITICAL)
+    reference = os.environ.get("SWITCHPOINT_REFERENCE")
+    paths = options.files or (sorted(Path(reference, "benchmarks").glob("*.jsonl")) if reference else [])
+    for name, golds in [("generated", generated(500)), *((path.stem, read(path)) for path in paths)]:
+        rng = random.Random(0)
+        rng.shuffle(golds)
+        chunks = [golds[first : first + options.prompts] for first in range(0, len(golds), options.prompts)]
+        compare(f"{name}, RL batches", [rollouts(rng, chunk) for chunk in chunks])
+        compare(f"{name}, all different", [different(rng, chunk) for chunk in chunks])
 
 
 if __name__ == "__main__":

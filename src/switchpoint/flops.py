@@ -1,30 +1,29 @@
 """Training compute in floating-point operations, from the architecture and the sequence lengths.
 
 The estimates follow Eq. 18-27: a forward pass costs two operations per weight and token plus
-the attention scores, a backward pass twice a forward pass.  ``accounting`` is ``"retu"``, the
+the attention scores, a backward pass twice a forward pass.  So a training step, ``step``, is one forward
+pass over the sequences that it generates and three over those that it trains on; which these are is what
+sets the paradigms apart, and ``PARADIGMS`` says it.  ``accounting`` is ``"retu"``, the
 paper's convention, or ``"strict"``: only the head's V*H weights are multiplied (the input
 embedding is a look-up), expert tokens are not charged a generation pass, and the pass that
 recomputes the old log-probabilities is charged where it takes place.
 
-Deviations
-----------
-- Attention is n_heads * head_dim wide, which equals the paper's H only when head_dim = H / n_heads.
-- Query, key, value and output are counted one by one: the paper's 2H(H + D_KV) with D_KV one
-  of key and value (its text says both).
-- Eq. 25 lacks the factor B; UPT generates G responses for each of the B prompts.
-- Eq. 24-27 share one per-token cost; on-policy and expert tokens are charged here at their own
-  mean lengths.
-- A mean length understates attention, which grows with the mean square: the ``*_tokens`` and
-  ``*_logged`` functions take the sums over the real lengths instead, and every ``*_step`` function
-  takes the mean and the mean square where it takes a mean length.
+Deviations: attention is n_heads * head_dim wide, which equals the paper's H only when
+head_dim = H / n_heads.  Query, key, value and output are counted one by one: the paper's 2H(H + D_KV)
+with D_KV one of key and value (its text says both).  Eq. 25 lacks the factor B; UPT generates G responses
+for each of the B prompts.  Eq. 24-27 share one per-token cost; on-policy and expert tokens are charged
+here at their own mean lengths.  A mean length understates attention, which grows with the mean square:
+``step`` takes the sums over the real lengths, and a paradigm the mean and the mean square where it takes
+a mean length.
 """
 
 import inspect
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from switchpoint.errors import InputError
 from switchpoint.tables import numbers, read_csv, refuse
@@ -49,16 +48,12 @@ class Architecture:
     n_kv_heads: int
     head_dim: int
     vocab_size: int
-    tie_word_embeddings: bool = False
 
     @classmethod
     def from_config(cls, config: dict, source: str = "config") -> "Architecture":
         """From a Hugging Face config; ``source`` names it in errors.
 
-        Raises
-        ------
-        InputError
-            For a missing or non-positive size, and for a mixture of experts.
+        InputError for a missing or non-positive size, and for a mixture of experts.
         """
         experts = sorted({"num_experts", "num_local_experts", "n_routed_experts"} & config.keys())
         if experts:
@@ -80,24 +75,20 @@ class Architecture:
             n_kv_heads=size("num_key_value_heads", n_heads),
             head_dim=size("head_dim", hidden_size // n_heads),
             vocab_size=size("vocab_size"),
-            tie_word_embeddings=bool(config.get("tie_word_embeddings", False)),
         )
 
 
 BUNDLED = {
     "Qwen2.5-7B": Architecture(28, 3584, 18944, 28, 4, 128, 152064),
     "Qwen2.5-14B": Architecture(48, 5120, 13824, 40, 8, 128, 152064),
-    "Llama-3.2-3B": Architecture(28, 3072, 8192, 24, 8, 128, 128256, tie_word_embeddings=True),
+    "Llama-3.2-3B": Architecture(28, 3072, 8192, 24, 8, 128, 128256),
 }
 
 
 def architecture(model: str | Path) -> Architecture:
     """The architecture of a bundled model name, a ``config.json`` or a model directory.
 
-    Raises
-    ------
-    InputError
-        When ``model`` is none of these, or its config is not valid.
+    InputError when ``model`` is none of these, or its config is not valid.
     """
     if str(model) in BUNDLED:
         return BUNDLED[str(model)]
@@ -138,19 +129,14 @@ def forward_tokens(
     return 2.0 * n_parameters(arch, accounting) * n_tokens + attention * sum_squared_lengths
 
 
-def forward_per_token(arch: Architecture, length: float, accounting: Accounting = "retu") -> float:
-    """FLOPs of the forward pass per token of a sequence of ``length`` tokens (Eq. 19)."""
-    return forward_tokens(arch, 1.0, length, accounting)
-
-
-def rl_step_logged(
+def step(
     arch: Architecture,
     generated: TokenSums,
     trained: TokenSums,
     accounting: Accounting = "retu",
     old_logprob_pass: bool = False,
 ) -> float:
-    """FLOPs of one RL step: a forward pass over the generated, three over the trained sequences.
+    """FLOPs of one training step: a forward pass over the generated, three over the trained sequences.
 
     ``strict`` adds one forward pass over the trained sequences when ``old_logprob_pass``.
     """
@@ -158,99 +144,97 @@ def rl_step_logged(
     return forward_tokens(arch, *generated, accounting) + passes * forward_tokens(arch, *trained, accounting)
 
 
-def sft_step_logged(arch: Architecture, trained: TokenSums, accounting: Accounting = "retu") -> float:
-    """FLOPs of one SFT step on sequences with these token sums (Eq. 21, exact)."""
-    return 3 * forward_tokens(arch, *trained, accounting)
+class Group(NamedTuple):
+    """Sequences of one kind in a step: how many, how long (prompt included), and whether an expert's."""
+
+    number: float
+    length: Length
+    expert: bool = False
 
 
-def sft_step(
-    arch: Architecture, batch_size: float, mean_length: Length, accounting: Accounting = "retu"
-) -> float:
-    """FLOPs of one SFT step, 3 B S F (Eq. 21)."""
-    return sft_step_logged(arch, _sums(batch_size, mean_length), accounting)
+Sequences = tuple[list[Group], list[Group]]
+"""What a step generates, and what it trains on."""
 
 
-def dapo_step(
-    arch: Architecture,
-    rounds: float,
-    generation_batch: float,
-    batch_size: float,
-    group_size: float,
-    mean_length: Length,
-    accounting: Accounting = "retu",
-    old_logprob_pass: bool = False,
-) -> float:
-    """FLOPs of one DAPO step, (K B_gen + 3 B_train) G S F, K the sampling rounds (Eq. 22).
+def sft(batch_size: float, mean_length: Length) -> Sequences:
+    """3 B S F (Eq. 21)."""
+    return [], [Group(batch_size, mean_length)]
 
-    ``batch_size`` is B_train; ``mean_length`` counts prompt and response.
+
+def grpo(batch_size: float, group_size: float, mean_length: Length) -> Sequences:
+    """4 B G S F (Eq. 23): DAPO with one round and all groups kept."""
+    return dapo(1, batch_size, batch_size, group_size, mean_length)
+
+
+def dapo(
+    rounds: float, generation_batch: float, batch_size: float, group_size: float, mean_length: Length
+) -> Sequences:
+    """(K B_gen + 3 B_train) G S F, K the sampling rounds (Eq. 22)."""
+    sampled = Group(rounds * generation_batch * group_size, mean_length)
+    return [sampled], [Group(batch_size * group_size, mean_length)]
+
+
+def luffy(
+    batch_size: float, group_size: float, mean_length: Length, n_experts: float, expert_length: Length
+) -> Sequences:
+    """4 B (G S_on + N S_off) F (Eq. 24), of LUFFY and SRFT.
+
+    G counts the on-policy responses per prompt only (the paper's 7), N the expert trajectories per prompt.
     """
-    generated = _sums(rounds * generation_batch * group_size, mean_length)
-    trained = _sums(batch_size * group_size, mean_length)
-    return rl_step_logged(arch, generated, trained, accounting, old_logprob_pass)
+    both = [
+        Group(batch_size * group_size, mean_length),
+        Group(batch_size * n_experts, expert_length, expert=True),
+    ]
+    return both, both
 
 
-def grpo_step(
-    arch: Architecture,
-    batch_size: float,
-    group_size: float,
-    mean_length: Length,
-    accounting: Accounting = "retu",
-    old_logprob_pass: bool = False,
-) -> float:
-    """FLOPs of one GRPO step, 4 B G S F (Eq. 23): DAPO with one round and all groups kept."""
-    return dapo_step(arch, 1, batch_size, batch_size, group_size, mean_length, accounting, old_logprob_pass)
+def upt(
+    batch_size: float, group_size: float, on_samples: float, mean_length: Length,
+    expert_samples: float, expert_length: Length,
+) -> Sequences:  # fmt: skip
+    """[B G S_on + 3 (N_on S_on + N_off S_off)] F (Eq. 25-27, with B).
 
-
-def luffy_step(
-    arch: Architecture,
-    batch_size: float,
-    group_size: float,
-    mean_length: Length,
-    n_experts: float,
-    expert_length: Length,
-    accounting: Accounting = "retu",
-    old_logprob_pass: bool = False,
-) -> float:
-    """FLOPs of one LUFFY or SRFT step, 4 B (G S_on + N S_off) F (Eq. 24).
-
-    ``group_size`` G counts the on-policy responses per prompt only (the paper's 7), ``mean_length``
-    S_on is theirs; ``n_experts`` N the expert trajectories per prompt.
+    N_on and N_off count the trained sequences of the whole batch.
     """
-    on_policy = _sums(batch_size * group_size, mean_length)
-    both = _add(on_policy, _sums(batch_size * n_experts, expert_length))
-    generated = both if accounting == "retu" else on_policy
-    return rl_step_logged(arch, generated, both, accounting, old_logprob_pass)
+    trained = [Group(on_samples, mean_length), Group(expert_samples, expert_length, expert=True)]
+    return [Group(batch_size * group_size, mean_length)], trained
 
 
-def upt_step(
-    arch: Architecture,
-    batch_size: float,
-    group_size: float,
-    on_samples: float,
-    mean_length: Length,
-    expert_samples: float,
-    expert_length: Length,
-    accounting: Accounting = "retu",
-    old_logprob_pass: bool = False,
-) -> float:
-    """FLOPs of one UPT step, [B G S_on + 3 (N_on S_on + N_off S_off)] F (Eq. 25-27, with B).
-
-    ``on_samples`` N_on and ``expert_samples`` N_off count the trained sequences of the whole batch;
-    ``mean_length`` S_on is that of the on-policy ones.
-    """
-    generated = _sums(batch_size * group_size, mean_length)
-    trained = _add(_sums(on_samples, mean_length), _sums(expert_samples, expert_length))
-    return rl_step_logged(arch, generated, trained, accounting, old_logprob_pass)
-
-
-STEPS = {
-    "sft": sft_step,
-    "grpo": grpo_step,
-    "dapo": dapo_step,
-    "luffy": luffy_step,
-    "srft": luffy_step,
-    "upt": upt_step,
+# The functions' parameters are the options of `switchpoint flops`.
+PARADIGMS: dict[str, Callable[..., Sequences]] = {
+    "sft": sft,
+    "grpo": grpo,
+    "dapo": dapo,
+    "luffy": luffy,
+    "srft": luffy,
+    "upt": upt,
 }
+
+
+def paradigm_step(
+    arch: Architecture,
+    paradigm: str,
+    accounting: Accounting = "retu",
+    old_logprob_pass: bool = False,
+    **options: Length,
+) -> float:
+    """FLOPs of one step of a paradigm, a key of ``PARADIGMS``, with exactly its options."""
+    generated, trained = PARADIGMS[paradigm](**options)
+    if accounting == "strict":
+        generated = [group for group in generated if not group.expert]
+    return step(arch, token_sums(generated), token_sums(trained), accounting, old_logprob_pass)
+
+
+def token_sums(groups: list[Group]) -> TokenSums:
+    """Number of tokens and sum of the squared lengths of all sequences; InputError for impossible numbers."""
+    tokens = squares = 0.0
+    for number, length, _ in groups:
+        mean, square = length if isinstance(length, tuple) else (length, length * length)
+        if not (0 <= number <= LARGEST and 0 <= mean <= LARGEST):
+            given = f"{number} sequences of mean length {mean}"
+            raise InputError(f"{given}: give numbers of 0 or more, at most {LARGEST:g}")
+        tokens, squares = tokens + number * mean, squares + number * square
+    return tokens, squares
 
 
 def estimate(
@@ -262,40 +246,27 @@ def estimate(
     accounting: Accounting = "retu",
     old_logprob_pass: bool = False,
 ) -> dict:
-    """exaFLOPs of ``steps`` training steps of a paradigm, a key of ``STEPS``.
+    """exaFLOPs of ``steps`` training steps of a paradigm, a key of ``PARADIGMS``.
 
-    Parameters
-    ----------
-    options : dict
-        What the paradigm's step function takes, by the names of its parameters; None is not given.
-    histograms : dict, optional
-        Instead of a mean length (by its name in ``options``): the csv file of ``read_lengths``.
-
-    Returns
-    -------
-    dict
-        ``exaflops`` at the mean lengths; with histograms also ``exaflops_exact`` and each mean
-        length; ``accounting``, ``paradigm``.
-
-    Raises
-    ------
-    InputError
-        Naming the option that the paradigm lacks or does not use, or that holds no valid number.
+    ``options`` holds what the paradigm takes, by name; None is not given.  ``histograms`` gives, instead of a
+    mean length and by its name, the csv file of ``read_lengths``.  The result has ``exaflops`` at the mean
+    lengths, with histograms also ``exaflops_exact`` and each mean length, then ``accounting`` and
+    ``paradigm``.  InputError names the option that the paradigm lacks or does not use, or that holds no
+    valid number.
     """
-    if paradigm not in STEPS:
-        raise InputError(f"paradigm is {paradigm!r}; choose {', '.join(STEPS)}")
+    if paradigm not in PARADIGMS:
+        raise InputError(f"paradigm is {paradigm!r}; choose {', '.join(PARADIGMS)}")
     read = {name: read_lengths(path) for name, path in (histograms or {}).items() if path is not None}
     given = {name: value for name, value in options.items() if value is not None}
     if both := sorted(read.keys() & given.keys()):
-        raise InputError(f"{_option(both[0])} and a histogram of these lengths; give one of them")
+        raise InputError(f"{flag(both[0])} and a histogram of these lengths; give one of them")
     exact = given | read
-    _check_options(paradigm, set(exact), accounting, old_logprob_pass)
+    check_options(paradigm, set(exact), accounting, old_logprob_pass)
     if not 0 <= steps < math.inf:
         raise InputError(f"steps is {steps}; give a number of 0 or more")
-    extra = {"old_logprob_pass": True} if old_logprob_pass else {}
 
     def total(values: dict) -> float:
-        return STEPS[paradigm](arch, **values, accounting=accounting, **extra) * steps / EXA
+        return paradigm_step(arch, paradigm, accounting, old_logprob_pass, **values) * steps / EXA
 
     means = {name: mean for name, (mean, _) in read.items()}
     result = {"exaflops": total(given | means)}
@@ -318,33 +289,20 @@ def read_lengths(path: str | Path) -> tuple[float, float]:
     return float((share * length).sum()), float((share * length**2).sum())
 
 
-def _check_options(paradigm: str, given: set[str], accounting: str, old_logprob_pass: bool) -> None:
+def check_options(paradigm: str, given: set[str], accounting: str, old_logprob_pass: bool) -> None:
     """Raises InputError unless exactly the options of the paradigm are given."""
-    parameters = inspect.signature(STEPS[paradigm]).parameters
-    needed = [name for name, one in parameters.items() if one.default is one.empty and name != "arch"]
-    listed = f"{paradigm} takes {', '.join(map(_option, needed))}"
+    needed = list(inspect.signature(PARADIGMS[paradigm]).parameters)
+    listed = f"{paradigm} takes {', '.join(map(flag, needed))}"
     if unused := sorted(given - set(needed)):
-        raise InputError(f"{_option(unused[0])} is no option of {paradigm}; {listed}")
+        raise InputError(f"{flag(unused[0])} is no option of {paradigm}; {listed}")
     if missing := [name for name in needed if name not in given]:
-        raise InputError(f"{_option(missing[0])} is missing; {listed}")
-    if old_logprob_pass and "old_logprob_pass" not in parameters:
+        raise InputError(f"{flag(missing[0])} is missing; {listed}")
+    if old_logprob_pass and paradigm == "sft":
         raise InputError(f"--old-logprob-pass is no option of {paradigm}; {listed}")
     if old_logprob_pass and accounting == "retu":
         raise InputError("--old-logprob-pass is not charged by retu; add --accounting strict")
 
 
-def _option(name: str) -> str:
+def flag(name: str) -> str:
+    """An option as it is typed."""
     return "--" + name.replace("_", "-")
-
-
-def _sums(n_sequences: float, length: Length) -> TokenSums:
-    """Token sums of a number of sequences of these lengths."""
-    mean, square = length if isinstance(length, tuple) else (length, length * length)
-    if not (0 <= n_sequences <= LARGEST and 0 <= mean <= LARGEST):
-        given = f"{n_sequences} sequences of mean length {mean}"
-        raise InputError(f"{given}: give numbers of 0 or more, at most {LARGEST:g}")
-    return n_sequences * mean, n_sequences * square
-
-
-def _add(first: TokenSums, second: TokenSums) -> TokenSums:
-    return first[0] + second[0], first[1] + second[1]

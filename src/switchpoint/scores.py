@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from switchpoint import tables
 from switchpoint.errors import InputError
 
 # A row of samples.parquet, and how the grading of a response can end.
@@ -259,7 +260,7 @@ def read_test(path: str, run: str | None, step: int | None) -> pd.DataFrame:
 
     InputError when the file has no such checkpoint, or several runs and none is named.
     """
-    samples = pd.read_parquet(path)
+    samples = tables.read_parquet(path)
     samples = samples[samples["split"] == "test"]
     runs = sorted(samples["run"].unique())
     if run is None and len(runs) != 1:

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,22 +25,22 @@ def read_csv(path: str | Path) -> pd.DataFrame:
     Spaces around names are dropped, blank lines are no rows.  A column of other things than names
     holds numbers where all its cells that are not blank are numbers, else text.
     """
-    header, lines, cells = _cells(path)
+    header, lines, cells = read_cells(path)
     # `refuse` finds the file and the lines of a table in its index.
     table = pd.DataFrame(cells, columns=header, index=pd.Index(lines, name=f"{path}: "), dtype=object)
     for column in table:
         text = table[column].str.strip()
         if column not in NAMES:
-            table[column] = _numbers_or_text(text.mask(text.str.lower().isin(BLANK)))
+            table[column] = numbers_or_text(text.mask(text.str.lower().isin(BLANK)))
             continue
         table[column] = text.mask(text == "")
         refuse(table, text.str.contains("[\r\n]", regex=True), column, "write the name on one line")
     return table
 
 
-def _cells(path: str | Path) -> tuple[list[str], list[int], list[list[str]]]:
+def read_cells(path: str | Path) -> tuple[list[str], list[int], list[list[str]]]:
     """Header, the lines that the rows start at, and the rows, as many cells each as the header."""
-    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     rows, line = [], 1
     try:
         for cells in reader:
@@ -65,7 +65,7 @@ def _cells(path: str | Path) -> tuple[list[str], list[int], list[list[str]]]:
     return header, [line for line, _ in rows[1:]], [cells for _, cells in rows[1:]]
 
 
-def _text(path: str | Path) -> str:
+def read_text(path: str | Path) -> str:
     """The text of a UTF-8 file, with or without a byte order mark."""
     try:
         data = Path(path).read_bytes()
@@ -81,7 +81,8 @@ def _text(path: str | Path) -> str:
         raise InputError(f"{path}: line {line} is not UTF-8; save the file as csv in UTF-8") from error
 
 
-def _numbers_or_text(text: pd.Series) -> pd.Series:
+def numbers_or_text(text: pd.Series) -> pd.Series:
+    """The column as numbers where all its cells are numbers or missing, else as it is."""
     try:
         return pd.to_numeric(text)
     except ValueError:
@@ -129,7 +130,7 @@ def file_of(table: pd.DataFrame) -> str:
     return name if isinstance(name, str) and name.endswith(": ") else ""
 
 
-def json_lines(path: str | Path) -> Iterator[dict]:
+def read_json_lines(path: str | Path) -> Iterator[dict]:
     """The objects of a jsonl file; InputError names a line that is none."""
     with Path(path).open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
@@ -140,6 +141,22 @@ def json_lines(path: str | Path) -> Iterator[dict]:
             if not isinstance(value, dict):
                 raise InputError(f"{path}, line {number}: {value!r} is no object; one object per line")
             yield value
+
+
+def read_parquet(path: str | Path) -> pd.DataFrame:
+    """The parquet file at ``path``; InputError when it is missing or no such table."""
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist; correct the path") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a parquet file ({error}); give a table saved as parquet") from error
+
+
+def write_json_lines(rows: Iterable[dict], path: str | Path) -> None:
+    """Writes one JSON object per line atomically, a row at a time."""
+    with files.atomic(path) as temporary, temporary.open("w", encoding="utf-8") as lines:
+        lines.writelines(json.dumps(row) + "\n" for row in rows)
 
 
 def write_parquet(table: pd.DataFrame, path: str | Path) -> None:

@@ -1,10 +1,10 @@
-SFT_RUNS = [out(paths.SFT, **run) for run in study.sft_runs()]
-RL_RUNS = [out(paths.RL, **run) for run in study.rl_runs()]
+SFT_RUNS = [out(str(run)) for run in expansion.sft_runs]
+RL_RUNS = [out(str(run)) for run in expansion.rl_runs]
 
 
 rule collect:
     input:
-        files_of(evaluations(), "samples.parquet", "run.json"),
+        files_of(expansion.evaluations, "samples.parquet", "run.json"),
         files_of(SFT_RUNS, "losses.csv", "validation.parquet", "run.json"),
         files_of(RL_RUNS, "samples.parquet", "points.csv", "run.json"),
     output:
@@ -17,10 +17,10 @@ rule collect:
     conda:
         "../../envs/analysis.yaml"
     params:
-        job=study.analyze_job(),
+        job=expansion.collect_job().model_dump_json(),
         runs=" ".join(
             [
-                repeat("evaluation", evaluations()),
+                repeat("evaluation", expansion.evaluations),
                 repeat("sft-run", SFT_RUNS),
                 repeat("rl-run", RL_RUNS),
             ]
@@ -41,7 +41,7 @@ rule label_phases:
     conda:
         "../../envs/analysis.yaml"
     params:
-        recipe=studies.RECIPES["analyze"],
+        recipe=RECIPES["analyze"],
     shell:
         "python -m switchpoint phases {input.losses} --examples {input.examples} --out {output} > {log} 2>&1"
 
@@ -56,7 +56,7 @@ rule fit_ceilings:
     conda:
         "../../envs/analysis.yaml"
     params:
-        recipe=studies.RECIPES["analyze"],
+        recipe=RECIPES["analyze"],
     shell:
         "python -m switchpoint fit {input} --out {output} > {log} 2>&1"
 
@@ -71,7 +71,7 @@ rule predict_models:
     conda:
         "../../envs/analysis.yaml"
     params:
-        recipe=studies.RECIPES["analyze"],
+        recipe=RECIPES["analyze"],
     shell:
         "python -m switchpoint predict {input} --out {output} > {log} 2>&1"
 
@@ -89,7 +89,7 @@ rule advise:
     conda:
         "../../envs/analysis.yaml"
     params:
-        recipe=studies.RECIPES["analyze"],
+        recipe=RECIPES["analyze"],
     shell:
         "python -m switchpoint advise --curves {input.curves} --runs {input.runs} --ceilings {input.ceilings}"
         " --phases {input.phases} --out {output} > {log} 2>&1"

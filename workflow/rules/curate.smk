@@ -1,6 +1,3 @@
-SOLVER = study.data.solver.model or out(paths.SOLVER, f"step_{study.data.solver.steps}")
-
-
 rule make_base:
     output:
         paths.model_files(out(paths.BASE)),
@@ -9,7 +6,7 @@ rule make_base:
     conda:
         "../../envs/train.yaml"
     params:
-        job=study.base_job(),
+        job=expansion.base_job().model_dump_json(),
         out=subpath(output[0], parent=True),
         state=state("make_base"),
     shell:
@@ -26,7 +23,7 @@ rule ingest:
     conda:
         "../../envs/data.yaml"
     params:
-        job=lambda wildcards: study.source_job(wildcards.source),
+        job=lambda wildcards: expansion.ingest_job(wildcards.source).model_dump_json(),
     shell:
         "python -m switchpoint ingest --job {params.job:q} --out {output} > {log} 2>&1"
 
@@ -59,18 +56,18 @@ rule hold_out_validation:
     conda:
         "../../envs/data.yaml"
     params:
-        job=study.curate_job(size=study.data.validation),
+        job=expansion.validation_job().model_dump_json(),
     shell:
         "python -m switchpoint validation --job {params.job:q} --pool {input} --out {output} > {log} 2>&1"
 
 
 rule train_solver:
     input:
-        base=f"{study.base}/model.safetensors",
+        base=f"{expansion.base}/model.safetensors",
         data=out(paths.SOURCE, source=study.data.solver.source or "none"),
         validation=out(paths.VALIDATION),
     output:
-        paths.model_files(SOLVER),
+        paths.model_files(expansion.solver),
         outs(paths.SOLVER, "losses.csv", "selection.json", "validation.parquet"),
         run=out(paths.SOLVER, "run.json"),
     log:
@@ -78,7 +75,7 @@ rule train_solver:
     conda:
         "../../envs/train.yaml"
     params:
-        job=study.solver_job(),
+        job=expansion.solver_job().model_dump_json(),
         base=subpath(input.base, parent=True),
         out=subpath(output.run, parent=True),
         state=state("train_solver"),
@@ -89,7 +86,7 @@ rule train_solver:
 
 rule measure_win_rates:
     input:
-        model=f"{SOLVER}/model.safetensors",
+        model=f"{expansion.solver}/model.safetensors",
         pool=out(paths.POOL),
     output:
         out(paths.WIN_RATES),
@@ -98,7 +95,7 @@ rule measure_win_rates:
     conda:
         "../../envs/train.yaml"
     params:
-        job=study.win_rate_job(),
+        job=expansion.win_rates_job().model_dump_json(),
         model=subpath(input.model, parent=True),
         state=state("measure_win_rates"),
     shell:
@@ -118,9 +115,7 @@ rule select_set:
     conda:
         "../../envs/data.yaml"
     params:
-        job=lambda wildcards: study.curate_job(
-            **study.data.sets[wildcards.set].model_dump()
-        ),
+        job=lambda wildcards: expansion.select_job(wildcards.set).model_dump_json(),
     shell:
         "python -m switchpoint select --job {params.job:q} --pool {input.pool} --win-rates {input.win_rates}"
         " --validation {input.validation} --out {output} > {log} 2>&1"
@@ -131,7 +126,7 @@ rule select_prompts:
         pool=out(paths.POOL),
         win_rates=out(paths.WIN_RATES),
         validation=out(paths.VALIDATION),
-        base=f"{study.base}/tokenizer.json",
+        base=f"{expansion.base}/tokenizer.json",
     output:
         prompts=out(paths.PROMPTS),
         mix=out(paths.MIX),
@@ -140,7 +135,7 @@ rule select_prompts:
     conda:
         "../../envs/data.yaml"
     params:
-        job=study.curate_job(**study.data.prompts.model_dump()),
+        job=expansion.prompts_job().model_dump_json(),
         base=subpath(input.base, parent=True),
     shell:
         "python -m switchpoint prompts --job {params.job:q} --pool {input.pool} --win-rates {input.win_rates}"
@@ -163,7 +158,7 @@ rule decontaminate:
     conda:
         "../../envs/data.yaml"
     params:
-        job=study.decontaminate_job(),
+        job=expansion.benchmarks_job().model_dump_json(),
         sources=repeat(
             "source",
             [
@@ -185,7 +180,7 @@ rule report_data:
         prompts=out(paths.PROMPTS),
         mix=out(paths.MIX),
         benchmarks=out(paths.BENCHMARKS),
-        base=f"{study.base}/tokenizer.json",
+        base=f"{expansion.base}/tokenizer.json",
     output:
         overlaps=out(paths.OVERLAPS),
         statistics=out(paths.STATISTICS),

@@ -7,7 +7,9 @@ rule:
     name:
         "evaluate" if PARTS == 1 else "evaluate_part"
     input:
-        models=lambda wildcards: files_of(group_models(wildcards), "model.safetensors"),
+        models=lambda wildcards: files_of(
+            expansion.groups[wildcards.group], "model.safetensors"
+        ),
         benchmarks=out(paths.BENCHMARKS),
     output:
         samples=out(EVALUATED, "samples.parquet"),
@@ -18,8 +20,10 @@ rule:
     conda:
         "../../envs/train.yaml"
     params:
-        job=lambda wildcards: study.evaluate_job(wildcards.group),
-        checkpoints=lambda wildcards: repeat("checkpoint", group_models(wildcards)),
+        job=lambda wildcards: expansion.evaluate_job(wildcards.group).model_dump_json(),
+        checkpoints=lambda wildcards: repeat(
+            "checkpoint", expansion.groups[wildcards.group]
+        ),
         part=lambda wildcards: f"{wildcards.get('part', 0)}/{PARTS}",
         out=subpath(output.run, parent=True),
         state=state(EVALUATED),
@@ -49,7 +53,9 @@ if PARTS > 1:
         conda:
             "../../envs/data.yaml"
         params:
-            job=lambda wildcards: study.evaluate_job(wildcards.group),
+            job=lambda wildcards: expansion.evaluate_job(
+                wildcards.group
+            ).model_dump_json(),
             parts=repeat(
                 "part",
                 [out(paths.PART, part=part, group="{group}") for part in range(PARTS)],

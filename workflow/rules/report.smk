@@ -15,7 +15,7 @@ rule write_report:
     conda:
         "../../envs/analysis.yaml"
     params:
-        job=study.report_job(),
+        job=expansion.report_job().model_dump_json(),
         analysis=subpath(input.curves, parent=True),
         data=subpath(input.statistics, parent=True),
     shell:

@@ -1,7 +1,7 @@
 rule rl:
     input:
-        start=start_inputs,
-        base=f"{study.base}/model.safetensors",
+        start=lambda wildcards: expansion.start_inputs(wildcards.start, wildcards.seed),
+        base=f"{expansion.base}/model.safetensors",
         prompts=out(paths.PROMPTS),
         benchmarks=out(paths.BENCHMARKS),
     output:
@@ -14,9 +14,11 @@ rule rl:
     conda:
         "../../envs/train.yaml"
     params:
-        job=lambda wildcards: study.rl_job(**wildcards),
+        job=lambda wildcards: expansion.rl_job(**wildcards).model_dump_json(),
         base=subpath(input.base, parent=True),
-        sft=sft_option,
+        sft=lambda wildcards: option(
+            "sft", expansion.sft_of(wildcards.start, wildcards.seed)
+        ),
         out=subpath(output.run, parent=True),
         state=state(paths.RL),
     shell:

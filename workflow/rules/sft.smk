@@ -6,13 +6,13 @@ for name in study.sft:
         name:
             f"sft_{name}"
         input:
-            base=f"{study.base}/model.safetensors",
+            base=f"{expansion.base}/model.safetensors",
             data=out(paths.SET, set=name),
             validation=out(paths.VALIDATION),
         output:
             [
                 file
-                for directory in checkpoints(name, "{seed}")
+                for directory in expansion.checkpoints(name, "{seed}")
                 for file in paths.model_files(directory)
             ],
             outs(paths.SFT, "losses.csv", "selection.json", set=name, seed="{seed}"),
@@ -24,7 +24,9 @@ for name in study.sft:
         conda:
             "../../envs/train.yaml"
         params:
-            job=lambda wildcards, name=name: study.sft_job(name, wildcards.seed),
+            job=lambda wildcards, name=name: expansion.sft_job(
+                name, wildcards.seed
+            ).model_dump_json(),
             base=subpath(input.base, parent=True),
             out=subpath(output.run, parent=True),
             state=state(paths.SFT.format(set=name, seed="{seed}")),

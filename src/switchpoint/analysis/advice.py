@@ -4,7 +4,7 @@ The rule.  A start is an SFT checkpoint (set and step), pooled over its seeds.  
 on one basis: the ceilings where the data identify every one; else the peaks of the smoothed scores
 where a run collapsed, whose last score says nothing of its start; else the last scores.  A start is
 excluded when another beats it by more than chance explains, corrected for picking the best of
-several (``best``): with probability 95 % the truly best start is not excluded.  The others are tied.
+several (``comparisons``): with probability 95 % the truly best start is not excluded.  The others are tied.
 
 - ``start_here``: at least one start is excluded, or the cheapest tied start lies at most 3 points
   below the best (95 % bound).  It is the advice.
@@ -40,47 +40,27 @@ def advise(
     runs: pd.DataFrame,
     fits: dict,
     phases: dict | None = None,
-    algorithm: str | None = None,
     predictors: dict | None = None,
     reference: str | None = None,
 ) -> dict:
     """Where to start RL, which runs to continue, and how the starts compare; with the reasons.
 
-    Parameters
-    ----------
-    curves : DataFrame
-        ``curves.csv``, or the columns run, exaflops, score and optionally se, n; of ``curves.csv``
-        the ``overall`` rows of phase rl are used.  A row at exaflops 0 is the start's own score.
-    runs : DataFrame
-        ``runs.csv``, of which the columns ``RUN_COLUMNS`` are used.  Runs with an algorithm other
-        than sft are RL runs; one with parent ``base`` starts from the base model.
-    fits : dict
-        What ``fit_curves`` returns.
-    phases : dict, optional
-        What ``label_phases`` returns; without it no start has a phase.
-    algorithm : str, optional
-        The RL algorithm to advise on; by default the one with the most starts.
-    predictors : dict, optional
-        What ``predictors.rank`` returns; used when there is no RL run from an SFT checkpoint.
-    reference : str, optional
-        The RL run whose instability the others' is divided by.
+    ``curves`` is a ``curves.csv`` (of which the ``overall`` rows of phase rl are used), or has the columns
+    run, exaflops, score and optionally se, n; a row at exaflops 0 is the start's own score.  ``runs`` has
+    the columns ``RUN_COLUMNS``: algorithms other than sft are RL, and parent ``base`` is the base model.
+    ``fits`` is what ``fit_curves`` returns, ``phases`` what ``label_phases`` returns, ``predictors`` what
+    ``predictors.rank`` returns (used when no RL run starts from an SFT checkpoint), ``reference`` the RL
+    run whose instability the others' is divided by.
 
-    Returns
-    -------
-    dict
-        ``verdict``, ``headline``, ``needed`` (None but for ``insufficient_data``), ``algorithm``,
-        ``basis``, ``family_error``, ``recommended``, ``best``, ``tied`` (starts, highest first),
-        ``max_loss`` (95 % bound on what the recommended, else the cheapest tied, start lies below the best), ``reasons``,
-        ``comparison`` with RL from the base model, ``diagnoses``, ``candidates`` (highest
-        first); ``stop_continue`` (``continue_or_stop`` of every run), ``equal_compute`` (with
-        ``omitted`` runs, which have no curve); ``crossovers`` of the recommended start (else of the
-        highest) with every other, in RL and in total compute, and ``compute_to_reach`` its last
-        fitted score; ``instability``.  Strict JSON; scores and errors in points.
-
-    Raises
-    ------
-    InputError
-        Naming the missing column, the row, or the run.
+    Strict JSON; scores and errors in points: ``verdict``, ``headline``, ``needed`` (None but for
+    ``insufficient_data``), ``algorithm`` (the one with the most starts), ``basis``, ``family_error``,
+    ``recommended``, ``best``, ``tied`` (starts, highest first), ``max_loss`` (95 % bound on what the
+    recommended, else the cheapest tied, start lies below the best), ``reasons``, ``comparison`` with RL
+    from the base model, ``diagnoses``, ``candidates`` (highest first); ``stop_continue``
+    (``continue_or_stop`` of every run), ``equal_compute`` (with ``omitted`` runs, which have no curve);
+    ``crossovers`` of the recommended start (else of the highest) with every other, in RL and in total
+    compute, and ``compute_to_reach`` its last fitted score; ``instability``.  InputError names the
+    missing column, the row, or the run.
     """
     points = starts.rl_points(curves, runs)
     table, remarks = starts.rl_runs(runs, points)
@@ -90,35 +70,25 @@ def advise(
         if run["run"] in points
     ]
     sequential = [seed for seed in seeds if seed["parent"] != "base"]
-    algorithm = algorithm or starts.commonest(sequential)
-    candidates = starts.pooled([seed for seed in sequential if seed["algorithm"] == algorithm])
-    from_base = starts.pooled([seed for seed in seeds if seed["parent"] == "base"])
-    choice = _rank_by_predictor(predictors) if predictors and not sequential else _choose(candidates)
-    comparison = _compare(candidates, from_base)
-    diagnoses = _diagnoses(candidates, seeds)
-    runs_advice = [
+    algorithm = starts.commonest(sequential)
+    candidates = starts.pool_by_start([seed for seed in sequential if seed["algorithm"] == algorithm])
+    from_base = starts.pool_by_start([seed for seed in seeds if seed["parent"] == "base"])
+    by_predictor = predictors and not sequential
+    choice = choose_by_predictor(predictors) if by_predictor else choose_start(candidates)
+    comparison = compare_with_pure_rl(candidates, from_base)
+    diagnoses = diagnose(candidates, seeds)
+    continuations = [
         budget.continue_or_stop(seed["run"], seed["fit"], points[seed["run"]], seed["status"])
         for seed in seeds
     ]
-    target = max(
-        candidates,
-        key=lambda start: (start["start"] == choice["recommended"], start["estimate"]),
-        default=None,
-    )
-    compute = _at_equal_compute([*candidates, *from_base], target["start"] if target else None, fits)
-    if unfitted := [seed["run"] for seed in seeds if seed["run"] not in fits["runs"]]:
-        remarks.append(f"Not among the fits, and so without a ceiling: {', '.join(unfitted)}.")
-    scattered = [seed["run"] for seed in seeds if seed["noise_stands_in"]]
-    if scattered:
-        remarks.append(
-            f"Without standard errors, and judged by the scatter around their fitted curve: {', '.join(scattered)}."
-        )
+    compute = compare_at_equal_compute([*candidates, *from_base], target_of(choice, candidates), fits)
     stability = instability(points, table, reference)
     choice["reasons"] += [
         *remarks,
-        *_comparison_words(comparison),
+        *seed_words(seeds, fits),
+        *comparison_words(comparison),
         *(f"{diagnosis['name']}: {diagnosis['evidence']}." for diagnosis in diagnoses),
-        *_next_words(runs_advice),
+        *continuation_words(continuations),
         *compute.pop("words"),
         *stability["words"],
     ]
@@ -127,19 +97,29 @@ def advise(
         "algorithm": algorithm,
         "comparison": comparison,
         "diagnoses": diagnoses,
-        "stop_continue": runs_advice,
+        "stop_continue": continuations,
         **compute,
         "instability": stability,
     }
 
 
-def _choose(candidates: list[dict]) -> dict:
+def target_of(choice: dict, candidates: list[dict]) -> str | None:
+    """The start that the others are set against: the recommended one, else the highest."""
+    target = max(
+        candidates,
+        key=lambda start: (start["start"] == choice["recommended"], start["estimate"]),
+        default=None,
+    )
+    return target["start"] if target else None
+
+
+def choose_start(candidates: list[dict]) -> dict:
     """The rule of the module's docstring on the pooled starts."""
-    basis = _basis(candidates)
+    basis = comparison_basis(candidates)
     for start in candidates:
         start["estimate"], start["estimate_se"] = start[basis], start[f"{basis}_se"]
     ranked = sorted(candidates, key=lambda start: (-start["estimate"], start["exaflops"], start["start"]))
-    needed, tied, recommended, loss = _incomplete(ranked), [], None, None
+    needed, tied, recommended, loss = missing_data(ranked), [], None, None
     if not needed:
         estimates, errors = (
             np.array([start[key] for start in ranked]) for key in ("estimate", "estimate_se")
@@ -148,12 +128,12 @@ def _choose(candidates: list[dict]) -> dict:
         recommended = min(tied, key=lambda start: (start["exaflops"], start["start"]))
         loss, rival = loss_bound(estimates, errors, ranked.index(recommended))
         if len(tied) == len(ranked) and loss > MAX_LOSS:
-            needed = _settling(recommended, ranked[rival], critical(errors, rival), basis, loss)
-    reasons = [*(_describe(start, basis) for start in ranked), *_basis_words(ranked, basis)]
+            needed = data_that_settle(recommended, ranked[rival], critical(errors, rival), basis, loss)
+    reasons = [*(start_words(start, basis) for start in ranked), *basis_words(ranked, basis)]
     if needed:
         recommended = None
     else:
-        reasons += _choice_words(ranked, tied, recommended, loss)
+        reasons += choice_words(ranked, tied, recommended, loss)
     return {
         "verdict": "insufficient_data" if needed else "start_here",
         "headline": f"Start RL from {recommended['start']}." if recommended else "Insufficient data.",
@@ -169,14 +149,14 @@ def _choose(candidates: list[dict]) -> dict:
     }
 
 
-def _basis(compared: list[dict]) -> str:
+def comparison_basis(compared: list[dict]) -> str:
     """What all starts are compared on."""
     if all(start["ceiling"] is not None for start in compared):
         return "ceiling"
     return "peak" if any(start["collapsed"] for start in compared) else "final"
 
 
-def _incomplete(candidates: list[dict]) -> str | None:
+def missing_data(candidates: list[dict]) -> str | None:
     """What is missing for any comparison; None when nothing is."""
     if len(candidates) < 2:
         return f"RL runs of one algorithm from at least 2 SFT checkpoints; there are {len(candidates)}"
@@ -189,7 +169,7 @@ def _incomplete(candidates: list[dict]) -> str | None:
     return None
 
 
-def _settling(chosen: dict, rival: dict, limit: float, basis: str, loss: float) -> str:
+def data_that_settle(chosen: dict, rival: dict, limit: float, basis: str, loss: float) -> str:
     """What would settle whether ``rival`` beats ``chosen``, in numbers.
 
     Either the present gap becomes significant or the bound on the loss falls to ``MAX_LOSS``,
@@ -221,12 +201,12 @@ def _settling(chosen: dict, rival: dict, limit: float, basis: str, loss: float) 
         way += f", or RL twice as long to identify the ceilings ({', '.join(longer)})"
     return (
         f"no start is excluded and {chosen['start']}, the cheapest, may lie {loss:.1f} points below "
-        f"{rival['start']}; the standard error of their difference, now {error:.2f}, has to fall to {goal:.2f} "
-        f"points: {way}"
+        f"{rival['start']}; the standard error of their difference, now {error:.2f}, has to fall to "
+        f"{goal:.2f} points: {way}"
     )
 
 
-def _rank_by_predictor(ranking: dict) -> dict:
+def choose_by_predictor(ranking: dict) -> dict:
     """The favourite of a ranking before any RL; the cheapest where several share the first place."""
     models = [model for model in ranking["models"] if model["place"] is not None]
     tied = [model for model in models if model["place"] == 1]
@@ -245,20 +225,21 @@ def _rank_by_predictor(ranking: dict) -> dict:
         "needed": None,
         "reasons": [
             f"No RL was run from an SFT checkpoint. By {predictor}: {shown}; {ranking['n_dropped']} dropped.",
-            f"A ranking has no error: RL from {' and '.join(model['model'] for model in models[:2])} would test it.",
+            "A ranking has no error: RL from "
+            f"{' and '.join(model['model'] for model in models[:2])} would test it.",
         ],
         "candidates": [],
     }
 
 
-def _compare(candidates: list[dict], from_base: list[dict]) -> dict | None:
+def compare_with_pure_rl(candidates: list[dict], from_base: list[dict]) -> dict | None:
     """The best start against the best RL from the base model, on one basis.
 
     The critical value allows for the best being picked among its kind, 5 % in both directions.
     """
     if not candidates or not from_base:
         return None
-    key = _basis([*candidates, *from_base])
+    key = comparison_basis([*candidates, *from_base])
     best, pure = (max(kind, key=lambda start: start[key]) for kind in (candidates, from_base))
     difference = best[key] - pure[key]
     errors = [start[f"{key}_se"] for start in (*candidates, pure)]
@@ -281,7 +262,7 @@ def _compare(candidates: list[dict], from_base: list[dict]) -> dict | None:
     }
 
 
-def _diagnoses(candidates: list[dict], seeds: list[dict]) -> list[dict]:
+def diagnose(candidates: list[dict], seeds: list[dict]) -> list[dict]:
     """Named failures with their evidence.
 
     The first two are starts excluded against the best of the same SFT set, so that no phase is blamed
@@ -289,9 +270,9 @@ def _diagnoses(candidates: list[dict], seeds: list[dict]) -> list[dict]:
     """
     found = []
     for name, phase in (("premature_saturation", "adaptive"), ("plasticity_collapse", "severe")):
-        for start, best in _excluded(candidates):
+        for start, best in excluded_starts(candidates):
             if start["phase"] == phase:
-                found.append({"name": name, "start": start["start"], "evidence": _behind(start, best)})
+                found.append({"name": name, "start": start["start"], "evidence": gap_words(start, best)})
     for seed in seeds:
         peak, last = f"{seed['peak']:.1f}", f"{seed['final']:.1f} at {seed['rl_exaflops']:.4g} exaFLOPs"
         evidence = {
@@ -308,7 +289,7 @@ def _diagnoses(candidates: list[dict], seeds: list[dict]) -> list[dict]:
     return found
 
 
-def _excluded(candidates: list[dict]) -> list[tuple[dict, dict]]:
+def excluded_starts(candidates: list[dict]) -> list[tuple[dict, dict]]:
     """(start, best of its set) of the starts that cannot be the best of their SFT set."""
     pairs = []
     for name in sorted({start["set"] for start in candidates}):
@@ -322,15 +303,16 @@ def _excluded(candidates: list[dict]) -> list[tuple[dict, dict]]:
     return pairs
 
 
-def _behind(start: dict, best: dict) -> str:
+def gap_words(start: dict, best: dict) -> str:
+    """How far a start lies below another."""
     gap, error = best["estimate"] - start["estimate"], math.hypot(start["estimate_se"], best["estimate_se"])
     return (
-        f"{start['start']} ({start['phase']}) reaches {start['estimate']:.1f}, {gap:.1f} points (se {error:.1f}) "
-        f"below {best['start']} ({best['phase']})"
+        f"{start['start']} ({start['phase']}) reaches {start['estimate']:.1f}, {gap:.1f} points "
+        f"(se {error:.1f}) below {best['start']} ({best['phase']})"
     )
 
 
-def _at_equal_compute(compared: list[dict], target: str | None, fits: dict) -> dict:
+def compare_at_equal_compute(compared: list[dict], target: str | None, fits: dict) -> dict:
     """``equal_compute``, ``crossovers`` and ``compute_to_reach`` of the starts that have curves, and words.
 
     The last two set every other start against ``target``: where the two cross, and
@@ -341,8 +323,8 @@ def _at_equal_compute(compared: list[dict], target: str | None, fits: dict) -> d
         found = {run: budget.curve_of(fits["runs"].get(run) or {}) for run in start["runs"]}
         omitted += [run for run, curve in found.items() if curve is None]
         if seeds := [curve for curve in found.values() if curve is not None]:
-            curves[start["start"]] = budget.pool(seeds)
-            totals[start["start"]] = budget.pool(seeds, start["sft_exaflops"])
+            curves[start["start"]] = budget.pool_curves(seeds)
+            totals[start["start"]] = budget.pool_curves(seeds, start["sft_exaflops"])
     equal = budget.equal_compute([start for start in compared if start["start"] in curves], curves, totals)
     words = [
         f"{name}: {max(rows, key=lambda row: (row['n_measured'], row['exaflops']))['words']}"
@@ -354,7 +336,7 @@ def _at_equal_compute(compared: list[dict], target: str | None, fits: dict) -> d
     crossings, reach = [], None
     if target in curves:
         crossings = [
-            _crossing(target, other, along, axis)
+            crossing_of(target, other, along, axis)
             for axis, along in (("RL", curves), ("total", totals))
             for other in curves
             if other != target
@@ -378,12 +360,12 @@ def _at_equal_compute(compared: list[dict], target: str | None, fits: dict) -> d
     }
 
 
-def _crossing(first: str, second: str, curves: dict, axis: str) -> dict:
+def crossing_of(first: str, second: str, curves: dict, axis: str) -> dict:
     """Where two starts cross."""
     crossings = budget.crossovers(curves[first], curves[second])
     described = [
         f"{(first, second)[crossing['leads'] - 1]} passes {(second, first)[crossing['leads'] - 1]} at "
-        f"{crossing['exaflops']:.4g} exaFLOPs of {axis} compute (95 % {_interval(crossing['ci95'])})"
+        f"{crossing['exaflops']:.4g} exaFLOPs of {axis} compute (95 % {interval_words(crossing['ci95'])})"
         f"{', beyond the data' if crossing['extrapolated'] else ''}"
         for crossing in crossings
     ]
@@ -391,21 +373,35 @@ def _crossing(first: str, second: str, curves: dict, axis: str) -> dict:
     return {"starts": [first, second], "axis": axis, "crossings": crossings, "words": f"{words}."}
 
 
-def _interval(ends: list[float | None]) -> str:
+def interval_words(ends: list[float | None]) -> str:
+    """An interval of compute, whose ends may be open."""
     low, high = ends
     if low is None:
         return "open" if high is None else f"up to {high:.4g}"
     return f"from {low:.4g}" if high is None else f"{low:.4g} to {high:.4g}"
 
 
-def _basis_words(ranked: list[dict], basis: str) -> list[str]:
+def seed_words(seeds: list[dict], fits: dict) -> list[str]:
+    """The runs that were judged without a fit, or without standard errors of their own."""
+    words = []
+    if unfitted := [seed["run"] for seed in seeds if seed["run"] not in fits["runs"]]:
+        words.append(f"Not among the fits, and so without a ceiling: {', '.join(unfitted)}.")
+    if scattered := [seed["run"] for seed in seeds if seed["noise_stands_in"]]:
+        words.append(
+            "Without standard errors, and judged by the scatter around their fitted curve: "
+            f"{', '.join(scattered)}."
+        )
+    return words
+
+
+def basis_words(ranked: list[dict], basis: str) -> list[str]:
     """What the comparison rests on, and what weakens it."""
     reasons = []
     unidentified = [start["start"] for start in ranked if start["ceiling"] is None]
     if unidentified:
         reasons.append(
-            f"The ceilings of {', '.join(unidentified)} are unidentified, so all starts are compared on their "
-            f"{BASES[basis]}, which bounds a ceiling from below."
+            f"The ceilings of {', '.join(unidentified)} are unidentified, so all starts are compared on "
+            f"their {BASES[basis]}, which bounds a ceiling from below."
         )
     budgets = [start["rl_exaflops"] for start in ranked]
     if budgets and basis != "ceiling" and max(budgets) > BUDGET_TOLERANCE * min(budgets):
@@ -415,34 +411,37 @@ def _basis_words(ranked: list[dict], basis: str) -> list[str]:
     return reasons + [f"{name} did not finish." for start in ranked for name in start["unfinished"]]
 
 
-def _choice_words(ranked: list[dict], tied: list[dict], chosen: dict, loss: float) -> list[str]:
+def choice_words(ranked: list[dict], tied: list[dict], chosen: dict, loss: float) -> list[str]:
     """Why ``chosen``."""
     names = ", ".join(start["start"] for start in tied)
-    cost = f"{chosen['exaflops']:.4g} exaFLOPs ({chosen['sft_exaflops']:.4g} SFT, {chosen['rl_exaflops']:.4g} RL)"
+    parts = f"({chosen['sft_exaflops']:.4g} SFT, {chosen['rl_exaflops']:.4g} RL)"
+    cost = f"{chosen['exaflops']:.4g} exaFLOPs {parts}"
     if len(tied) == 1:
         return [f"{chosen['start']} beats every other start, with a family error of 5 %, for {cost}."]
     mean = math.fsum(start["estimate"] for start in tied) / len(tied)
     return [
-        f"{len(tied)} of {len(ranked)} starts may be the best, with a family error of 5 %: {names}. The highest, "
-        f"{ranked[0]['estimate']:.1f}, is picked by its score and so a little too high; their mean is {mean:.1f}.",
+        f"{len(tied)} of {len(ranked)} starts may be the best, with a family error of 5 %: {names}. "
+        f"The highest, {ranked[0]['estimate']:.1f}, is picked by its score and so a little too high; "
+        f"their mean is {mean:.1f}.",
         f"{chosen['start']} is the cheapest of these: {cost}.",
         f"{chosen['start']} lies at most {loss:.1f} points below the best (95 % bound).",
     ]
 
 
-def _comparison_words(comparison: dict | None) -> list[str]:
+def comparison_words(comparison: dict | None) -> list[str]:
+    """The best start against RL from the base model."""
     if comparison is None:
         return []
     verdict = {True: "significant", False: "not significant", None: "standard error unknown"}
     error = "" if comparison["se"] is None else f" (se {comparison['se']:.1f})"
     return [
-        f"Against RL from the base model ({comparison['pure_rl_algorithm']}), {comparison['start']} differs by "
-        f"{comparison['difference']:+.1f} points{error} in {comparison['basis']}: "
+        f"Against RL from the base model ({comparison['pure_rl_algorithm']}), {comparison['start']} differs "
+        f"by {comparison['difference']:+.1f} points{error} in {comparison['basis']}: "
         f"{verdict[comparison['significant']]}."
     ]
 
 
-def _next_words(runs_advice: list[dict]) -> list[str]:
+def continuation_words(continuations: list[dict]) -> list[str]:
     """The runs by what to do with them."""
     titles = {
         "stop": "Stop, twice the RL compute gains less than 0.5 points",
@@ -450,11 +449,15 @@ def _next_words(runs_advice: list[dict]) -> list[str]:
         "unclear": "Unclear whether more RL gains 0.5 points",
         "collapsed": "Go back to the checkpoint of the peak",
     }
-    groups = {verdict: [one["run"] for one in runs_advice if one["verdict"] == verdict] for verdict in titles}
+    groups = {
+        verdict: [advised["run"] for advised in continuations if advised["verdict"] == verdict]
+        for verdict in titles
+    }
     return [f"{titles[verdict]}: {', '.join(names)}." for verdict, names in groups.items() if names]
 
 
-def _describe(start: dict, basis: str) -> str:
+def start_words(start: dict, basis: str) -> str:
+    """A start's estimate, its error and its cost."""
     error = "unknown" if start["estimate_se"] is None else f"{start['estimate_se']:.1f}"
     phase = "" if start["phase"] == "unlabelled" else f" ({start['phase']} phase)"
     seeds = f"{len(start['runs'])} seed{'s' if len(start['runs']) > 1 else ''}"

@@ -40,35 +40,19 @@ def continue_or_stop(run: str, fit: dict, points: pd.DataFrame, status: str = "f
     points, ``continue`` when the lower end is above, else ``unclear``; ``collapsed`` when the run
     collapsed or diverged: go back to its peak.
 
-    Parameters
-    ----------
-    run : str
-        Its name.
-    fit : dict
-        Its entry of ``fit_curves``; ``gains`` may be missing.
-    points : DataFrame
-        Its scores: exaflops and score, sorted; at least one row.
-    status : str
-        How it ended (``runs.csv``).
-
-    Returns
-    -------
-    dict
-        ``run``, ``verdict``, ``gains`` ([{times, exaflops, gain, ci95, per_exaflop,
-        per_exaflop_ci95}], exaflops beyond those spent), ``back_to`` ({exaflops, score} of a collapsed
-        run's smoothed peak), ``caveats``, ``words``.
+    ``fit`` is the run's entry of ``fit_curves`` (its ``gains`` may be missing), ``points`` its exaflops and
+    scores, sorted, at least one row; ``status`` says how it ended (``runs.csv``).  Returns ``run``,
+    ``verdict``, ``gains`` ([{times, exaflops, gain, ci95, per_exaflop, per_exaflop_ci95}], exaflops beyond
+    those spent), ``back_to`` ({exaflops, score} of a collapsed run's smoothed peak), ``caveats``, ``words``.
     """
-    gains = [_per_exaflop(gain) for gain in fit.get("gains") or [] if gain["times"] in HORIZONS]
+    gains = [with_rate(gain) for gain in fit.get("gains") or [] if gain["times"] in HORIZONS]
     known = [gain for gain in gains if gain["gain"] is not None and None not in gain["ci95"]]
     doubling = next((gain for gain in known if gain["times"] == 2), None)
     back_to = None
     if status == "diverged" or fit.get("status") == "collapsed":
         verdict = "collapsed"
-        back_to = dict(
-            zip(
-                ("exaflops", "score"), smoothed_peak(*points[["exaflops", "score"]].to_numpy().T), strict=True
-            )
-        )
+        at, peak = smoothed_peak(*points[["exaflops", "score"]].to_numpy().T)
+        back_to = {"exaflops": at, "score": peak}
         words = (
             f"{run} {'diverged' if status == 'diverged' else 'collapsed'}: go back to the checkpoint of "
             f"its peak, {back_to['score']:.1f} at {back_to['exaflops']:.4g} exaFLOPs"
@@ -76,8 +60,8 @@ def continue_or_stop(run: str, fit: dict, points: pd.DataFrame, status: str = "f
     elif doubling is None:
         verdict, words = "unclear", f"{run}: its {len(points)} points give no interval of what more RL gains"
     else:
-        verdict, words = _weigh(run, doubling, fit, len(points))
-    caveats = _caveats(fit, status)
+        verdict, words = weigh_gain(run, doubling, fit, len(points))
+    caveats = forecast_caveats(fit, status)
     return {
         "run": run,
         "verdict": verdict,
@@ -88,13 +72,13 @@ def continue_or_stop(run: str, fit: dict, points: pd.DataFrame, status: str = "f
     }
 
 
-def _per_exaflop(gain: dict) -> dict:
+def with_rate(gain: dict) -> dict:
     """The gain with its rate."""
     rates = [None if value is None else value / gain["exaflops"] for value in (gain["gain"], *gain["ci95"])]
     return {**gain, "per_exaflop": rates[0], "per_exaflop_ci95": rates[1:]}
 
 
-def _weigh(run: str, doubling: dict, fit: dict, n: int) -> tuple[str, str]:
+def weigh_gain(run: str, doubling: dict, fit: dict, n: int) -> tuple[str, str]:
     """The verdict on a run with a forecast, and its sentence."""
     gain, (low, high), more = doubling["gain"], doubling["ci95"], doubling["exaflops"]
     words = (
@@ -111,17 +95,19 @@ def _weigh(run: str, doubling: dict, fit: dict, n: int) -> tuple[str, str]:
     further = math.inf if margin == 0 else n * ((side / margin) ** 2 - 1)
     about = f"about {math.ceil(further)} more evaluations, or " if further <= MAX_FURTHER * n else ""
     return "unclear", (
-        f"unclear {words}; to settle it: {about}a quarter more compute ({more / 4:.4g} exaFLOPs) and a new fit"
+        f"unclear {words}; to settle it: {about}a quarter more compute ({more / 4:.4g} exaFLOPs) "
+        "and a new fit"
     )
 
 
-def _caveats(fit: dict, status: str) -> list[str]:
+def forecast_caveats(fit: dict, status: str) -> list[str]:
     """Why not to trust the forecast, or not to be able to follow it."""
     caveats = []
     rmse, naive = fit.get("heldout_rmse"), fit.get("heldout_rmse_naive")
     if rmse is not None and naive is not None and rmse > naive:
         caveats.append(
-            f"the fit forecast the last points worse than a constant (error {rmse:.2f} against {naive:.2f} points)"
+            "the fit forecast the last points worse than a constant "
+            f"(error {rmse:.2f} against {naive:.2f} points)"
         )
     if status == "exhausted":
         caveats.append("no prompt with both right and wrong answers was left: more RL needs other prompts")
@@ -140,14 +126,13 @@ def curve_of(fit: dict) -> dict | None:
         "high": [row["ci95"][1] for row in rows],
     }
     end, gains = fit["x_last"], fit.get("gains")
-    if (
-        fit.get("status") == "collapsed" and gains
-    ):  # what was fitted, and so measured, ends where the gains start
+    if fit.get("status") == "collapsed" and gains:
+        # What was fitted, and so measured, ends where the gains start.
         end = gains[0]["exaflops"] / (gains[0]["times"] - 1)
     return {name: np.array(values, dtype=float) for name, values in columns.items()} | {"x_last": end}
 
 
-def pool(curves: list[dict], offset: float = 0.0) -> dict:
+def pool_curves(curves: list[dict], offset: float = 0.0) -> dict:
     """The mean curve of a start's seeds as far as all go, its compute ``offset`` by that of SFT.
 
     Its band is the wider of the seeds' mean band and 1.96 standard errors of their spread: seeds share
@@ -177,7 +162,7 @@ def compute_to_reach(curve: dict, score: float) -> dict:
     Returns {exaflops, ci95, extrapolated}.  The interval is where the band's upper and lower edges
     reach it; what is not reached on the curve is None.
     """
-    at, early, late = (_first(curve["x"], curve[name], score) for name in ("score", "high", "low"))
+    at, early, late = (first_crossing(curve["x"], curve[name], score) for name in ("score", "high", "low"))
     return {
         "exaflops": at,
         "ci95": [early, late],
@@ -185,7 +170,7 @@ def compute_to_reach(curve: dict, score: float) -> dict:
     }
 
 
-def _first(x: np.ndarray, y: np.ndarray, level: float) -> float | None:
+def first_crossing(x: np.ndarray, y: np.ndarray, level: float) -> float | None:
     """Where the line through the points first reaches the level from below."""
     reached = np.flatnonzero(y >= level)
     if not len(reached):
@@ -238,38 +223,32 @@ def crossovers(first: dict, second: dict) -> list[dict]:
 def equal_compute(starts: list[dict], curves: dict, totals: dict) -> dict:
     """The data sets compared at equal RL compute and at equal total compute.
 
-    Parameters
-    ----------
-    starts : list of dict
-        ``start`` (its name) and ``set``; with one set, the starts themselves are compared.
-    curves, totals : dict
-        Start to its curve against RL compute, and against all compute, SFT included.
+    ``starts`` have ``start`` (a name) and ``set``; with one set, the starts themselves are compared.
+    ``curves`` and ``totals`` map a start to its curve against RL compute, and against all compute, SFT
+    included.
 
-    Returns
-    -------
-    dict
-        ``rl`` and ``total``: where at least two groups are measured, at the ends of the starts' data
-        (of those within a fifth of each other the highest), {exaflops, scores, n_measured, leader, significant, words}; ``scores``, highest first, is
-        [{group, start, score, ci95, extrapolated, n_starts}], the best start of every group there.
-        Only scores within the data lead; the lead is ``significant`` when no start of another
-        group may be the best there, with family error 5 % (``possible_bests``).
+    Returns ``rl`` and ``total``: where at least two groups are measured, at the ends of the starts' data (of
+    those within a fifth of each other the highest), {exaflops, scores, n_measured, leader, significant,
+    words}; ``scores``, highest first, is [{group, start, score, ci95, extrapolated, n_starts}], the best
+    start of every group there.  Only scores within the data lead; the lead is ``significant`` when no start
+    of another group may be the best there, with family error 5 % (``possible_bests``).
     """
     key = "set" if len({start["set"] for start in starts}) > 1 else "start"
     groups = {start["start"]: start[key] for start in starts}
-    return {"rl": _at_budgets(groups, curves), "total": _at_budgets(groups, totals)}
+    return {"rl": compare_at_budgets(groups, curves), "total": compare_at_budgets(groups, totals)}
 
 
-def _at_budgets(groups: dict[str, str], curves: dict) -> list[dict]:
+def compare_at_budgets(groups: dict[str, str], curves: dict) -> list[dict]:
     """The comparisons along one axis of compute."""
     compared = []
     for end in sorted({curve["x_last"] for curve in curves.values()}, reverse=True):
         if not compared or end <= compared[-1]["exaflops"] / APART:
-            comparison = _compare_at(end, groups, curves)
+            comparison = compare_at(end, groups, curves)
             compared += [comparison] if comparison else []
     return compared[::-1]
 
 
-def _compare_at(budget: float, groups: dict[str, str], curves: dict) -> dict | None:
+def compare_at(budget: float, groups: dict[str, str], curves: dict) -> dict | None:
     """The groups at one budget; None when fewer than two are measured there."""
     rows = pd.DataFrame(
         [

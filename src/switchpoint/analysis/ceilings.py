@@ -57,41 +57,24 @@ def fit_curves(
 ) -> dict:
     """The ceiling of every run.
 
-    Parameters
-    ----------
-    points : DataFrame
-        What ``read_points`` returns, or a table that ``check_points`` accepts.
-    predict : DataFrame, optional
-        Columns ``run`` and ``exaflops``: where to predict a score.
-    method : str
-        ``default``, ``paper`` or ``scalerl``.
-    settings : DataFrame, optional
-        For ``paper``: column ``run`` and any of those of ``PaperSettings``; empty cells of alpha,
-        tau and cap switch them off.
+    ``points`` is what ``read_points`` returns, or a table that ``check_points`` accepts; ``predict`` has the
+    columns ``run`` and ``exaflops`` of the scores to predict; ``method`` is one of ``METHODS``; ``settings``
+    (for ``paper``) has ``run`` and any of ``PaperSettings``, where empty cells of alpha, tau and cap switch
+    them off.  InputError names the row, the run or the method.
 
-    Returns
-    -------
-    dict
-        ``{"runs": {run: {...}}}``, strict JSON.  ``a`` is the ceiling in points (None unless
-        identified) and ``a_point`` its estimate whatever the status, ``a_ci95`` its 95 % interval
-        (an end that the data leave open is None), ``c_mid`` in the unit of exaflops,
-        ``plasticity`` = a - p_start (Definition 2), ``status`` ``identified``, ``unidentified`` or
-        ``collapsed`` (fitted before the collapse) with its ``reason`` and ``flags``:
-        ``at_bound`` (published methods), ``open_interval``, ``wide_interval``, ``c_beyond_data``,
-        ``collapsed_tail``.  ``observed_peak``
-        is the best score, ``observed_peak_smoothed`` that of the running median of three;
-        ``noise_sd`` and ``autocorrelation`` describe one evaluation's noise; ``alpha`` is the
-        share of points in the trimmed fit, None without one.  ``curve`` is the fitted curve with the 95 % band of
-        itself up to four times the compute, ``gains`` what further compute is expected to add.
-        ``heldout_rmse`` is the error of the forecast of the last 15 % of the points,
-        ``heldout_rmse_naive`` that of the median of the last 8 fitted scores.  ``predictions``
-        holds ``{exaflops, score, ci95}`` in the order asked; ci95 is for one new evaluation.
-        ``decomposition`` has the parts of Eq. 10 and 12 where the points tell the base's score.
-
-    Raises
-    ------
-    InputError
-        Naming the row, the run or the method.
+    Returns ``{"runs": {run: {...}}}``, strict JSON.  ``a`` is the ceiling in points (None unless identified)
+    and ``a_point`` its estimate whatever the status, ``a_ci95`` its 95 % interval (an end that the data leave
+    open is None), ``c_mid`` in the unit of exaflops, ``plasticity`` = a - p_start (Definition 2), ``status``
+    ``identified``, ``unidentified`` or ``collapsed`` (fitted before the collapse) with its ``reason`` and
+    ``flags``: ``at_bound`` (published methods), ``open_interval``, ``wide_interval``, ``c_beyond_data``,
+    ``collapsed_tail``.  ``observed_peak`` is the best score, ``observed_peak_smoothed`` that of the running
+    median of three; ``noise_sd`` and ``autocorrelation`` describe one evaluation's noise; ``alpha`` is the
+    share of points in the trimmed fit, None without one.  ``curve`` is the fitted curve with the 95 % band of
+    itself up to four times the compute, ``gains`` what further compute is expected to add.  ``heldout_rmse``
+    is the error of the forecast of the last 15 % of the points, ``heldout_rmse_naive`` that of the median of
+    the last 8 fitted scores.  ``predictions`` holds ``{exaflops, score, ci95}`` in the order asked; ci95 is
+    for one new evaluation.  ``decomposition`` has the parts of Eq. 10 and 12 where the points tell the base's
+    score.
     """
     if method not in METHODS:
         raise InputError(f"method is {method!r}; choose {', '.join(METHODS)}")
@@ -110,7 +93,7 @@ def fit_curves(
     chosen = paper_settings(settings, runs) if settings is not None else {}
     return {
         "runs": {
-            run: _fit_run(rows, asked[run], method, chosen.get(run, PaperSettings()))
+            run: fit_run(rows, asked[run], method, chosen.get(run, PaperSettings()))
             for run, rows in points.groupby("run", sort=False)
         }
     }
@@ -141,18 +124,17 @@ def paper_settings(table: pd.DataFrame, runs: list[str]) -> dict[str, PaperSetti
     return found
 
 
-def decompose(p0: float, p_sft: float, fit: dict, p_rl: float | None = None) -> dict:
-    """The parts of the post-training performance (Eq. 10) and of its ceiling (Eq. 12).
+def decompose(p_0: float, p_sft: float, fit: dict) -> dict:
+    """The parts of the post-training performance (Eq. 10) and of its ceiling (Eq. 12), in points.
 
-    ``p0`` and ``p_sft`` are the base model's and the SFT checkpoint's scores, ``fit`` the RL run's
-    entry of ``fit_curves``, ``p_rl`` its realised score (default: its observed peak); in points.
-    ``p_post`` = p_0 + delta_sft + delta_rl; ``a_post`` = p_sft + plasticity_rl, both None when the
-    ceiling is unidentified.
+    ``p_0`` and ``p_sft`` are the base model's and the SFT checkpoint's scores, ``fit`` the RL run's entry of
+    ``fit_curves``, of which the realised score is the observed peak.  ``p_post`` = p_0 + delta_sft +
+    delta_rl; ``a_post`` = p_sft + plasticity_rl, both None when the ceiling is unidentified.
     """
-    p_post = fit["observed_peak"] if p_rl is None else p_rl
+    p_post = fit["observed_peak"]
     return {
-        "p_0": p0,
-        "delta_sft": p_sft - p0,
+        "p_0": p_0,
+        "delta_sft": p_sft - p_0,
         "p_sft": p_sft,
         "delta_rl": None if p_post is None else p_post - p_sft,
         "p_post": p_post,
@@ -174,7 +156,7 @@ def collapse_start(score: np.ndarray) -> int:
         return n
     bend = np.abs(score[1:-1] - (score[:-2] + score[2:]) / 2)
     noise = 1.4826 * float(np.median(bend)) / math.sqrt(1.5)
-    level = _running_median(score, LEVEL).max()
+    level = running_median(score, LEVEL).max()
     alive = np.flatnonzero(score >= level - max(3 * noise, MIN_COLLAPSE))
     start = int(alive[-1]) + 1
     return start if n - start >= TAIL else n
@@ -199,14 +181,14 @@ def forecast(
     return blended, expected + (blended - mean) + spread * noise
 
 
-def _fit_run(rows: pd.DataFrame, asked: np.ndarray, method: str, settings: PaperSettings) -> dict:
+def fit_run(rows: pd.DataFrame, asked: np.ndarray, method: str, settings: PaperSettings) -> dict:
     """The entry of one run."""
     p_start = float(rows["p_start"].iloc[0])
-    base = rows["p_0"].iloc[0] if "p_0" in rows else float("nan")
+    p_0 = rows["p_0"].iloc[0] if "p_0" in rows else float("nan")
     phase = rows["phase"].iloc[0] if "phase" in rows else None
     rows = rows[rows["exaflops"] > 0]
     x, score = rows["exaflops"].to_numpy(), rows["score"].to_numpy()
-    estimate = _estimate(x, score, p_start, method, settings)
+    estimate = estimate_ceiling(x, score, p_start, method, settings)
     a, ends = estimate["a"], estimate["a_ci95"]
     entry = {
         **estimate,
@@ -215,22 +197,22 @@ def _fit_run(rows: pd.DataFrame, asked: np.ndarray, method: str, settings: Paper
         "plasticity": None if a is None else a - p_start,
         "plasticity_ci95": [None if end is None else end - p_start for end in ends],
         "observed_peak": float(score.max()) if len(score) else None,
-        "observed_peak_smoothed": float(_running_median(score, 3).max()) if len(score) > 2 else None,
+        "observed_peak_smoothed": float(running_median(score, 3).max()) if len(score) > 2 else None,
         "x_last": float(x[-1]) if len(x) else None,
         "score_last": float(score[-1]) if len(x) else None,
         "n_dropped": len(x) - estimate["n_used"],
-        **_held_out(x, score, p_start, method, settings),
-        "predictions": _predictions(x, score, p_start, method, settings, asked),
+        **held_out_errors(x, score, p_start, method, settings),
+        "predictions": predictions_at(x, score, p_start, method, settings, asked),
     }
-    if pd.isna(base) or phase == "base":
+    if pd.isna(p_0) or phase == "base":
         return entry | {"decomposition": None}
     if phase == "sft":
-        gain = {"p_0": float(base), "a_sft": a, "plasticity_sft": entry["plasticity"]}
+        gain = {"p_0": float(p_0), "a_sft": a, "plasticity_sft": entry["plasticity"]}
         return entry | {"decomposition": gain}
-    return entry | {"decomposition": decompose(float(base), p_start, entry)}
+    return entry | {"decomposition": decompose(float(p_0), p_start, entry)}
 
 
-def _estimate(x: np.ndarray, score: np.ndarray, p_start: float, method: str, settings: PaperSettings) -> dict:
+def estimate_ceiling(x: np.ndarray, score: np.ndarray, p_start: float, method: str, settings: PaperSettings) -> dict:
     """The part of an entry that depends on the method."""
     n = collapse_start(score) if method == "default" else len(x)
     flags = ["collapsed_tail"] if n < len(x) else []
@@ -240,22 +222,22 @@ def _estimate(x: np.ndarray, score: np.ndarray, p_start: float, method: str, set
         ends = {"a_ci95": [None, None], "c_mid_ci95": [None, None], "b_ci95": [None, None]}
         return NOT_FITTED | ends | {"status": "unidentified", "reason": reason, "flags": flags}
     if method != "default":
-        return _published(x, score, p_start, method, settings)
-    found = posterior(x[:n], score[:n], p_start)
-    low, point, high = np.quantile(found.a, [0.025, 0.5, 0.975])
-    beyond = float(np.mean(found.c_mid > x[n - 1]))
+        return published_estimate(x, score, p_start, method, settings)
+    fit = posterior(x[:n], score[:n], p_start)
+    low, point, high = np.quantile(fit.a, [0.025, 0.5, 0.975])
+    beyond = float(np.mean(fit.c_mid > x[n - 1]))
     room = MAX_SCORE - score[:n].max()
-    is_open = bool(np.mean(found.a > MAX_SCORE - ROOM * room) > OPEN) or n < MIN_POINTS
+    is_open = bool(np.mean(fit.a > MAX_SCORE - ROOM * room) > OPEN) or n < MIN_POINTS
     verdicts = {
         "open_interval": is_open,
         "wide_interval": high - low > MAX_WIDTH,
         "c_beyond_data": beyond > 0.5,
     }
     flags += [name for name, holds in verdicts.items() if holds]
-    reason = _open_reason(n, is_open, high - low, beyond)
+    reason = why_open(n, is_open, high - low, beyond)
     status = "collapsed" if fall else "unidentified" if reason else "identified"
-    c_mid, b = np.quantile(found.c_mid, [0.5, 0.025, 0.975]), np.quantile(found.b, [0.5, 0.025, 0.975])
-    middle = np.median(found.curves(x[:n][found.used]), axis=0)
+    c_mid, b = np.quantile(fit.c_mid, [0.5, 0.025, 0.975]), np.quantile(fit.b, [0.5, 0.025, 0.975])
+    middle = np.median(fit.curves(x[:n][fit.used]), axis=0)
     return {
         "a": None if reason else float(point),
         "a_point": float(point),
@@ -268,16 +250,16 @@ def _estimate(x: np.ndarray, score: np.ndarray, p_start: float, method: str, set
         "reason": "; ".join(filter(None, [fall, reason])) or None,
         "flags": flags,
         "alpha": TRIM if n >= MIN_ROBUST else None,
-        "r2_train": _r2(score[:n][found.used], middle),
-        "noise_sd": float(np.median(found.noise)),
-        "autocorrelation": float(found.rho.mean()),
-        "n_used": int(found.used.sum()),
-        "curve": _curve(found, x[-1]),
-        "gains": _gains(found, x[n - 1]),
+        "r2_train": explained_variance(score[:n][fit.used], middle),
+        "noise_sd": float(np.median(fit.noise)),
+        "autocorrelation": float(fit.rho.mean()),
+        "n_used": int(fit.used.sum()),
+        "curve": curve_with_band(fit, x[-1]),
+        "gains": expected_gains(fit, x[n - 1]),
     }
 
 
-def _open_reason(n: int, is_open: bool, width: float, beyond: float) -> str | None:
+def why_open(n: int, is_open: bool, width: float, beyond: float) -> str | None:
     """Why the data do not bound the ceiling; None when they do."""
     if n < MIN_POINTS:
         return f"{n} points, fewer than {MIN_POINTS}"
@@ -290,7 +272,7 @@ def _open_reason(n: int, is_open: bool, width: float, beyond: float) -> str | No
     return None
 
 
-def _published(
+def published_estimate(
     x: np.ndarray, score: np.ndarray, p_start: float, method: str, settings: PaperSettings
 ) -> dict:
     """The same of the paper's and of ScaleRL's fit, which judge nothing but their bounds."""
@@ -310,7 +292,7 @@ def _published(
         "reason": f"at_bound: the fit ends on its bound of {fit.a:.2f} points" if fit.at_bound else None,
         "flags": ["at_bound"] if fit.at_bound else [],
         "alpha": settings.alpha if method == "paper" else None,
-        "r2_train": _r2(score[used], fit(x[used])),
+        "r2_train": explained_variance(score[used], fit(x[used])),
         "n_used": int(used.sum()),
         "curve": [
             {"exaflops": float(at), "score": float(fit(at)), "ci95": [None, None]}
@@ -319,7 +301,7 @@ def _published(
     }
 
 
-def _curve(fit: Posterior, x_last: float) -> list[dict]:
+def curve_with_band(fit: Posterior, x_last: float) -> list[dict]:
     """The curve and its 95 % band from the start to four times the compute."""
     at = x_last * CURVE_TIMES
     low, middle, high = np.quantile(fit.curves(at), [0.025, 0.5, 0.975], axis=0).tolist()
@@ -329,7 +311,7 @@ def _curve(fit: Posterior, x_last: float) -> list[dict]:
     ]
 
 
-def _gains(fit: Posterior, x_last: float) -> list[dict]:
+def expected_gains(fit: Posterior, x_last: float) -> list[dict]:
     """What further compute is expected to add to the curve."""
     times = np.array(GAIN_TIMES)
     gain = fit.curves(x_last * times) - fit.curves(np.array([x_last]))
@@ -341,7 +323,7 @@ def _gains(fit: Posterior, x_last: float) -> list[dict]:
     ]  # fmt: skip
 
 
-def _predict(
+def expected_scores(
     x: np.ndarray, score: np.ndarray, p_start: float, method: str, settings: PaperSettings, at: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Expected scores at ``at`` and draws of new evaluations (None where the method has none)."""
@@ -353,13 +335,13 @@ def _predict(
     return forecast(posterior(x[:n], score[:n], p_start), score, at, collapsed=n < len(score))
 
 
-def _predictions(
+def predictions_at(
     x: np.ndarray, score: np.ndarray, p_start: float, method: str, settings: PaperSettings, asked: np.ndarray
 ) -> list[dict]:
     """Scores at the compute asked, with the interval of one new evaluation."""
     expected, intervals = [None] * len(asked), [[None, None]] * len(asked)
     if len(asked) and len(x) >= MIN_FITTED:
-        mean, draws = _predict(x, score, p_start, method, settings, asked)
+        mean, draws = expected_scores(x, score, p_start, method, settings, asked)
         expected = np.clip(mean, 0, MAX_SCORE).tolist()
         if draws is not None:
             intervals = np.clip(np.quantile(draws, [0.025, 0.975], axis=0), 0, MAX_SCORE).T.tolist()
@@ -369,12 +351,12 @@ def _predictions(
     ]
 
 
-def _held_out(x: np.ndarray, score: np.ndarray, p_start: float, method: str, settings: PaperSettings) -> dict:
+def held_out_errors(x: np.ndarray, score: np.ndarray, p_start: float, method: str, settings: PaperSettings) -> dict:
     """Root-mean-square error on the last 15 % of the points, of the forecast and of the naive median."""
     n_fit = math.ceil(HELD_OUT_FROM * len(x))
     if n_fit < MIN_FITTED or n_fit == len(x):
         return {"heldout_rmse": None, "heldout_rmse_naive": None}
-    expected, _ = _predict(x[:n_fit], score[:n_fit], p_start, method, settings, x[n_fit:])
+    expected, _ = expected_scores(x[:n_fit], score[:n_fit], p_start, method, settings, x[n_fit:])
     naive = np.median(score[max(0, n_fit - NAIVE_LAST) : n_fit])
     return {
         "heldout_rmse": float(np.sqrt(np.mean((score[n_fit:] - expected) ** 2))),
@@ -382,11 +364,12 @@ def _held_out(x: np.ndarray, score: np.ndarray, p_start: float, method: str, set
     }
 
 
-def _running_median(score: np.ndarray, width: int) -> np.ndarray:
+def running_median(score: np.ndarray, width: int) -> np.ndarray:
+    """The medians of ``width`` neighbouring scores, shape (n - width + 1,)."""
     return np.median(np.lib.stride_tricks.sliding_window_view(score, width), axis=1)
 
 
-def _r2(score: np.ndarray, fitted: np.ndarray) -> float | None:
+def explained_variance(score: np.ndarray, fitted: np.ndarray) -> float | None:
     """Share of the variance that the curve explains; None without variance."""
     spread = float(np.sum((score - score.mean()) ** 2))
     return 1 - float(np.sum((score - fitted) ** 2)) / spread if spread > 0 else None

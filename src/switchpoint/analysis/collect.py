@@ -1,47 +1,64 @@
 """Gathers every run's points, losses, results and status into one table each."""
 
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from switchpoint import files, scores, tables
+from switchpoint.analysis.pooling import pool_curves, pool_results
+from switchpoint.study.names import RunName, Start
 
-OUTPUTS = ("curves", "losses", "runs", "results", "verdicts", "gains", "models")
+OUTPUTS = (
+    "curves", "losses", "runs", "results", "verdicts", "gains", "models", "pooled_curves", "pooled_results",
+)  # fmt: skip
+RUN_FIELDS = ["parent", "set", "algorithm", "seed"]
 
 
-def collect(evaluations: list[str], sft_runs: list[str], rl_runs: list[str], job: dict, out: str) -> None:
+def collect(
+    evaluations: Sequence[str],
+    sft_runs: Sequence[str],
+    rl_runs: Sequence[str],
+    out_of_distribution: Sequence[str],
+    groups: Mapping[str, str],
+    pass_at: Sequence[int],
+    out: str,
+) -> None:
     """Writes every table of ``OUTPUTS`` as csv into ``out``, ``validation.parquet`` and ``lm_eval.json``.
 
-    The three lists are directories of evaluations, SFT runs and RL runs; ``job``
-    has out_of_distribution, groups, pass_at.
+    The first three are directories of evaluations, SFT runs and RL runs.  ``groups`` maps benchmarks to
+    difficulty groups; neither these nor ``overall`` hold the benchmarks ``out_of_distribution``.
     """
-    evaluated = [evaluation_of(path) for path in evaluations]
-    points = [table for one in evaluated for table in monitor_points(*one, job["out_of_distribution"])]
+    evaluated = [read_evaluation(path) for path in evaluations]
+    points = [table for evaluation in evaluated for table in monitor_points(*evaluation, out_of_distribution)]
     points += [pd.read_csv(f"{path}/points.csv") for path in rl_runs]
     losses = [pd.read_csv(f"{path}/losses.csv") for path in sft_runs]
     runs = pd.DataFrame([base_row(), *map(sft_row, sft_runs), *map(rl_row, rl_runs)])
     samples = pd.concat([rows[rows["split"] == "test"] for rows, _ in evaluated])
-    models = samples.groupby(["run", "step"], sort=False)
+    models = dict(list(samples.groupby(["run", "step"], sort=False)))
+    verdicts = [scores.verdicts(rows).assign(run=run, step=step) for (run, step), rows in models.items()]
+    results = [
+        result_rows(run, step, rows, out_of_distribution, groups, pass_at)
+        for (run, step), rows in models.items()
+    ]
     made = {
         "curves": pd.concat(points),
         "losses": pd.concat(losses),
         "runs": runs,
-        "results": pd.concat([result_rows(*key, group, job) for key, group in models]),
-        "verdicts": pd.concat(
-            [scores.verdicts(group).assign(run=run, step=step) for (run, step), group in models]
-        ),
-        "gains": gains(samples, runs, job["out_of_distribution"]),
+        "results": pd.concat(results),
+        "verdicts": pd.concat(verdicts),
+        "gains": gains(samples, runs, out_of_distribution),
     }
     made["models"] = models_table(made["results"], made["losses"], runs)
+    made["pooled_curves"], made["pooled_results"] = pool_curves(made["curves"]), pool_results(made["results"])
     for name in OUTPUTS:
         tables.write_csv(made[name], f"{out}/{name}.csv")
     examples = pd.concat([pd.read_parquet(f"{path}/validation.parquet") for path in sft_runs])
     tables.write_parquet(examples, f"{out}/validation.parquet")
-    harness = {f"{run}/step_{step}": scores.lm_eval(group) for (run, step), group in models}
+    harness = {f"{run}/step_{step}": scores.lm_eval(rows) for (run, step), rows in models.items()}
     files.write_json(f"{out}/lm_eval.json", harness)
 
 
-def evaluation_of(directory: str) -> tuple[pd.DataFrame, list[dict]]:
+def read_evaluation(directory: str) -> tuple[pd.DataFrame, list[dict]]:
     """(samples, checkpoints) of an evaluation."""
     return (
         pd.read_parquet(f"{directory}/samples.parquet"),
@@ -49,7 +66,9 @@ def evaluation_of(directory: str) -> tuple[pd.DataFrame, list[dict]]:
     )
 
 
-def monitor_points(samples: pd.DataFrame, checkpoints: list[dict], out_of_distribution: list[str]) -> list:
+def monitor_points(
+    samples: pd.DataFrame, checkpoints: list[dict], out_of_distribution: Sequence[str]
+) -> list[pd.DataFrame]:
     """The rows of ``curves.csv`` of an evaluation; none without monitoring problems (RL monitors itself)."""
     monitored = dict(list(samples[samples["split"] == "monitor"].groupby(["run", "step"])))
     return [
@@ -59,7 +78,7 @@ def monitor_points(samples: pd.DataFrame, checkpoints: list[dict], out_of_distri
     ]
 
 
-def gains(samples: pd.DataFrame, runs: pd.DataFrame, out_of_distribution: list[str]) -> pd.DataFrame:
+def gains(samples: pd.DataFrame, runs: pd.DataFrame, out_of_distribution: Sequence[str]) -> pd.DataFrame:
     """What RL adds to its start on the test problems, paired by problem: one row per RL run and score."""
     models = dict(list(samples.groupby(["run", "step"])))
     last = samples.groupby("run")["step"].max()
@@ -68,8 +87,7 @@ def gains(samples: pd.DataFrame, runs: pd.DataFrame, out_of_distribution: list[s
             models[run["parent"], int(run["start_step"])], models[run["run"], last[run["run"]]],
             out_of_distribution,
         ).assign(run=run["run"])
-        for run in runs.to_dict("records")
-        if run["run"].startswith("rl/")
+        for run in rl_rows(runs).to_dict("records")
     ]  # fmt: skip
     return pd.concat(parts) if parts else pd.DataFrame(columns=["run", *scores.PAIRED_COLUMNS])
 
@@ -84,67 +102,75 @@ def models_table(results: pd.DataFrame, losses: pd.DataFrame, runs: pd.DataFrame
     sft = overall[overall["phase"] == "sft"]
     metric = sft["metric"].replace("avg", "pass@1").str.replace("@", "_")
     table = sft.assign(metric=metric).pivot_table("score", ["set", "step"], "metric")
-    loss = losses.assign(set=losses["run"].str.split("/").str[1]).groupby(["set", "step"])
+    loss = losses.assign(set=[RunName.parse(run).set for run in losses["run"]]).groupby(["set", "step"])
     table = table.join(loss[["loss", "exaflops"]].mean().rename(columns={"loss": "val_loss"}))
-    after = runs[runs["run"].str.startswith("rl/") & runs["set"].notna()]
+    after = rl_rows(runs).dropna(subset="set")
     after = after.merge(overall.loc[overall["metric"] == "avg", ["run", "score"]], on="run")
     starts = after.drop_duplicates(["algorithm", "set", "start_step"])["algorithm"].value_counts()
     after = after[after["algorithm"] == (starts.sort_index().idxmax() if len(starts) else None)]
     after = after.drop_duplicates(["set", "start_step", "seed"])  # two names of one start
     score = after.groupby([after["set"], after["start_step"].astype(int).rename("step")])["score"].mean()
     table = table.join(score.rename("rl_score")).reset_index()
-    table.insert(0, "model", table["set"] + "-" + table["step"].astype(str))
+    models = [str(Start(*checkpoint)) for checkpoint in zip(table["set"], table["step"], strict=True)]
+    table.insert(0, "model", models)
     return table.drop(columns="step").assign(val_set="validation")
+
+
+def rl_rows(runs: pd.DataFrame) -> pd.DataFrame:
+    """The RL runs of ``runs.csv``."""
+    return runs[runs["algorithm"].notna() & (runs["algorithm"] != "sft")]
 
 
 def base_row() -> dict:
     """The base model's line of ``runs.csv``."""
-    return {"run": "base", "parent": None, "set": None, "algorithm": None, "seed": None, "start_step": None,
-            "sft_exaflops": 0.0, "val_loss": None, "status": "finished"}  # fmt: skip
+    return {"run": "base", **dict.fromkeys(RUN_FIELDS), "start_step": None, "sft_exaflops": 0.0,
+            "val_loss": None, "status": "finished"}  # fmt: skip
 
 
 def sft_row(directory: str) -> dict:
     """An SFT run's line of ``runs.csv``; its validation loss is the last one."""
-    record = files.read_json(f"{directory}/run.json")
     losses = pd.read_csv(f"{directory}/losses.csv")
-    name = losses["run"].iloc[0]
-    return {"run": name, "parent": "base", "set": record["job"]["set"], "algorithm": "sft",
-            "seed": record["job"]["seed"], "start_step": 0, "sft_exaflops": losses["exaflops"].iloc[-1],
-            "val_loss": losses["loss"].iloc[-1], "status": record["status"]}  # fmt: skip
+    run, last = losses["run"].iloc[0], losses.iloc[-1]
+    name = RunName.parse(run)
+    return {"run": run, "parent": name.parent, "set": name.set, "algorithm": "sft", "seed": name.seed,
+            "start_step": 0, "sft_exaflops": last["exaflops"], "val_loss": last["loss"],
+            "status": files.read_json(f"{directory}/run.json")["status"]}  # fmt: skip
 
 
 def rl_row(directory: str) -> dict:
     """An RL run's line of ``runs.csv``."""
     record = files.read_json(f"{directory}/run.json")
-    job, start = record["job"], record["start"]
-    name = pd.read_csv(f"{directory}/points.csv")["run"].iloc[0]
-    chosen = None if job["start"] == "base" else job["start"].rpartition("-")[0]
-    parent = "base" if chosen is None else f"sft/{chosen}/seed_{job['seed']}"
-    return {"run": name, "parent": parent, "set": chosen, "algorithm": job["algorithm"], "seed": job["seed"],
-            "start_step": start["start_step"], "sft_exaflops": start["sft_exaflops"],
-            "val_loss": start["val_loss"], "status": record["status"]}  # fmt: skip
+    run = pd.read_csv(f"{directory}/points.csv")["run"].iloc[0]
+    name, start = RunName.parse(run), record["start"]
+    return {"run": run, **{field: getattr(name, field) for field in RUN_FIELDS},
+            **{field: start[field] for field in ("start_step", "sft_exaflops", "val_loss")},
+            "status": record["status"]}  # fmt: skip
 
 
-def result_rows(run: str, step: int, samples: pd.DataFrame, job: dict) -> pd.DataFrame:
+def result_rows(
+    run: str,
+    step: int,
+    samples: pd.DataFrame,
+    out_of_distribution: Sequence[str],
+    groups: Mapping[str, str],
+    pass_at: Sequence[int],
+) -> pd.DataFrame:
     """Test scores of a checkpoint with their intervals: mean of all samples (``avg``), then every pass@k."""
-    parts = Path(run).parts
-    phase = parts[0]
-    start = parts[2] if phase == "rl" else None
-    chosen = parts[1] if phase == "sft" else start.rpartition("-")[0] or None if start else None
+    name = RunName.parse(run)
     fields = {
         "run": run,
-        "phase": phase,
-        "set": chosen,
-        "algorithm": parts[1] if phase == "rl" else None,
-        "start": start,
-        "seed": int(parts[-1].removeprefix("seed_")) if phase != "base" else None,
+        "phase": name.phase,
+        "set": name.set,
+        "algorithm": name.algorithm,
+        "start": None if name.start is None else str(name.start),
+        "seed": name.seed,
         "step": step,
     }
     parts = [
-        scores.with_intervals(samples, job["out_of_distribution"], job["groups"], k).assign(
+        scores.with_intervals(samples, out_of_distribution, groups, k).assign(
             metric="avg" if k is None else f"pass@{k}"
         )
-        for k in [None, *job["pass_at"]]
+        for k in [None, *pass_at]
     ]
     truncated = scores.verdicts(samples).set_index("benchmark")["truncated"]
     table = pd.concat(parts).assign(**fields)

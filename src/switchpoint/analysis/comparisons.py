@@ -30,6 +30,7 @@ def critical(errors: np.ndarray, control: int, level: float = FAMILY_ERROR) -> f
     both = np.hypot(own, others)
 
     def excess(d: float) -> float:
+        """By how much the probability of staying below d exceeds 1 - level."""
         inside = special.ndtr((d * both + own * NODES[:, None]) / others)
         return float(inside.prod(axis=1).mean()) - (1 - level)
 

@@ -64,12 +64,13 @@ class Ranking(BaseModel):
 
     @pydantic.model_validator(mode="after")
     def is_a_ranking(self):
+        """Refuses models of which none is first, or any lacks the predictor."""
         if all(model.place != 1 for model in self.models):
             raise ValueError("no model has place 1")
         without = [
-            one.model
-            for one in self.models
-            if not isinstance(one.model_extra.get(self.predictor), (int, float))
+            candidate.model
+            for candidate in self.models
+            if not isinstance(candidate.model_extra.get(self.predictor), (int, float))
         ]
         if without:
             raise ValueError(f"{without[0]} has no {self.predictor}")
@@ -79,7 +80,7 @@ class Ranking(BaseModel):
 WRITTEN = {"fit": Fits, "phases": Phases, "rank": Ranking}
 
 
-def read_record(path: str | Path, command: str) -> dict:
+def read_document(path: str | Path, command: str) -> dict:
     """The JSON object that ``command`` (a key of ``WRITTEN``) wrote; InputError unless the file holds one."""
     try:
         data = Path(path).read_bytes()

@@ -30,49 +30,39 @@ ROUNDING = 1e-9  # points
 def instability(points: dict[str, pd.DataFrame], runs: pd.DataFrame, reference: str | None = None) -> dict:
     """The instability of every run, and the share of diverged seeds of every start.
 
-    Parameters
-    ----------
-    points : dict
-        Run to its table of exaflops (increasing) and score (points), without the row at exaflops 0,
-        where the evaluation is another run's.
-    runs : DataFrame
-        One row per RL run, with points or without: run, algorithm, start, status.
-    reference : str, optional
-        The run whose standard deviation divides the others'.
+    ``points`` maps a run to its table of exaflops (increasing) and score (points), without the row at
+    exaflops 0, where the evaluation is another run's; ``runs`` has run, algorithm, start and status of
+    every RL run, with points or without; ``reference`` is the run whose standard deviation divides the
+    others'.
 
-    Returns
-    -------
-    dict
-        ``runs``: {run: {n, sd, ci95, degrees, ratio, ratio_ci95, reason}}, sd in points, ``reason``
-        why there is no sd or ratio; ``reference``; ``groups``: [{algorithm, start, diverged, seeds,
-        share, ci95}], shares 0..1 with Wilson's interval; ``words``.
-
-    Raises
-    ------
-    InputError
-        When the reference is no run, or has no standard deviation.
+    Returns ``runs``: {run: {n, sd, ci95, degrees, ratio, ratio_ci95, reason}}, sd in points, ``reason`` why
+    there is no sd or ratio; ``reference``; ``groups``: [{algorithm, start, diverged, seeds, share, ci95}],
+    shares 0..1 with Wilson's interval; ``words``.  InputError when the reference is no run, or has no
+    standard deviation.
     """
     empty = pd.DataFrame({"exaflops": [], "score": []})
-    found = {
+    entries = {
         run: roughness(*points.get(run, empty)[["exaflops", "score"]].to_numpy(float).T)
         for run in runs["run"]
     }
     if reference is not None:
-        if reference not in found:
-            raise InputError(f"reference {reference}: no RL run of this name; there are {', '.join(found)}")
-        if (found[reference]["sd"] or 0.0) < ROUNDING:
-            reason = found[reference]["reason"] or "its scores do not vary"
+        if reference not in entries:
+            raise InputError(
+                f"reference {reference}: no RL run of this name; there are {', '.join(entries)}"
+            )
+        if (entries[reference]["sd"] or 0.0) < ROUNDING:
+            reason = entries[reference]["reason"] or "its scores do not vary"
             raise InputError(f"reference {reference}: {reason}; take another run")
-        found = {run: entry | ratio(entry, found[reference]) for run, entry in found.items()}
+        entries = {run: entry | ratio(entry, entries[reference]) for run, entry in entries.items()}
     groups = [
-        {"algorithm": algorithm, "start": start, **_diverged(rows["status"])}
+        {"algorithm": algorithm, "start": start, **diverged_share(rows["status"])}
         for (algorithm, start), rows in runs.groupby(["algorithm", "start"])
     ]
     return {
-        "runs": found,
+        "runs": entries,
         "reference": reference,
         "groups": groups,
-        "words": _words(found, groups, reference),
+        "words": instability_words(entries, groups, reference),
     }
 
 
@@ -86,7 +76,7 @@ def roughness(x: np.ndarray, score: np.ndarray) -> dict:
     entry = {"n": n, **dict.fromkeys(["sd", "ci95", "degrees", "ratio", "ratio_ci95", "reason"])}
     if n < MIN_POINTS:
         return entry | {"reason": f"{n} points, fewer than {MIN_POINTS}"}
-    jumps = _jump_rows(x)
+    jumps = jump_rows(x)
     variance = float(np.mean((jumps @ score) ** 2))
     # The quadratic form y' J'J y / m has mean 1 and variance 2 tr((J J')^2) / m^2 for unit errors.
     degrees = len(jumps) ** 2 / float(np.sum((jumps @ jumps.T) ** 2))
@@ -95,7 +85,10 @@ def roughness(x: np.ndarray, score: np.ndarray) -> dict:
 
 
 def ratio(entry: dict, reference: dict) -> dict:
-    """What the ``reference``'s entry adds to another's: ratio of the two sd, its 95 % interval by F, or a reason."""
+    """What the ``reference``'s entry adds to another's: ratio of the two sd with its 95 % interval, or a reason.
+
+    The interval is that of F.
+    """
     if entry is reference or entry["sd"] is None:
         return {"reason": entry["reason"] or "the reference itself"}
     times = entry["sd"] / reference["sd"]
@@ -103,7 +96,7 @@ def ratio(entry: dict, reference: dict) -> dict:
     return {"ratio": times, "ratio_ci95": (times / np.sqrt(ends)).tolist()}
 
 
-def _jump_rows(x: np.ndarray) -> np.ndarray:
+def jump_rows(x: np.ndarray) -> np.ndarray:
     """The rows (n - 2, n) that turn scores into jumps of the variance of one score's error."""
     left, right = x[1:-1] - x[:-2], x[2:] - x[1:-1]
     before, after = right / (left + right), left / (left + right)
@@ -113,7 +106,8 @@ def _jump_rows(x: np.ndarray) -> np.ndarray:
     return rows / np.sqrt(1 + before**2 + after**2)[:, None]
 
 
-def _diverged(status: pd.Series) -> dict:
+def diverged_share(status: pd.Series) -> dict:
+    """How many of a start's seeds diverged, with Wilson's interval of the share."""
     n, k = len(status), int((status == "diverged").sum())
     return {"diverged": k, "seeds": n, "share": k / n, "ci95": list(wilson(k, n))}
 
@@ -125,10 +119,10 @@ def wilson(k: int, n: int) -> tuple[float, float]:
     return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
-def _words(found: dict, groups: list[dict], reference: str | None) -> list[str]:
+def instability_words(entries: dict, groups: list[dict], reference: str | None) -> list[str]:
     """What stands out, a sentence each: runs rougher or smoother than the reference, diverged seeds."""
     words = []
-    for run, entry in found.items():
+    for run, entry in entries.items():
         low, high = entry["ratio_ci95"] or (0.0, math.inf)
         if low > 1 or high < 1:
             words.append(
@@ -138,7 +132,7 @@ def _words(found: dict, groups: list[dict], reference: str | None) -> list[str]:
     for group in groups:
         if group["diverged"]:
             words.append(
-                f"{group['diverged']} of {group['seeds']} seeds of {group['algorithm']} from {group['start']} "
-                f"diverged (95 % {100 * group['ci95'][0]:.0f} to {100 * group['ci95'][1]:.0f} %)."
+                f"{group['diverged']} of {group['seeds']} seeds of {group['algorithm']} from "
+                f"{group['start']} diverged (95 % {100 * group['ci95'][0]:.0f} to {100 * group['ci95'][1]:.0f} %)."
             )
     return words

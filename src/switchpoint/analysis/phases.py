@@ -40,52 +40,25 @@ PATIENCE = 2  # neighbouring checkpoints that make a running job's overfit sever
 def label_phases(losses: pd.DataFrame, examples: pd.DataFrame | None = None) -> dict:
     """Sub-phase of every checkpoint of every run.
 
-    Parameters
-    ----------
-    losses : DataFrame
-        Columns ``run``, ``step`` (integer) and ``loss`` (validation loss, positive), in any
-        order of rows; other columns are ignored.  A row whose loss is NaN or missing is excluded.
-    examples : DataFrame, optional
-        Columns ``run``, ``step``, ``example``, ``nll`` and ``tokens``: summed negative
-        log-likelihood and number of scored tokens of every validation example under every
-        checkpoint of ``losses``; their token means are the losses.
+    ``losses`` has the columns ``run``, ``step`` (integer) and ``loss`` (validation loss, positive), in any
+    order of rows; other columns are ignored, and a row whose loss is NaN or missing is excluded.
+    ``examples`` has ``run``, ``step``, ``example``, ``nll`` and ``tokens``: summed negative log-likelihood
+    and number of scored tokens of every validation example under every checkpoint of ``losses``; their
+    token means are the losses.
 
-    Returns
-    -------
-    dict
-        ``{"runs": {run: {"loss_min", "step_min", "stable": [first, last], "labels", "guarded",
-        "windows", "first_window_end", "n_excluded", "excluded"}}}`` with ``labels`` and
-        ``guarded`` from step (a string) to a label of ``LABELS``.  Of equal minima, ``step_min`` is
-        the first.  ``windows`` lists [first, last] of every series of neighbouring stable
-        checkpoints, ``excluded`` the steps without a loss.  With ``examples`` also what
-        ``label_stability`` returns.
-
-    Raises
-    ------
-    InputError
-        Naming the row of a missing, non-numeric, repeated or contradicting entry.
+    Returns ``{"runs": {run: {"loss_min", "step_min", "stable": [first, last], "labels", "guarded",
+    "windows", "first_window_end", "n_excluded", "excluded"}}}`` with ``labels`` and ``guarded`` from step (a
+    string) to a label of ``LABELS``.  Of equal minima, ``step_min`` is the first.  ``windows`` lists [first,
+    last] of every series of neighbouring stable checkpoints, ``excluded`` the steps without a loss.  With
+    ``examples`` also what ``label_stability`` returns.  InputError names the row of a missing, non-numeric,
+    repeated or contradicting entry.
     """
-    table = _checked(losses)
-    found = {run: _label_run(rows) for run, rows in table.groupby("run", sort=False)}
+    table = check_losses(losses)
+    labelled = {run: label_run(rows) for run, rows in table.groupby("run", sort=False)}
     if examples is not None:
-        for run, sums in _example_sums(examples, table).items():
-            found[run] |= label_stability(found[run]["labels"], sums["nll"], sums["tokens"])
-    return {"runs": found}
-
-
-def min_val_loss_step(losses: pd.DataFrame) -> int:
-    """The step of the lowest validation loss of the one run in ``losses``; of equals the first.
-
-    Raises
-    ------
-    InputError
-        As ``label_phases``, and when ``losses`` holds several runs.
-    """
-    table = _checked(losses)
-    runs = table["run"].unique()
-    if len(runs) > 1:
-        raise InputError(f"losses of {len(runs)} runs ({', '.join(runs)}); keep the rows of one")
-    return _label_run(table)["step_min"]
+        for run, sums in example_sums(examples, table).items():
+            labelled[run] |= label_stability(labelled[run]["labels"], sums["nll"], sums["tokens"])
+    return {"runs": labelled}
 
 
 def label_losses(loss: np.ndarray) -> np.ndarray:
@@ -113,22 +86,13 @@ def guard(labels: list[str]) -> list[str]:
 def label_stability(labels: dict[str, str], nll: pd.DataFrame, tokens: pd.DataFrame) -> dict:
     """How sure the labels and the minimum of a run are: a bootstrap over validation examples.
 
-    A draw takes the same examples for all checkpoints, so what is hard for all of them cancels.
+    A draw takes the same examples for all checkpoints, so what is hard for all of them cancels.  ``labels``
+    are the reported ones, by step; ``nll`` (nats, summed) and ``tokens`` (scored) have one row per example
+    and one column per step.
 
-    Parameters
-    ----------
-    labels : dict
-        The reported labels, by step.
-    nll, tokens : DataFrame
-        Summed negative log-likelihood (nats) and number of scored tokens, one row per example,
-        one column per step.
-
-    Returns
-    -------
-    dict
-        ``stability`` {step: {label: share of the draws}}, ``certain`` {step: share of the
-        reported label}, ``minimum`` {step: share of the draws with the lowest loss there}, and
-        ``step_min_set95``, the fewest steps that hold the minimum in 95 % of the draws.
+    Returns ``stability`` {step: {label: share of the draws}}, ``certain`` {step: share of the reported
+    label}, ``minimum`` {step: share of the draws with the lowest loss there}, and ``step_min_set95``, the
+    fewest steps that hold the minimum in 95 % of the draws.
     """
     n, steps = len(nll), nll.columns.tolist()
     sums, rng, even = np.hstack([nll, tokens]), np.random.default_rng(0), np.full(n, 1 / n)
@@ -154,17 +118,18 @@ def label_stability(labels: dict[str, str], nll: pd.DataFrame, tokens: pd.DataFr
 def provisional(losses: pd.DataFrame) -> dict:
     """What the losses of unfinished runs say so far.
 
-    The running minimum stands for L_min, so any label may change with the next checkpoint.
-
-    Returns
-    -------
-    dict
-        As ``label_phases``, each run also with ``provisional`` (true) and ``verdict`` on its last
-        checkpoint: the only one, still falling (the first within 2 % of the minimum), stable so far,
-        past the minimum for n checkpoints, or severe (2 neighbouring ones at 1.10 L_min or above).
+    The running minimum stands for L_min, so any label may change with the next checkpoint.  Returns what
+    ``label_phases`` does, each run also with ``provisional`` (true) and ``verdict`` on its last checkpoint:
+    the only one, still falling (the first within 2 % of the minimum), stable so far, past the minimum for n
+    checkpoints, or severe (2 neighbouring ones at 1.10 L_min or above).
     """
-    found = label_phases(losses)["runs"].items()
-    return {"runs": {run: one | {"provisional": True, "verdict": _verdict(one)} for run, one in found}}
+    labelled = label_phases(losses)["runs"].items()
+    return {
+        "runs": {
+            run: entry | {"provisional": True, "verdict": last_verdict(entry["labels"])}
+            for run, entry in labelled
+        }
+    }
 
 
 def watch(path: str | Path, every: float, wait: Callable[[float], None] = time.sleep) -> Iterator[str]:
@@ -175,14 +140,14 @@ def watch(path: str | Path, every: float, wait: Callable[[float], None] = time.s
     means that the job has finished.
     """
     path, shown = Path(path), set()
-    if not (path.exists() or _published(path).exists()):
+    if not (path.exists() or published_path(path).exists()):
         yield f"waiting for {path}"
     while True:
-        source = path if path.exists() else _published(path)
+        source = path if path.exists() else published_path(path)
         finished = source.with_name("run.json").exists()
-        yield from _news(_rows_so_far(source), shown)
+        yield from news_lines(read_so_far(source), shown)
         if finished:
-            yield from _final(source)
+            yield from final_lines(source)
             return
         if shown and not source.exists():
             yield f"{path} is gone: the job has ended; its final losses are in its output directory"
@@ -200,13 +165,14 @@ def read_examples(path: str | Path) -> pd.DataFrame:
         raise InputError(f"{path}: not a parquet file ({error}); give the examples' table") from error
 
 
-def _label_run(rows: pd.DataFrame) -> dict:
+def label_run(rows: pd.DataFrame) -> dict:
+    """The entry of one run, from its checked losses."""
     rows = rows.sort_values("step")
     excluded = rows.loc[rows["loss"].isna(), "step"].tolist()
     rows = rows.dropna(subset="loss")
     loss, steps = rows["loss"].to_numpy(), rows["step"].tolist()
     labels = label_losses(loss).tolist()
-    windows = _windows(steps, labels)
+    windows = stable_windows(steps, labels)
     keys = [str(step) for step in steps]
     return {
         "loss_min": float(loss.min()),
@@ -221,7 +187,7 @@ def _label_run(rows: pd.DataFrame) -> dict:
     }
 
 
-def _windows(steps: list[int], labels: list[str]) -> list[list[int]]:
+def stable_windows(steps: list[int], labels: list[str]) -> list[list[int]]:
     """[first, last] step of every series of neighbouring stable checkpoints."""
     windows: list[list[int]] = []
     for step, label, before in zip(steps, labels, [None, *labels[:-1]], strict=True):
@@ -232,11 +198,11 @@ def _windows(steps: list[int], labels: list[str]) -> list[list[int]]:
     return windows
 
 
-def _verdict(found: dict) -> str:
+def last_verdict(labels_by_step: dict[str, str]) -> str:
     """The verdict on the last checkpoint of one run's labels."""
-    labels = list(found["labels"].values())
-    stable, severe = (_trailing([label == name for label in labels]) for name in ("stable", "severe"))
-    after = _trailing([label != "stable" for label in labels])
+    labels = list(labels_by_step.values())
+    stable, severe = (trailing([label == name for label in labels]) for name in ("stable", "severe"))
+    after = trailing([label != "stable" for label in labels])
     if len(labels) == 1:
         return "the only checkpoint so far"
     if severe >= PATIENCE:
@@ -249,16 +215,16 @@ def _verdict(found: dict) -> str:
     return f"stable so far: the last {stable} within {1 + STABLE_TOLERANCE:.2f} L_min"
 
 
-def _trailing(flags: list[bool]) -> int:
+def trailing(flags: list[bool]) -> int:
     """How many flags at the end are set."""
     return flags[::-1].index(False) if False in flags else len(flags)
 
 
-def _news(losses: pd.DataFrame | None, shown: set[tuple[str, int]]) -> Iterator[str]:
+def news_lines(losses: pd.DataFrame | None, shown: set[tuple[str, int]]) -> Iterator[str]:
     """A line on every checkpoint not ``shown`` yet, judged by what was there at its time."""
     if losses is None:
         return
-    for run, rows in _checked(losses).groupby("run", sort=False):
+    for run, rows in check_losses(losses).groupby("run", sort=False):
         for step, loss in rows.sort_values("step")[["step", "loss"]].itertuples(index=False):
             if (run, step) in shown:
                 continue
@@ -266,21 +232,22 @@ def _news(losses: pd.DataFrame | None, shown: set[tuple[str, int]]) -> Iterator[
             if np.isnan(loss):
                 yield f"{run} step {step}: no loss, excluded"
                 continue
-            found = provisional(rows[rows["step"] <= step])["runs"][run]
+            entry = provisional(rows[rows["step"] <= step])["runs"][run]
             yield (
-                f"{run} step {step}: loss {loss:.4f}, {found['labels'][str(step)]}, {found['verdict']}, "
-                f"minimum {found['loss_min']:.4f} at step {found['step_min']} (provisional)"
+                f"{run} step {step}: loss {loss:.4f}, {entry['labels'][str(step)]}, {entry['verdict']}, "
+                f"minimum {entry['loss_min']:.4f} at step {entry['step_min']} (provisional)"
             )
 
 
-def _final(path: Path) -> Iterator[str]:
+def final_lines(path: Path) -> Iterator[str]:
+    """The labels of a finished job, a line per run."""
     yield f"the job has finished; its losses are in {path}"
-    for run, found in label_phases(read_csv(path))["runs"].items():
-        labels = ", ".join(f"{step} {label}" for step, label in found["labels"].items())
-        yield f"{run}: minimum {found['loss_min']:.4f} at step {found['step_min']}; {labels} (final)"
+    for run, entry in label_phases(read_csv(path))["runs"].items():
+        labels = ", ".join(f"{step} {label}" for step, label in entry["labels"].items())
+        yield f"{run}: minimum {entry['loss_min']:.4f} at step {entry['step_min']}; {labels} (final)"
 
 
-def _published(path: Path) -> Path:
+def published_path(path: Path) -> Path:
     """Where a job publishes a file of its state: state/JOB/FINGERPRINT/FILE becomes JOB/FILE."""
     parts = path.parts
     if "state" not in parts:
@@ -289,7 +256,7 @@ def _published(path: Path) -> Path:
     return Path(*parts[:state], *parts[state + 1 : -2], path.name)
 
 
-def _rows_so_far(path: Path) -> pd.DataFrame | None:
+def read_so_far(path: Path) -> pd.DataFrame | None:
     """The rows of a csv file; None while it is not there or has none."""
     try:
         losses = pd.read_csv(path, dtype={"run": str})
@@ -298,10 +265,10 @@ def _rows_so_far(path: Path) -> pd.DataFrame | None:
     return losses if len(losses) else None
 
 
-def _checked(losses: pd.DataFrame) -> pd.DataFrame:
+def check_losses(losses: pd.DataFrame) -> pd.DataFrame:
     """run, step and loss (NaN where there is none) of every row, all valid, in the order given."""
     check_columns(losses, ["run", "step", "loss"], "losses")
-    step, loss = _steps(losses), pd.to_numeric(losses["loss"], errors="coerce").astype(float)
+    step, loss = check_steps(losses), pd.to_numeric(losses["loss"], errors="coerce").astype(float)
     unreadable = losses["loss"].notna() & ~np.isfinite(loss)
     refuse(losses, unreadable, "loss", "give a finite number, or none to exclude the step")
     refuse(losses, loss <= 0, "loss", "give the validation loss, a positive number")
@@ -312,18 +279,20 @@ def _checked(losses: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _steps(table: pd.DataFrame) -> pd.Series:
+def check_steps(table: pd.DataFrame) -> pd.Series:
+    """The steps as integers; InputError names the row of any other."""
     step = numbers(table, "step")
     refuse(table, ~step.between(0, MAX_STEP) | (step % 1 != 0), "step", "give a whole number of 0 or more")
     return step.astype(int)
 
 
-def _example_sums(examples: pd.DataFrame, losses: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def example_sums(examples: pd.DataFrame, losses: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Per run: ``nll`` and ``tokens`` of every example (rows) at every step that has a loss (columns)."""
     check_columns(examples, ["run", "step", "example", "nll", "tokens"], "examples")
     refuse(examples, examples["example"].isna(), "example", "name the validation example")
     rows = pd.DataFrame({
-        "run": examples["run"].astype(str), "step": _steps(examples), "example": examples["example"].astype(str),
+        "run": examples["run"].astype(str), "step": check_steps(examples),
+        "example": examples["example"].astype(str),
         "nll": pd.to_numeric(examples["nll"], errors="coerce"), "tokens": numbers(examples, "tokens"),
     })  # fmt: skip
     repeated = rows.duplicated(["run", "step", "example"])
@@ -337,12 +306,12 @@ def _example_sums(examples: pd.DataFrame, losses: pd.DataFrame) -> dict[str, pd.
     bad = (rows["tokens"] < 1) | (rows["tokens"] % 1 != 0)
     refuse(examples, bad, "tokens", "give the number of scored tokens, a whole number of 1 or more")
     rows = rows[scored]
-    _check_agreement(rows, losses)
+    check_agreement(rows, losses)
     file = file_of(examples)
-    return {run: _paired(f"{file}run {run}", group) for run, group in rows.groupby("run", sort=False)}
+    return {run: pair_examples(f"{file}run {run}", group) for run, group in rows.groupby("run", sort=False)}
 
 
-def _check_agreement(examples: pd.DataFrame, losses: pd.DataFrame) -> None:
+def check_agreement(examples: pd.DataFrame, losses: pd.DataFrame) -> None:
     """Raises InputError unless every loss is the token mean of its examples."""
     totals = examples.groupby(["run", "step"])[["nll", "tokens"]].sum()
     means = losses.join(totals["nll"].div(totals["tokens"]).rename("mean"), on=["run", "step"])["mean"]
@@ -353,7 +322,7 @@ def _check_agreement(examples: pd.DataFrame, losses: pd.DataFrame) -> None:
         refuse(losses, off, "loss", fix)
 
 
-def _paired(whose: str, rows: pd.DataFrame) -> pd.DataFrame:
+def pair_examples(whose: str, rows: pd.DataFrame) -> pd.DataFrame:
     """One run's examples, a row each, with nll and tokens of every step; the same ones at every step."""
     wide = rows.pivot(index="example", columns="step", values=["nll", "tokens"])
     missing = wide["nll"].isna().stack()

@@ -20,35 +20,23 @@ def read_points(path: str | Path, benchmark: str = "overall") -> pd.DataFrame:
 def check_points(table: pd.DataFrame, benchmark: str = "overall") -> pd.DataFrame:
     """The points of one benchmark, every row checked.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Either ``curves.csv`` (it has a ``phase`` column: base, sft or rl) or the columns
-        ``run, exaflops, score, p_start`` and optionally ``se``.  A row at exaflops 0 is the
-        run's anchor: its score is P_start, and ``p_start`` may be left out.  An SFT run of a
-        ``curves.csv`` without an anchor starts at the base model's score.  Rows come in any order;
-        with a column ``step``, the compute of a run must not fall from one step to the next.
-    benchmark : str
-        The rows to keep, where the table has a ``benchmark`` column.
+    ``table`` is a ``curves.csv`` (it has a ``phase`` column: base, sft or rl), or has the columns ``run,
+    exaflops, score, p_start`` and optionally ``se``.  A row at exaflops 0 is the run's anchor: its score is
+    P_start, and ``p_start`` may be left out.  An SFT run of a ``curves.csv`` without an anchor starts at the
+    base model's score.  Rows come in any order; with a column ``step``, the compute of a run must not fall
+    from one step to the next.  ``benchmark`` names the rows to keep, where the table has several.
 
-    Returns
-    -------
-    DataFrame
-        Columns run, exaflops, score, p_start, anchors included, sorted by exaflops within a run; of
-        a ``curves.csv`` also phase and p_0, the base model's score (NaN without one).
-
-    Raises
-    ------
-    InputError
-        Naming the row, or the run without a start.
+    Returns run, exaflops, score and p_start, anchors included, sorted by exaflops within a run; of a
+    ``curves.csv`` also phase and p_0, the base model's score (NaN without one).  InputError names the row,
+    or the run without a start.
     """
     points, chosen = check_scores(table, benchmark, "points")
-    points["p_start"] = _starts(table, points, chosen)
+    points["p_start"] = start_scores(table, points, chosen)
     # Of a curves.csv all runs count together: the scores of a weak model may stay below one point.
     owner = (chosen if "phase" in table else points["run"]).where(chosen)
     refuse(table, fractions(points[["score", "p_start"]], owner), "score", FRACTIONS)
     if "phase" in table:
-        points = points.assign(phase=table["phase"], p_0=_base_score(table, points, chosen))
+        points = points.assign(phase=table["phase"], p_0=base_score(table, points, chosen))
     points = points[chosen]
     missing = points.loc[points["p_start"].isna(), "run"].unique()
     if len(missing):
@@ -80,7 +68,7 @@ def check_scores(table: pd.DataFrame, benchmark: str, name: str) -> tuple[pd.Dat
     keys = points.assign(benchmark=table.get("benchmark", benchmark))[["run", "exaflops", "benchmark"]]
     refuse(table, keys.duplicated(), "exaflops", "its run has a point there already; keep one, or their mean")
     if "step" in table:
-        refuse(table, _falls(table, keys), "exaflops", "its run had spent more by an earlier step; mend one")
+        refuse(table, compute_falls(table, keys), "exaflops", "its run had spent more by an earlier step; mend one")
     return points, chosen
 
 
@@ -91,8 +79,11 @@ def fractions(scores: pd.DataFrame, owner: pd.Series) -> pd.Series:
     return (highest <= 1) & (broken > 0)
 
 
-def _falls(table: pd.DataFrame, keys: pd.DataFrame) -> np.ndarray:
-    """Mask of the rows with less compute than their run had at an earlier step; ``keys`` has run, exaflops, benchmark."""
+def compute_falls(table: pd.DataFrame, keys: pd.DataFrame) -> np.ndarray:
+    """Mask of the rows with less compute than their run had at an earlier step.
+
+    ``keys`` has run, exaflops and benchmark of every row.
+    """
     step = pd.to_numeric(table["step"], errors="coerce").astype(float)
     bad = table["step"].notna() & ~np.isfinite(step)
     refuse(table, bad, "step", "give the training step, a number, or leave it blank")
@@ -103,7 +94,7 @@ def _falls(table: pd.DataFrame, keys: pd.DataFrame) -> np.ndarray:
     return falls.reindex(range(len(keys)), fill_value=False).to_numpy()
 
 
-def _starts(table: pd.DataFrame, points: pd.DataFrame, chosen: pd.Series) -> pd.Series:
+def start_scores(table: pd.DataFrame, points: pd.DataFrame, chosen: pd.Series) -> pd.Series:
     """P_start of every row: its run's anchor, else the p_start column, else the base for SFT runs."""
     anchors = points[chosen & (points["exaflops"] == 0)]
     start = points["run"].map(anchors.set_index("run")["score"])
@@ -117,11 +108,11 @@ def _starts(table: pd.DataFrame, points: pd.DataFrame, chosen: pd.Series) -> pd.
         refuse(table, off, "p_start", "the run's row at exaflops 0 scores otherwise; make them agree")
         start = start.fillna(first)
     if "phase" in table:
-        start = start.mask(start.isna() & (table["phase"] == "sft"), _base_score(table, points, chosen))
+        start = start.mask(start.isna() & (table["phase"] == "sft"), base_score(table, points, chosen))
     return start
 
 
-def _base_score(table: pd.DataFrame, points: pd.DataFrame, chosen: pd.Series) -> float:
+def base_score(table: pd.DataFrame, points: pd.DataFrame, chosen: pd.Series) -> float:
     """The base model's score; NaN unless there is exactly one."""
     base = points.loc[chosen & (table["phase"] == "base"), "score"]
     return base.iloc[0] if len(base) == 1 else float("nan")

@@ -36,6 +36,7 @@ C_PRIOR, B_PRIOR = (0.2, 1.5), (1.5, 0.4)  # median, log sd
 RHO = np.array([0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9])
 NOISE = 0.02
 TRIM, MAX_DROPPED, MAX_Z = 0.75, 0.2, 3.5
+C_STEPS = 8  # of the trimmed fit
 MIN_ROBUST = 12  # points; with fewer no outlier is told from the curve
 MIN_SCALE = 0.1  # points; no smaller residual matters as an outlier
 DRAWS, SEED = 4000, 0
@@ -69,24 +70,20 @@ class Posterior:
 def posterior(x: np.ndarray, score: np.ndarray, p_start: float) -> Posterior:
     """The posterior given the points of one run.
 
-    Parameters
-    ----------
-    x, score : ndarray
-        Compute, positive and ascending, and score in points, of shape (n,), n >= 3.
-    p_start : float
-        The score at x = 0.
+    ``x`` is the compute, positive and ascending, ``score`` in points, both of shape (n,), n >= 3;
+    ``p_start`` is the score at x = 0.
     """
     unit = x.max()
     used = ~outliers(x / unit, score - p_start)
     time = np.flatnonzero(used)
-    nodes = _nodes(x / unit)
+    nodes = whole_grid(x / unit)
     for _ in range(ZOOMS):
-        grid = _solve(nodes, x[used] / unit, score[used], time, p_start)
-        smaller = _zoom(nodes, grid["weight"].sum(axis=0))
+        grid = solve_nodes(nodes, x[used] / unit, score[used], time, p_start)
+        smaller = zoom_nodes(nodes, grid["weight"].sum(axis=0))
         if smaller is None:
             break
         nodes = smaller
-    a, start, noise, k = _draw(grid)
+    a, start, noise, k = draw_parameters(grid)
     rho, c_mid, b = RHO[k // len(nodes)], *np.exp(nodes[k % len(nodes)]).T
     found = Posterior(
         a, c_mid * unit, b, start, noise, rho, used, float(x[used][-1]), np.zeros(DRAWS), float(unit / len(x))
@@ -101,7 +98,7 @@ def outliers(x: np.ndarray, gain: np.ndarray) -> np.ndarray:
     bad = np.zeros(n, dtype=bool)
     if n < MIN_ROBUST:
         return bad
-    residual = _residual(x, gain, _trimmed(x, gain))
+    residual = residuals(x, gain, trimmed_fit(x, gain))
     for _ in range(2):
         distance = np.abs(residual - np.median(residual))
         # The factor corrects the median of a trimmed fit's residuals for few points.
@@ -109,52 +106,52 @@ def outliers(x: np.ndarray, gain: np.ndarray) -> np.ndarray:
         bad = np.zeros(n, dtype=bool)
         bad[np.argsort(-distance, kind="stable")[: int(MAX_DROPPED * n)]] = True
         bad &= distance > MAX_Z * scale
-        residual = _residual(x, gain, ~bad)
+        residual = residuals(x, gain, ~bad)
     return bad
 
 
-def _trimmed(x: np.ndarray, gain: np.ndarray, steps: int = 8) -> np.ndarray:
+def trimmed_fit(x: np.ndarray, gain: np.ndarray) -> np.ndarray:
     """Mask of the points that the least trimmed squares fit over the grid keeps."""
-    rises = rise(x, *np.exp(_nodes(x)).T[..., None])
+    rises = rise(x, *np.exp(whole_grid(x)).T[..., None])
     n_kept = int(TRIM * len(x))
     kept = np.ones_like(rises, dtype=bool)
-    for _ in range(steps):
-        squared = (gain - _project(rises, gain, kept)[:, None] * rises) ** 2
+    for _ in range(C_STEPS):
+        squared = (gain - project_gain(rises, gain, kept)[:, None] * rises) ** 2
         kept = squared <= np.partition(squared, n_kept - 1, axis=1)[:, n_kept - 1 : n_kept]
     return kept[np.sort(squared, axis=1)[:, :n_kept].sum(axis=1).argmin()]
 
 
-def _residual(x: np.ndarray, gain: np.ndarray, kept: np.ndarray) -> np.ndarray:
+def residuals(x: np.ndarray, gain: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """Residuals of all points from the curve that fits the kept ones best, on a grid refined around it."""
-    nodes = _nodes(x)
+    nodes = whole_grid(x)
     for _ in range(3):
         rises = rise(x, *np.exp(nodes).T[..., None])
-        residual = gain - _project(rises, gain, kept)[:, None] * rises
-        best = (residual**2 * kept).sum(axis=1).argmin()
+        residual = gain - project_gain(rises, gain, kept)[:, None] * rises
+        nearest = (residual**2 * kept).sum(axis=1).argmin()
         step = (nodes.max(axis=0) - nodes.min(axis=0)) / [N_C - 1, N_B - 1]
-        nodes = _box(*zip(nodes[best] - step, nodes[best] + step, strict=True))
-    return residual[best]
+        nodes = box_nodes(*zip(nodes[nearest] - step, nodes[nearest] + step, strict=True))
+    return residual[nearest]
 
 
-def _project(rises: np.ndarray, gain: np.ndarray, kept: np.ndarray) -> np.ndarray:
+def project_gain(rises: np.ndarray, gain: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """Least-squares gain of the ceiling at every node of ``rises`` (k, n), shape (k,)."""
     weighted = rises * kept
     square = np.maximum(np.einsum("kn,kn->k", weighted, rises), 1e-300)
     return np.clip(weighted @ gain / square, -MAX_SCORE, MAX_SCORE)
 
 
-def _nodes(x: np.ndarray) -> np.ndarray:
+def whole_grid(x: np.ndarray) -> np.ndarray:
     """The whole grid; x in units of the largest."""
-    return _box(np.log([C_RANGE[0] * x.min(), C_RANGE[1]]), np.log(B_RANGE))
+    return box_nodes(np.log([C_RANGE[0] * x.min(), C_RANGE[1]]), np.log(B_RANGE))
 
 
-def _box(log_c: np.ndarray, log_b: np.ndarray) -> np.ndarray:
+def box_nodes(log_c: np.ndarray, log_b: np.ndarray) -> np.ndarray:
     """Nodes (log C, log B) over a box, shape (k, 2)."""
     axes = np.linspace(*log_c, N_C), np.linspace(*log_b, N_B)
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
-def _zoom(nodes: np.ndarray, weight: np.ndarray) -> np.ndarray | None:
+def zoom_nodes(nodes: np.ndarray, weight: np.ndarray) -> np.ndarray | None:
     """Nodes over the part of the box that holds the weight; None when that is most of it."""
     inside = nodes[weight > 1e-6 * weight.max()]
     low, high = nodes.min(axis=0), nodes.max(axis=0)
@@ -162,10 +159,10 @@ def _zoom(nodes: np.ndarray, weight: np.ndarray) -> np.ndarray | None:
     small = np.maximum(inside.min(axis=0) - margin, low), np.minimum(inside.max(axis=0) + margin, high)
     if np.prod((small[1] - small[0]) / (high - low)) > 0.5:
         return None
-    return _box(*np.stack(small, axis=1))
+    return box_nodes(*np.stack(small, axis=1))
 
 
-def _solve(nodes: np.ndarray, x: np.ndarray, score: np.ndarray, time: np.ndarray, p_start: float) -> dict:
+def solve_nodes(nodes: np.ndarray, x: np.ndarray, score: np.ndarray, time: np.ndarray, p_start: float) -> dict:
     """Weight and conditional posterior of (P, A) at every (rho, node); arrays of shape (rhos, k).
 
     At a node, (P, A) given the noise variance is normal around its generalised least-squares
@@ -178,6 +175,7 @@ def _solve(nodes: np.ndarray, x: np.ndarray, score: np.ndarray, time: np.ndarray
         spread = np.sqrt(1 - decay**2)
 
         def whiten(v: np.ndarray, decay: np.ndarray = decay, spread: np.ndarray = spread) -> np.ndarray:
+            """``v`` with independent noise of one variance."""
             later = (v[..., 1:] - decay * v[..., :-1]) / spread
             return np.concatenate([v[..., :1], later], axis=-1)
 
@@ -202,7 +200,7 @@ def _solve(nodes: np.ndarray, x: np.ndarray, score: np.ndarray, time: np.ndarray
     return grid | {"dof": dof}
 
 
-def _draw(grid: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def draw_parameters(grid: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Draws of A (within 0..100), P, the noise and the index of (rho, node), each of shape (draws,)."""
     rng = np.random.default_rng(SEED)
     weight = grid["weight"].ravel()

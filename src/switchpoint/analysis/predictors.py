@@ -32,6 +32,7 @@ MIN_MODELS = 3  # two leave no residual to judge a line by, and a correlation of
 EXACT_UP_TO, PERMUTATIONS = 8, 9999  # models whose permutations are all enumerated; draws beyond
 CONSTANT, EQUAL = 1e-9, 1e-9  # relative spread of a predictor; points^2 of scores
 LEVEL = 0.95
+SEED = 0
 GAP = """the training sets differ: a lower loss may only mean a training set nearer to the validation set; \
 Quagmires (section 4.3) compares losses within one training set, RETU minima on one common set"""
 BASELINE = "ranked by pass_1, which foretells RL poorly (Quagmires Table 2); measure pass@k for a larger k"
@@ -43,33 +44,22 @@ def rank(table: pd.DataFrame, k: int | None = None) -> dict:
 
     One with a lower pass@1 and a higher validation loss than another is dropped; the rest rank by pass@k.
 
-    Parameters
-    ----------
-    table : DataFrame
-        One row per model: ``model``, ``pass_<k>`` in points 0..100, and optionally ``val_loss``,
-        ``set`` (training distribution), ``val_set`` (where the loss was measured), ``exaflops``.
-    k : int, optional
-        The k above 1 to rank by; the largest by default, pass@1 where there is no other.
+    ``table`` has one row per model: ``model``, ``pass_<k>`` in points 0..100, and optionally ``val_loss``,
+    ``set`` (training distribution), ``val_set`` (where the loss was measured), ``exaflops``.  ``k`` is the k
+    above 1 to rank by; the largest by default, pass@1 where there is no other.
 
-    Returns
-    -------
-    dict
-        ``predictor``; ``favourites``; ``filter`` ({applied, reason}); ``val_loss`` (as
-        ``loss_reading``); ``n_kept``, ``n_dropped``; ``models``, best first, each {place, model,
-        pass_<k>, pass_1, val_loss, exaflops, tied_with, dropped}, where ``place`` is None for the
-        dropped and equal for ties (then the cheaper comes first); ``notes``; ``ignored_columns``.
-
-    Raises
-    ------
-    InputError
-        Naming the row, or the missing column.
+    Returns ``predictor``; ``favourites``; ``filter`` ({applied, reason}); ``val_loss`` (as
+    ``loss_reading``); ``n_kept``, ``n_dropped``; ``models``, best first, each {place, model, pass_<k>,
+    pass_1, val_loss, exaflops, tied_with, dropped}, where ``place`` is None for the dropped and equal for
+    ties (then the cheaper comes first); ``notes``; ``ignored_columns``.  InputError names the row, or the
+    missing column.
     """
     models = check_models(table)
-    predictor = _large_k(models, k)
+    predictor = ranking_predictor(models, k)
     reading = loss_reading(models)
     applied = reading["applicable"] and "pass_1" in models
     reason = reading["reason"] if "pass_1" in models else "no column pass_1"
-    dropped = _dominated(models) if applied else {}
+    dropped = dominated_models(models) if applied else {}
     kept = models[~models["model"].isin(dropped)]
     entries, shown = [], ("model", predictor, "pass_1", "val_loss", "exaflops")
     for row in models.to_dict("records"):
@@ -97,35 +87,23 @@ def rank(table: pd.DataFrame, k: int | None = None) -> dict:
     }
 
 
-def predict(table: pd.DataFrame, repeats: int = 100, calibration: float = 0.5, seed: int = 0) -> dict:
+def predict(table: pd.DataFrame, repeats: int = 100, calibration: float = 0.5) -> dict:
     """Scores after RL of the models without RL, from lines through those with; and how far to trust them.
 
-    Parameters
-    ----------
-    table : DataFrame
-        As for ``rank``, with ``rl_score`` (points 0..100, blank where no RL was run; at least three)
-        and optionally ``budget`` (a group of SFT budgets).
-    repeats, seed : int
-        Random splits of the calibration runs for R^2, and their seed.
-    calibration : float
-        The share of the runs that a split fits, rounded down; at least two runs, all but one at most.
+    ``table`` is as for ``rank``, with ``rl_score`` (points 0..100, blank where no RL was run; at least three)
+    and optionally ``budget`` (a group of SFT budgets).  ``repeats`` random splits of the calibration runs
+    give R^2; ``calibration`` is the share of the runs that a split fits, rounded down: at least two runs, all
+    but one at most.
 
-    Returns
-    -------
-    dict
-        ``verdict``, ``ok``, or ``undefined: ...`` with fewer than three calibration runs or equal scores
-        of all, when no predictor has more than that verdict; ``n_calibration``, ``n_predicted``; ``val_loss`` (as ``loss_reading``); ``predictors``, by name
-        (the columns, and ``average``), each {verdict, of, slope, intercept, r2, sweep, spearman,
-        leave_one_out, regret} or, when the verdict is ``not applicable: ...`` or ``undefined: ...``,
-        only {verdict, of}; ``best``, the predictor of the lowest leave-one-out error; ``models``, those
-        without RL, in the order of the table, each {model, exaflops, predictions: {predictor: {score,
-        pi95, extrapolated}}}; ``notes``; ``ignored_columns``.  Scores, errors and intervals are in
-        points and not clipped to 0..100; what cannot be computed is None beside a ``verdict``.
-
-    Raises
-    ------
-    InputError
-        Naming the row or column.
+    Returns ``verdict``, ``ok``, or ``undefined: ...`` with fewer than three calibration runs or equal scores
+    of all, when no predictor has more than that verdict; ``n_calibration``, ``n_predicted``; ``val_loss`` (as
+    ``loss_reading``); ``predictors``, by name (the columns, and ``average``), each {verdict, of, slope,
+    intercept, r2, sweep, spearman, leave_one_out, regret} or, when the verdict is ``not applicable: ...`` or
+    ``undefined: ...``, only {verdict, of}; ``best``, the predictor of the lowest leave-one-out error;
+    ``models``, those without RL, in the order of the table, each {model, exaflops, predictions: {predictor:
+    {score, pi95, extrapolated}}}; ``notes``; ``ignored_columns``.  Scores, errors and intervals are in points
+    and not clipped to 0..100; what cannot be computed is None beside a ``verdict``.  InputError names the row
+    or column.
     """
     if repeats < 1 or not 0 < calibration < 1:
         given = f"repeats is {repeats} and calibration {calibration}"
@@ -134,17 +112,17 @@ def predict(table: pd.DataFrame, repeats: int = 100, calibration: float = 0.5, s
     known = models["rl_score"].notna()
     # By name, so that the order of the rows changes no random split.
     runs, rest = models[known].sort_values("model", ignore_index=True), models[~known]
-    undefined = _uncalibrated(runs["rl_score"].to_numpy())
+    undefined = why_uncalibrated(runs["rl_score"].to_numpy())
     n_fit = min(max(int(calibration * len(runs) + 1e-9), 2), len(runs) - 1)
     reading = loss_reading(models)
     entries, predictions = {}, {}
-    for name, columns in _candidates(models).items():
-        unusable = (_unusable(column, runs, reading) for column in columns)
+    for name, columns in candidate_predictors(models).items():
+        unusable = (why_unusable(column, runs, reading) for column in columns)
         verdict = undefined or next(filter(None, unusable), None)
         entries[name] = {"verdict": verdict or "ok", "of": columns}
         if verdict is None:
-            entries[name] |= _diagnose(runs, columns, repeats, n_fit, seed)
-            predictions[name] = _predictions(runs, rest, columns)
+            entries[name] |= diagnose_predictor(runs, columns, repeats, n_fit)
+            predictions[name] = predict_rest(runs, rest, columns)
     errors = {name: entries[name]["leave_one_out"]["rmse"] for name in predictions}
     best = min((name for name in errors if errors[name] is not None), key=errors.get, default=None)
     return {
@@ -159,7 +137,7 @@ def predict(table: pd.DataFrame, repeats: int = 100, calibration: float = 0.5, s
             | {"predictions": {name: values[i] for name, values in predictions.items()}}
             for i, row in enumerate(rest.to_dict("records"))
         ],
-        "notes": [] if undefined else _notes(entries, best),
+        "notes": [] if undefined else reliability_notes(entries, best),
         "ignored_columns": [str(name) for name in table if name not in models],
     }
 
@@ -172,11 +150,11 @@ def check_models(table: pd.DataFrame) -> pd.DataFrame:
     check_columns(table, ["model"], "models")
     models = pd.DataFrame({"model": table["model"].astype(str)})
     refuse(table, models["model"].duplicated(), "model", "it has a row already; keep one")
-    for name in _passes(table):
+    for name in pass_columns(table):
         models[name] = numbers(table, name)
         refuse(table, ~models[name].between(0, MAX_SCORE), name, "give points from 0 to 100")
     everyone = pd.Series(True, table.index)
-    if names := _passes(table):
+    if names := pass_columns(table):
         refuse(table, fractions(models[names], everyone), names[-1], FRACTIONS)
     if "val_loss" in table:
         models["val_loss"] = numbers(table, "val_loss")
@@ -221,12 +199,12 @@ def loss_reading(models: pd.DataFrame) -> dict:
             "where all losses are on one common validation set, name it in val_set in every row"
         )
     else:
-        applicable, warning, retu = True, GAP, _retu(models)
+        applicable, warning, retu = True, GAP, retu_reading(models)
         reason = f"{len(sets)} training sets, all losses on the common validation set {measured[0]}"
     return {"applicable": applicable, "reason": reason, "warning": warning, "retu": retu}
 
 
-def _retu(models: pd.DataFrame) -> dict:
+def retu_reading(models: pd.DataFrame) -> dict:
     """The training sets by minimum loss, with the best score after RL."""
     lowest = models.loc[models.groupby("set")["val_loss"].idxmin(), ["set", "model", "val_loss"]]
     lowest["best_rl_score"] = lowest["set"].map(models.groupby("set")["rl_score"].max())
@@ -251,16 +229,16 @@ def loss_against_ceiling(table: pd.DataFrame) -> dict:
     loss, ceiling = numbers(table, "val_loss").to_numpy(), numbers(table, "ceiling").to_numpy()
     if len(loss) < MIN_MODELS:
         raise InputError(f"sets: {len(loss)}; a correlation needs at least {MIN_MODELS}")
-    if _constant(loss) or _constant(ceiling):
-        same = "val_loss" if _constant(loss) else "ceiling"
+    if is_constant(loss) or is_constant(ceiling):
+        same = "val_loss" if is_constant(loss) else "ceiling"
         return {"n": len(loss), "verdict": f"undefined: {same} is the same in all sets"}
-    found = stats.pearsonr(loss, ceiling)
-    rho, p, _ = _spearman(loss[None], ceiling, 0)
+    pearson = stats.pearsonr(loss, ceiling)
+    rho, p, _ = spearman_test(loss[None], ceiling)
     return {
         "n": len(loss),
-        "pearson": float(found.statistic),
-        "ci95": [float(end) for end in found.confidence_interval(LEVEL)] if len(loss) > 3 else [-1.0, 1.0],
-        "p": float(found.pvalue),
+        "pearson": float(pearson.statistic),
+        "ci95": [float(end) for end in pearson.confidence_interval(LEVEL)] if len(loss) > 3 else [-1.0, 1.0],
+        "p": float(pearson.pvalue),
         "spearman": rho,
         "spearman_p": p,
         "verdict": "ok",
@@ -273,7 +251,7 @@ def fit_lines(x: np.ndarray, y: np.ndarray, new: np.ndarray) -> np.ndarray:
     Shapes (p, ..., n), (..., n) and (p, ..., q) to (..., q); NaN where a predictor is constant.
     """
     centre = x.mean(axis=-1, keepdims=True)
-    spread = np.where(_constant(x), np.nan, ((x - centre) ** 2).sum(axis=-1))[..., None]
+    spread = np.where(is_constant(x), np.nan, ((x - centre) ** 2).sum(axis=-1))[..., None]
     level = y.mean(axis=-1, keepdims=True)
     slope = ((x - centre) * (y - level)).sum(axis=-1, keepdims=True) / spread
     return (level + slope * (new - centre)).mean(axis=0)
@@ -307,7 +285,7 @@ def split_r2(x: np.ndarray, y: np.ndarray, order: np.ndarray, n_fit: int) -> dic
     mean, never clipped.  The standard error is of the mean over the used repeats; skipped: why, how many.
     """
     held_out = y[order[:, n_fit:]]
-    guess = _split_predictions(x, y, order, n_fit)
+    guess = split_predictions(x, y, order, n_fit)
     total = ((held_out - held_out.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
     equal, flat = total <= EQUAL, np.isnan(guess).any(axis=1)
     used = ~equal & ~flat
@@ -336,58 +314,58 @@ def leave_one_out(x: np.ndarray, y: np.ndarray) -> dict:
     """
     n = len(y)
     order = (np.arange(n)[:, None] + np.arange(1, n + 1)) % n  # the others, then the model itself
-    error = y - _split_predictions(x, y, order, n - 1)[:, 0]
+    error = y - split_predictions(x, y, order, n - 1)[:, 0]
     if np.isnan(error).any():
         return {"rmse": None, "r2": None, "verdict": "undefined: without one model the predictor is constant"}
     r2 = 1 - (error**2).sum() / ((y - y.mean()) ** 2).sum()
     return {"rmse": float(np.sqrt((error**2).mean())), "r2": float(r2), "verdict": "ok"}
 
 
-def _split_predictions(x: np.ndarray, y: np.ndarray, order: np.ndarray, n_fit: int) -> np.ndarray:
+def split_predictions(x: np.ndarray, y: np.ndarray, order: np.ndarray, n_fit: int) -> np.ndarray:
     """Predictions, shape (repeats, n - n_fit), for the models after the first ``n_fit`` of each order."""
     fitted, rest = order[:, :n_fit], order[:, n_fit:]
     return fit_lines(x[:, fitted], y[fitted], x[:, rest])
 
 
-def _ranking(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """What ranks the models, shape (m, n) or (1, n): the predictor, or the average's predictions from y (m, n)."""
+def ranking_values(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """What ranks the models: the predictor, (1, n), or the average's predictions from ``y`` (m, n), (m, n)."""
     return x if len(x) == 1 else np.round(fit_lines(x[:, None], y, x[:, None]), 9)
 
 
-def _rank_correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def rank_correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Spearman's correlation along the last axis; NaN where one is constant."""
     a, b = (stats.rankdata(values, axis=-1) - (values.shape[-1] + 1) / 2 for values in (a, b))
     with np.errstate(invalid="ignore"):
         return (a * b).sum(axis=-1) / np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1))
 
 
-def _spearman(x: np.ndarray, y: np.ndarray, seed: int) -> tuple[float | None, float | None, str]:
+def spearman_test(x: np.ndarray, y: np.ndarray) -> tuple[float | None, float | None, str]:
     """Spearman's rho, its two-sided permutation p, and how p was found.
 
     An average refits its lines to every permutation, as it was fitted to the scores themselves.
     """
-    rho = float(_rank_correlation(_ranking(x, y[None]), y[None])[0])
+    rho = float(rank_correlation(ranking_values(x, y[None]), y[None])[0])
     if math.isnan(rho):
         return None, None, SAME_RANK
     n = len(y)
     exact = n <= EXACT_UP_TO
-    order = list(itertools.permutations(range(n))) if exact else _shuffles(n, PERMUTATIONS, seed)
+    order = list(itertools.permutations(range(n))) if exact else random_orders(n, PERMUTATIONS)
     permuted = y[np.array(order)]
-    extreme = int((np.abs(_rank_correlation(_ranking(x, permuted), permuted)) >= abs(rho) - 1e-9).sum())
+    extreme = int((np.abs(rank_correlation(ranking_values(x, permuted), permuted)) >= abs(rho) - 1e-9).sum())
     p = extreme / len(order) if exact else (1 + extreme) / (1 + PERMUTATIONS)
     return rho, p, "exact" if exact else f"{PERMUTATIONS} permutations"
 
 
-def _shuffles(n: int, count: int, seed: int) -> np.ndarray:
+def random_orders(n: int, count: int) -> np.ndarray:
     """Random permutations of 0..n-1, shape (count, n)."""
-    return np.random.default_rng(seed).permuted(np.tile(np.arange(n), (count, 1)), axis=1)
+    return np.random.default_rng(SEED).permuted(np.tile(np.arange(n), (count, 1)), axis=1)
 
 
-def _group_spearman(ranking: np.ndarray, runs: pd.DataFrame) -> dict:
+def budget_spearman(ranking: np.ndarray, runs: pd.DataFrame) -> dict:
     """Spearman's rho within every budget, None where undefined, and its mean (Tables 8 and 10)."""
     groups = {}
     for budget, rows in runs.groupby("budget"):
-        rho = float(_rank_correlation(ranking[rows.index], rows["rl_score"].to_numpy()))
+        rho = float(rank_correlation(ranking[rows.index], rows["rl_score"].to_numpy()))
         verdict = SAME_RANK if math.isnan(rho) else "ok"
         if len(rows) < MIN_MODELS:
             verdict = f"undefined: {len(rows)} models, fewer than {MIN_MODELS}"
@@ -407,12 +385,12 @@ def regret(ranking: np.ndarray, y: np.ndarray, names: list[str]) -> dict:
     return {"points": float(y.max() - y[top].mean()), "favourites": [names[i] for i in top]}
 
 
-def _diagnose(runs: pd.DataFrame, columns: list[str], repeats: int, n_fit: int, seed: int) -> dict:
+def diagnose_predictor(runs: pd.DataFrame, columns: list[str], repeats: int, n_fit: int) -> dict:
     """How well a predictor, or an average, foretells the scores of the calibration runs."""
-    x, y = _oriented(runs, columns), runs["rl_score"].to_numpy()
-    order = _shuffles(len(y), repeats, seed)
-    ranking = _ranking(x, y[None])[0]
-    rho, p, method = _spearman(x, y, seed)
+    x, y = oriented_predictors(runs, columns), runs["rl_score"].to_numpy()
+    order = random_orders(len(y), repeats)
+    ranking = ranking_values(x, y[None])[0]
+    rho, p, method = spearman_test(x, y)
     slope, intercept = np.polyfit(runs[columns[0]], y, 1).tolist() if len(columns) == 1 else (None, None)
     return {
         "slope": slope,
@@ -420,26 +398,26 @@ def _diagnose(runs: pd.DataFrame, columns: list[str], repeats: int, n_fit: int, 
         "r2": split_r2(x, y, order, n_fit),
         "sweep": [split_r2(x, y, order, size) for size in range(2, len(y) - 1)],
         "spearman": {"rho": rho, "p": p, "method": method}
-        | (_group_spearman(ranking, runs) if "budget" in runs else {}),
+        | (budget_spearman(ranking, runs) if "budget" in runs else {}),
         "leave_one_out": leave_one_out(x, y),
         "regret": regret(ranking, y, runs["model"].tolist()),
     }
 
 
-def _predictions(runs: pd.DataFrame, rest: pd.DataFrame, columns: list[str]) -> list[dict]:
+def predict_rest(runs: pd.DataFrame, rest: pd.DataFrame, columns: list[str]) -> list[dict]:
     """The rest's predictions; extrapolated where a predictor lies outside the runs' range."""
-    x, new = _oriented(runs, columns), _oriented(rest, columns)
-    found = intervals(x, runs["rl_score"].to_numpy(), new)
+    x, new = oriented_predictors(runs, columns), oriented_predictors(rest, columns)
+    ends = intervals(x, runs["rl_score"].to_numpy(), new)
     outside = ((new < x.min(axis=1, keepdims=True)) | (new > x.max(axis=1, keepdims=True))).any(axis=0)
     return [
         {"score": float(score), "pi95": [float(low), float(high)], "extrapolated": bool(far)}
-        for score, low, high, far in zip(*found, outside, strict=True)
+        for score, low, high, far in zip(*ends, outside, strict=True)
     ]
 
 
-def _candidates(models: pd.DataFrame) -> dict[str, list[str]]:
+def candidate_predictors(models: pd.DataFrame) -> dict[str, list[str]]:
     """The predictors' columns; the average is of the loss and the pass@k of the largest k (Table 1)."""
-    passes = _passes(models)
+    passes = pass_columns(models)
     names = passes + ["val_loss"] * ("val_loss" in models)
     if not names:
         raise InputError("models: no predictor; give columns pass_<k> or val_loss")
@@ -447,17 +425,17 @@ def _candidates(models: pd.DataFrame) -> dict[str, list[str]]:
     return {name: [name] for name in names} | {"average": ["val_loss", large]}
 
 
-def _unusable(name: str, runs: pd.DataFrame, reading: dict) -> str | None:
+def why_unusable(name: str, runs: pd.DataFrame, reading: dict) -> str | None:
     """Why a predictor cannot be used; None when it can."""
     if name == "val_loss" and not reading["applicable"]:
         return f"not applicable: {reading['reason']}"
     if name not in runs:
         return f"not applicable: no column {name}"
-    same = _constant(runs[name].to_numpy())
+    same = is_constant(runs[name].to_numpy())
     return f"undefined: {name} is {runs[name][0]:g} in all calibration runs" if same else None
 
 
-def _dominated(models: pd.DataFrame) -> dict[str, str]:
+def dominated_models(models: pd.DataFrame) -> dict[str, str]:
     """The models with lower pass@1 and higher loss than another, and that other: one that is kept."""
     score, loss = models["pass_1"].to_numpy(), models["val_loss"].to_numpy()
     beaten = (score[:, None] < score) & (loss[:, None] > loss)
@@ -466,24 +444,25 @@ def _dominated(models: pd.DataFrame) -> dict[str, str]:
     for i in np.flatnonzero(~kept):
         j = np.flatnonzero(beaten[i] & kept)[0]
         reasons[models["model"][i]] = (
-            f"pass_1 {score[i]:g} < {score[j]:g} and val_loss {loss[i]:g} > {loss[j]:g} of {models['model'][j]}"
+            f"pass_1 {score[i]:g} < {score[j]:g} and val_loss {loss[i]:g} > {loss[j]:g} "
+            f"of {models['model'][j]}"
         )
     return reasons
 
 
-def _large_k(models: pd.DataFrame, k: int | None) -> str:
+def ranking_predictor(models: pd.DataFrame, k: int | None) -> str:
     """The pass@k to rank by, k above 1; without any, pass@1 stands in."""
-    names = [name for name in _passes(models) if name != "pass_1"]
+    names = [name for name in pass_columns(models) if name != "pass_1"]
     chosen = [name for name in names if name == f"pass_{k}"]
     if k is None:
-        chosen = names[-1:] or [name for name in _passes(models) if name == "pass_1"]
+        chosen = names[-1:] or [name for name in pass_columns(models) if name == "pass_1"]
     if not chosen:
         have = ", ".join(names) or "none"
         raise InputError(f"models: no pass_{k or '<k>'} to rank by; the columns with k above 1 are: {have}")
     return chosen[0]
 
 
-def _uncalibrated(y: np.ndarray) -> str | None:
+def why_uncalibrated(y: np.ndarray) -> str | None:
     """Why the scores ``y`` after RL calibrate nothing; None when they do."""
     if len(y) < MIN_MODELS:
         return f"undefined: {len(y)} calibration models, fewer than {MIN_MODELS}"
@@ -492,26 +471,26 @@ def _uncalibrated(y: np.ndarray) -> str | None:
     return None
 
 
-def _constant(x: np.ndarray) -> np.ndarray:
+def is_constant(x: np.ndarray) -> np.ndarray:
     """Whether x does not vary along its last axis."""
     return np.ptp(x, axis=-1) <= CONSTANT * np.abs(x).max(axis=-1)
 
 
-def _oriented(models: pd.DataFrame, columns: list[str]) -> np.ndarray:
+def oriented_predictors(models: pd.DataFrame, columns: list[str]) -> np.ndarray:
     """The predictors, more is better, shape (p, n)."""
     return np.stack([models[name].to_numpy() * (-1 if name == "val_loss" else 1) for name in columns])
 
 
-def _passes(table: pd.DataFrame) -> list[str]:
+def pass_columns(table: pd.DataFrame) -> list[str]:
     """The columns pass_<k>, by k."""
     names = [name for name in table if re.fullmatch(r"pass_[1-9]\d*", str(name))]
     return sorted(names, key=lambda name: int(name.removeprefix("pass_")))
 
 
-def _notes(entries: dict, best: str | None) -> list[str]:
+def reliability_notes(entries: dict, best: str | None) -> list[str]:
     """What a reader of the predictions should know."""
     if best is None:
         return ["no predictor has a leave-one-out error, so none is the best"]
-    found = entries[best]["leave_one_out"]
-    notes = [f"{best} has the lowest leave-one-out error, {found['rmse']:.2f} points"]
-    return notes + ["no predictor beats the mean of the calibration runs"] * (found["r2"] <= 0)
+    error = entries[best]["leave_one_out"]
+    notes = [f"{best} has the lowest leave-one-out error, {error['rmse']:.2f} points"]
+    return notes + ["no predictor beats the mean of the calibration runs"] * (error["r2"] <= 0)

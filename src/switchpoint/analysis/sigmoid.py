@@ -2,7 +2,7 @@
 
 P(x) = P_start + (A - P_start) / (1 + (x / C_mid)^-B): ``a`` the ceiling A in points, ``c_mid`` the
 compute at half the gain, ``b`` the steepness.  ``paper`` is the pipeline of RETU Appendix D,
-``scalerl`` the grid protocol of ScaleRL, ``least_squares`` neither.
+``scalerl`` the grid protocol of ScaleRL.
 
 Deviations
 ----------
@@ -59,9 +59,6 @@ class PaperSettings:
     cap: float | None = SOFT_CAP
 
 
-LEAST_SQUARES = PaperSettings(alpha=None, tau=None, cap=None)
-
-
 def rise(x: np.ndarray, c_mid: np.ndarray | float, b: np.ndarray | float) -> np.ndarray:
     """The share of the gain that is realised at x, 1 / (1 + (x / C_mid)^-B) (Eq. 11)."""
     with np.errstate(divide="ignore"):
@@ -78,17 +75,12 @@ def paper(x: np.ndarray, score: np.ndarray, p_start: float, settings: PaperSetti
     active = np.zeros(len(x), dtype=bool)
     active[settings.first : settings.last] = True
     if settings.tau is not None:
-        active = _drop_outliers(x, gain, p_start, active, settings)
+        active = drop_outliers(x, gain, p_start, active, settings)
     if settings.alpha is not None:
-        active = _trim(x, gain, p_start, active, settings)
-    a, c_mid, b, start = _fit_gain(x[active], gain[active], p_start, settings)
-    at_bound = a >= 0.999 * _bound(gain[active], p_start, settings)
+        active = trim_to_share(x, gain, p_start, active, settings)
+    a, c_mid, b, start = fit_gain(x[active], gain[active], p_start, settings)
+    at_bound = a >= 0.999 * largest_gain(gain[active], p_start, settings)
     return Fit(p_start + a, c_mid * unit, b, p_start + start, active[1:], bool(at_bound))
-
-
-def least_squares(x: np.ndarray, score: np.ndarray, p_start: float) -> Fit:
-    """Plain least squares with A at most 100."""
-    return paper(x, score, p_start, LEAST_SQUARES)
 
 
 def scalerl(x: np.ndarray, score: np.ndarray, p_start: float) -> Fit:
@@ -110,34 +102,35 @@ def scalerl(x: np.ndarray, score: np.ndarray, p_start: float) -> Fit:
     return Fit(a, c_mid * unit, float(b), p_start, used, a >= MAX_SCORE)
 
 
-def _bound(gain: np.ndarray, p_start: float, settings: PaperSettings) -> float:
+def largest_gain(gain: np.ndarray, p_start: float, settings: PaperSettings) -> float:
     """The largest gain that a fit to these gains may reach."""
     if settings.cap is None or gain.max() <= 0:
         return MAX_SCORE - p_start
     return min(settings.cap * gain.max(), MAX_SCORE - p_start)
 
 
-def _fit_gain(x: np.ndarray, gain: np.ndarray, p_start: float, settings: PaperSettings) -> tuple[float, ...]:
+def fit_gain(x: np.ndarray, gain: np.ndarray, p_start: float, settings: PaperSettings) -> tuple[float, ...]:
     """(A - P_start, C_mid, B, shift of P_start) by least squares from the released code's start."""
-    top = _bound(gain, p_start, settings)
+    top = largest_gain(gain, p_start, settings)
     start = [min(gain.max(), top), max(np.median(x[x > 0]), SMALLEST_C), 1.0]
     low, high = [-MAX_SCORE, SMALLEST_C, B_BOUNDS[0]], [top, np.inf, B_BOUNDS[1]]
     if settings.free_start:
         start, low, high = [*start, 0.0], [*low, -MAX_SCORE], [*high, MAX_SCORE]
-    found, _ = optimize.curve_fit(_gain_curve, x, gain, p0=start, bounds=(low, high), maxfev=20_000)
+    found, _ = optimize.curve_fit(gain_curve, x, gain, p0=start, bounds=(low, high), maxfev=20_000)
     return tuple(map(float, found)) if settings.free_start else (*map(float, found), 0.0)
 
 
-def _gain_curve(x: np.ndarray, a: float, c_mid: float, b: float, start: float = 0.0) -> np.ndarray:
+def gain_curve(x: np.ndarray, a: float, c_mid: float, b: float, start: float = 0.0) -> np.ndarray:
+    """Eq. 11 of gains: from ``start`` at x = 0 to ``a``."""
     return start + (a - start) * rise(np.maximum(x, SMALLEST_C), c_mid, b)
 
 
-def _drop_outliers(
+def drop_outliers(
     x: np.ndarray, gain: np.ndarray, p_start: float, active: np.ndarray, settings: PaperSettings
 ) -> np.ndarray:
     """The points that survive Eq. 28-29, refitting after every pass."""
     for _ in range(PASSES):
-        residual = gain - _gain_curve(x, *_fit_gain(x[active], gain[active], p_start, settings))
+        residual = gain - gain_curve(x, *fit_gain(x[active], gain[active], p_start, settings))
         centre = np.median(residual[active])
         deviation = np.median(np.abs(residual[active] - centre))
         keep = active & (0.6745 * np.abs(residual - centre) <= settings.tau * deviation)
@@ -147,18 +140,18 @@ def _drop_outliers(
     return active
 
 
-def _trim(
+def trim_to_share(
     x: np.ndarray, gain: np.ndarray, p_start: float, active: np.ndarray, settings: PaperSettings
 ) -> np.ndarray:
     """The h points of Eq. 30, h = floor(alpha n), by concentration steps until they stay the same."""
     n_kept = max(int(settings.alpha * active.sum()), MIN_POINTS)
     chosen = active
     for _ in range(100):
-        squared = (gain - _gain_curve(x, *_fit_gain(x[chosen], gain[chosen], p_start, settings))) ** 2
+        squared = (gain - gain_curve(x, *fit_gain(x[chosen], gain[chosen], p_start, settings))) ** 2
         squared[~active] = np.inf
-        best = np.zeros_like(active)
-        best[np.argsort(squared, kind="stable")[:n_kept]] = True
-        if (best == chosen).all():
+        nearest = np.zeros_like(active)
+        nearest[np.argsort(squared, kind="stable")[:n_kept]] = True
+        if (nearest == chosen).all():
             break
-        chosen = best
+        chosen = nearest
     return chosen

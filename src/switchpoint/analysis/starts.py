@@ -102,15 +102,16 @@ def commonest(seeds: list[dict]) -> str | None:
     return min(count.index, key=lambda name: (-count[name], name), default=None)
 
 
-def pooled(seeds: list[dict]) -> list[dict]:
+def pool_by_start(seeds: list[dict]) -> list[dict]:
     """The starts, each pooled over its seeds."""
     groups = {}
     for seed in seeds:
         groups.setdefault(seed["start"], []).append(seed)
-    return [_pool(start, group) for start, group in sorted(groups.items())]
+    return [pool_seeds(start, group) for start, group in sorted(groups.items())]
 
 
-def _pool(start: str, seeds: list[dict]) -> dict:
+def pool_seeds(start: str, seeds: list[dict]) -> dict:
+    """One start: its seeds' mean compute, and their pooled ceiling, peak and last score."""
     sft, rl = (math.fsum(seed[key] for seed in seeds) / len(seeds) for key in ("sft_exaflops", "rl_exaflops"))
     pooled = {
         "start": start,
@@ -127,11 +128,11 @@ def _pool(start: str, seeds: list[dict]) -> dict:
         "unfinished": [f"{seed['run']} ({seed['status']})" for seed in seeds if seed["status"] not in ENDED],
     }
     for key in BASES:
-        pooled[key], pooled[f"{key}_se"], pooled[f"{key}_limit"] = _mean(seeds, key)
+        pooled[key], pooled[f"{key}_se"], pooled[f"{key}_limit"] = mean_over_seeds(seeds, key)
     return pooled
 
 
-def _mean(seeds: list[dict], key: str) -> tuple[float | None, float | None, str | None]:
+def mean_over_seeds(seeds: list[dict], key: str) -> tuple[float | None, float | None, str | None]:
     """Mean over seeds, its standard error, and what limits that: ``seeds`` or ``evaluation``.
 
     The error is the larger of the seeds' mean own and of their spread: the seeds are evaluated on the
@@ -142,10 +143,10 @@ def _mean(seeds: list[dict], key: str) -> tuple[float | None, float | None, str 
     if None in values:
         return None, None, None
     mean = math.fsum(values) / n
-    found = {}
+    limits = {}
     if None not in errors:
-        found["evaluation"] = math.fsum(errors) / n
+        limits["evaluation"] = math.fsum(errors) / n
     if n > 1:
-        found["seeds"] = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1) / n)
-    limit = max(found, key=found.get, default=None)
-    return mean, found.get(limit), limit
+        limits["seeds"] = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1) / n)
+    limit = max(limits, key=limits.get, default=None)
+    return mean, limits.get(limit), limit

@@ -145,14 +145,14 @@ def advise(
 ) -> None:  # fmt: skip
     """Says where to start RL, what to stop or continue, and why; CEILINGS is what `fit` wrote."""
     from switchpoint.analysis import advice
-    from switchpoint.analysis.documents import read_record
+    from switchpoint.analysis.documents import read_document
 
     result = advice.advise(
         tables.read_csv(curves),
         tables.read_csv(runs),
-        read_record(ceilings, "fit"),
-        phases and read_record(phases, "phases"),
-        predictors=predictors and read_record(predictors, "rank"),
+        read_document(ceilings, "fit"),
+        phases and read_document(phases, "phases"),
+        predictors=predictors and read_document(predictors, "rank"),
         reference=reference,
     )
     files.write_json(out, result)
@@ -237,17 +237,17 @@ def lock(
 @app.command()
 def plan(study: PathOption = "config.yaml") -> None:
     """Lists the pending jobs and what can be resumed."""
-    from switchpoint.study import plan as planning
+    from switchpoint.study.plan import show
 
-    planning.show(study)
+    show(study)
 
 
 @app.command()
 def docs(check: Annotated[bool, typer.Option()] = False) -> None:
     """Writes the generated schema and configuration reference (or checks that they are current)."""
-    from switchpoint.study import docs as reference
+    from switchpoint.study.docs import generate
 
-    reference.generate(check)
+    generate(check)
 
 
 def main() -> None:

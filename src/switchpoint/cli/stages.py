@@ -4,7 +4,6 @@ Thin: every command reads its arguments and calls one function.  Training and sa
 modules are imported inside their commands, so that the others start fast.
 """
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ import typer
 
 from switchpoint import files, tables
 from switchpoint.errors import InputError
+from switchpoint.study import jobs
 
 app = typer.Typer()
 Job = Annotated[str, typer.Option(help="The job's configuration slice, as JSON.")]
@@ -25,7 +25,7 @@ def ingest(job: Job, out: PathOption) -> None:
     """Reads or generates one source and checks its rows."""
     from switchpoint.data import sources
 
-    tables.write_parquet(sources.ingest(json.loads(job)), out)
+    tables.write_parquet(sources.ingest(jobs.IngestJob.read(job, "--job")), out)
 
 
 @app.command()
@@ -43,27 +43,20 @@ def validation(job: Job, pool: PathOption, out: PathOption) -> None:
     """Holds examples out of the pool for the validation loss."""
     from switchpoint.data import select
 
-    fields = json.loads(job)
-    tables.write_parquet(select.split_validation(pd.read_parquet(pool), fields["size"], fields["seed"]), out)
+    asked = jobs.ValidationJob.read(job, "--job")
+    tables.write_parquet(select.split_validation(pd.read_parquet(pool), asked.size, asked.seed), out)
 
 
 @app.command("win-rates")
 def win_rates(job: Job, model: PathOption, pool: PathOption, out: PathOption, state: PathOption) -> None:
     """Measures the weak solver's win rate on every pool problem."""
     from switchpoint.data import difficulty
-    from switchpoint.study import paths
-    from switchpoint.training import evaluation, models
-    from switchpoint.training.engine.torch import configure
-    from switchpoint.training.job_run import Run
+    from switchpoint.training import evaluation
 
-    fields = json.loads(job)
-    this = Run(fields, {"model": f"{model}/{paths.MODEL_FILES[2]}", "pool": pool}, state)
-    configure(fields["seed"])
-    problems = pd.read_parquet(pool).assign(split="test", benchmark="pool")
-    settings = {**fields, "test": {"pool": fields["samples"]}}
-    samples = evaluation.evaluate(*models.load(model), problems, "test", settings, "solver", 0)
-    evaluation.write_parquet(difficulty.win_rates(samples), out)
-    this.finish(f"{out}.run.json", "finished", verdicts=evaluation.counts(samples))
+    asked = jobs.EvaluateJob.read(job, "--job")
+    job_run, samples = evaluation.measure_win_rates(asked, model, pool, state)
+    tables.write_parquet(difficulty.win_rates(samples), out)
+    job_run.finish(f"{out}.run.json", "finished", keep_state=True, verdicts=evaluation.counts(samples))
 
 
 @app.command()
@@ -73,11 +66,11 @@ def select(
     """Draws one SFT data set."""
     from switchpoint.data import select as selection
 
-    fields = json.loads(job)
+    asked = jobs.SelectJob.read(job, "--job")
     held_out = set(pd.read_parquet(validation)["id"])
     rates = pd.read_parquet(win_rates)
     chosen = selection.select_set(
-        pd.read_parquet(pool), rates, held_out, fields["stratum"], fields["size"], fields["seed"]
+        pd.read_parquet(pool), rates, held_out, asked.stratum, asked.size, asked.seed
     )
     tables.write_parquet(chosen, out)
 
@@ -91,13 +84,12 @@ def prompts(
     from switchpoint.data import select as selection
     from switchpoint.training import models
 
-    fields = json.loads(job)
-    low, high = fields["win_rate"]
+    asked = jobs.PromptsJob.read(job, "--job")
     chosen = selection.select_prompts(
         pd.read_parquet(pool), pd.read_parquet(win_rates), set(pd.read_parquet(validation)["id"]),
-        fields["sources"], fields["size"], low, high, fields["seed"],
+        asked.sources, asked.size, *asked.win_rate, asked.seed,
     )  # fmt: skip
-    mixed = selection.mix(chosen, models.token_counter(base), fields["mix_max_tokens"])
+    mixed = selection.mix(chosen, models.token_counter(base), asked.mix_max_tokens)
     tables.write_parquet(chosen, out)
     tables.write_parquet(mixed, mix)
 
@@ -108,16 +100,15 @@ def benchmarks_command(
 ) -> None:
     """Gathers the benchmark slices, decontaminates them and splits off the monitoring problems."""
     from switchpoint.data import benchmarks, decontaminate, select
-    from switchpoint.training.evaluation import write_csv
 
-    fields = json.loads(job)
+    asked = jobs.BenchmarksJob.read(job, "--job")
     read = {Path(path).stem: pd.read_parquet(path) for path in source}
-    rows, _ = select.deduplicate([benchmarks.gather(fields["benchmarks"], read)])
+    rows, _ = select.deduplicate([benchmarks.gather(asked.benchmarks, read)])
     kept, gone = decontaminate.decontaminate(
-        pd.read_parquet(pool), rows, fields["threshold"], fields["match_numbers"], fields["embedder"]
+        pd.read_parquet(pool), rows, asked.threshold, asked.match_numbers, asked.embedder
     )
-    write_csv(gone, dropped)
-    tables.write_parquet(benchmarks.split(kept, fields["benchmarks"]), out)
+    tables.write_csv(gone, dropped)
+    tables.write_parquet(benchmarks.split(kept, asked.benchmarks), out)
 
 
 @app.command("data-report")
@@ -128,7 +119,6 @@ def data_report(
     """Writes the overlap table, which must be 0 where overlap is forbidden, and the data statistics."""
     from switchpoint.data import select as selection
     from switchpoint.training import models
-    from switchpoint.training.evaluation import write_csv
 
     drawn = {Path(path).stem: pd.read_parquet(path) for path in sets}
     read = {"validation": validation, "prompts": prompts, "mix": mix}
@@ -138,34 +128,28 @@ def data_report(
     table = selection.overlaps(read)
     if problems := selection.forbidden(table):
         raise InputError("data overlap where they must not:\n  " + "\n  ".join(problems))
-    table.to_csv(overlaps)
+    with files.atomic(overlaps) as temporary:
+        table.to_csv(temporary)
     rates = pd.read_parquet(win_rates)
-    write_csv(selection.statistics(drawn, rates, models.token_counter(base)), statistics)
+    tables.write_csv(selection.statistics(drawn, rates, models.token_counter(base)), statistics)
 
 
 @app.command("make-base")
 def make_base(job: Job, out: PathOption, state: PathOption) -> None:
     """Pretrains the tiny base model."""
-    from switchpoint.training import models
-    from switchpoint.training import tiny_base as base
-    from switchpoint.training.job_run import Run
+    from switchpoint.training import tiny_base
 
-    fields = json.loads(job)
-    this = Run(fields, {}, state)
-    model, tokenizer = base.pretrain(fields["seed"], fields["stages"], lambda line: print(line, flush=True))
-    models.save(model, tokenizer, this.state / "model", base.CARD, this.origin())
-    this.publish("model", out)
-    this.finish(Path(out) / "run.json", "finished")
+    tiny_base.run(jobs.BaseJob.read(job, "--job"), out, state)
 
 
-@app.command()
-def sft(
+@app.command("sft")
+def sft_command(
     job: Job, base: PathOption, data: PathOption, validation: PathOption, out: PathOption, state: PathOption
 ) -> None:
     """Supervised fine-tuning on one data set."""
-    from switchpoint.training import sft as stage
+    from switchpoint.training import sft
 
-    stage.run(json.loads(job), base, data, validation, out, state)
+    sft.run(jobs.SftJob.read(job, "--job"), base, data, validation, out, state)
 
 
 @app.command()
@@ -176,7 +160,7 @@ def rl(
     """Reinforcement learning from one start."""
     from switchpoint.training.rl import loop
 
-    loop.run(json.loads(job), base, sft, prompts, benchmarks, out, state)
+    loop.run(jobs.RlJob.read(job, "--job"), base, sft, prompts, benchmarks, out, state)
 
 
 @app.command()
@@ -188,7 +172,9 @@ def evaluate(
     from switchpoint.training import evaluation
 
     index, _, count = part.partition("/")
-    evaluation.run_group(json.loads(job), checkpoint, benchmarks, out, state, (int(index), int(count)))
+    evaluation.run(
+        jobs.EvaluateJob.read(job, "--job"), checkpoint, benchmarks, out, state, (int(index), int(count))
+    )
 
 
 @app.command("merge-parts")
@@ -196,7 +182,7 @@ def merge_parts(job: Job, part: Paths, benchmarks: PathOption, out: PathOption) 
     """Puts the parts of a split evaluation together."""
     from switchpoint.training import evaluation
 
-    evaluation.merge(json.loads(job), part, benchmarks, out)
+    evaluation.merge(jobs.EvaluateJob.read(job, "--job"), part, benchmarks, out)
 
 
 @app.command("collect")
@@ -204,7 +190,7 @@ def collect_command(job: Job, evaluation: Paths, sft_run: Paths, out: PathOption
     """Gathers points, losses, results and statuses of all runs."""
     from switchpoint.analysis.collect import collect
 
-    collect(evaluation, sft_run, rl_run, json.loads(job), out)
+    collect(evaluation, sft_run, rl_run, dict(jobs.CollectJob.read(job, "--job")), out)
 
 
 @app.command()
@@ -212,7 +198,7 @@ def report(job: Job, analysis: PathOption, data: PathOption, out: PathOption, re
     """Writes the report, and the results as a Markdown table."""
     from switchpoint.report import page, tables
 
-    fields = json.loads(job)
+    asked = jobs.ReportJob.read(job, "--job")
     inputs = page.load(Path(analysis), Path(data))
     files.write_text(results, tables.results_markdown(inputs["results"]))
-    files.write_text(out, page.render(inputs, fields["study"], fields["hyperparameters"]))
+    files.write_text(out, page.render(inputs, asked.study, asked.hyperparameters))

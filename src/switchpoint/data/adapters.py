@@ -12,6 +12,7 @@ import pandas as pd
 from switchpoint import tables
 from switchpoint.data import records
 from switchpoint.errors import InputError
+from switchpoint.grading.extraction import last_boxed
 
 
 def as_text(value) -> str | list[str]:
@@ -28,9 +29,7 @@ def after_hashes(value: str) -> str:
 
 def boxed(value: str) -> str:
     """The last boxed answer of a solution."""
-    from switchpoint.grading import grader as grading
-
-    return grading.last_boxed(str(value)) or ""
+    return last_boxed(str(value)) or ""
 
 
 # The columns that may hold the problem and the gold, in this order, and how the gold is read.
@@ -85,7 +84,7 @@ def read(path: str, split: str, revision: str | None) -> pd.DataFrame:
 
         return load_dataset(path, split=split, revision=revision).to_pandas()
     if path.endswith(".parquet"):
-        return pd.read_parquet(path)
+        return tables.read_parquet(path)
     if path.endswith(".jsonl"):
-        return pd.DataFrame(list(tables.json_lines(path)))
+        return pd.DataFrame(list(tables.read_json_lines(path)))
     return pd.DataFrame(json.loads(Path(path).read_text(encoding="utf-8")))

@@ -1,4 +1,4 @@
-"""The row of data: ``id, problem, answer, solution, source, ...``, read, checked, written."""
+"""The row of data: ``id, problem, answer, solution, source, ...``, read and checked."""
 
 from pathlib import Path
 
@@ -8,13 +8,12 @@ from switchpoint import tables
 from switchpoint.errors import InputError
 
 
-def validate(frame: pd.DataFrame, where: str, need_solution: bool = False) -> pd.DataFrame:
+def validate(frame: pd.DataFrame, where: str) -> pd.DataFrame:
     """The same rows, with an ``id`` each; InputError names the first wrong row and the fix.
 
-    ``answer`` is a string or a list of strings (any may match); ``solution`` may be missing
-    unless ``need_solution``.
+    ``answer`` is a string or a list of strings (any may match); ``solution`` may be missing.
     """
-    for column in ["problem", "answer", *(["solution"] if need_solution else [])]:
+    for column in ("problem", "answer"):
         if column not in frame:
             raise InputError(f"{where}: no column {column!r}; it has {list(frame.columns)}: rename or add it")
     if frame.empty:
@@ -32,17 +31,17 @@ def validate(frame: pd.DataFrame, where: str, need_solution: bool = False) -> pd
             f"{where}, row {row + 1}: id {frame['id'].iloc[row]!r} stands twice; make ids unique"
         )
     for number, row in enumerate(frame.itertuples(index=False), start=1):
-        check_row(row, f"{where}, row {number}", need_solution)
+        check_row(row, f"{where}, row {number}")
     return frame
 
 
-def check_row(row, where: str, need_solution: bool) -> None:
-    """InputError when the problem, an answer or a needed solution is not a non-blank string."""
+def check_row(row, where: str) -> None:
+    """InputError when the problem, an answer or a given solution is not a non-blank string."""
     answers = (
         row.answer if isinstance(row.answer, (list, tuple)) or hasattr(row.answer, "tolist") else [row.answer]
     )
     texts = {"problem": [row.problem], "answer": list(answers) or [""]}
-    if need_solution or isinstance(row.solution, str):
+    if isinstance(row.solution, str):
         texts["solution"] = [row.solution]
     for column, values in texts.items():
         for value in values:
@@ -52,15 +51,15 @@ def check_row(row, where: str, need_solution: bool) -> None:
                 )
 
 
-def read(path: str | Path, need_solution: bool = False) -> pd.DataFrame:
+def read(path: str | Path) -> pd.DataFrame:
     """The checked rows of a ``.jsonl`` or ``.parquet`` file."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path} does not exist; correct the path")
     if path.suffix == ".parquet":
-        frame = pd.read_parquet(path)
+        frame = tables.read_parquet(path)
     elif path.suffix == ".jsonl":
-        frame = pd.DataFrame(list(tables.json_lines(path)))
+        frame = pd.DataFrame(list(tables.read_json_lines(path)))
     else:
         raise InputError(f"{path} is neither .jsonl nor .parquet; convert it")
-    return validate(frame, str(path), need_solution)
+    return validate(frame, str(path))

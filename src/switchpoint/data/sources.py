@@ -12,31 +12,32 @@ import pandas as pd
 from switchpoint import files
 from switchpoint.data import adapters, records, step_lists
 from switchpoint.errors import InputError
+from switchpoint.study.config import BenchmarkFile, File
+from switchpoint.study.jobs import IngestJob
 
 
-def ingest(job: dict) -> pd.DataFrame:
+def ingest(job: IngestJob) -> pd.DataFrame:
     """The checked rows of one source; column ``source`` is its name."""
-    if job["kind"] == "step_lists":
-        rows = step_lists.make_problems(
-            job["seed"], job["name"], job["size"], tuple(job["n_steps"]), job["tiers"]
-        )
-        frame = pd.DataFrame(rows)
-        if not job["solutions"]:
-            frame["solution"] = None
-        return records.validate(frame, job["name"])
-    return read(job).assign(source=job["name"])
+    source = job.source
+    if source.kind != "step_lists":
+        return read(source).assign(source=job.name)
+    rows = step_lists.make_problems(job.seed, job.name, source.size, source.n_steps, source.tiers)
+    frame = pd.DataFrame(rows)
+    if not source.solutions:
+        frame["solution"] = None
+    return records.validate(frame, job.name)
 
 
-def read(source: dict) -> pd.DataFrame:
+def read(source: File | BenchmarkFile) -> pd.DataFrame:
     """The checked rows of a file, or of a benchmark in its own schema; its lock must fit."""
-    path = source["path"]
-    if source["kind"] == "file":
-        check_lock(path, source["lock"])
-        return records.read(path)
-    if adapters.is_file(path):
-        check_lock(path, source["lock"])
-    revision = files.read_json(source["lock"])["revision"]
-    return adapters.adapt(adapters.read(path, source["split"], revision), source["benchmark"], path)
+    if source.kind == "file":
+        check_lock(source.path, source.lock)
+        return records.read(source.path)
+    if adapters.is_file(source.path):
+        check_lock(source.path, source.lock)
+    revision = files.read_json(source.lock)["revision"]
+    rows = adapters.read(source.path, source.split, revision)
+    return adapters.adapt(rows, source.benchmark, source.path)
 
 
 def check_lock(path: str, lock: str) -> None:
@@ -51,14 +52,8 @@ def check_lock(path: str, lock: str) -> None:
         )
 
 
-def check_source(source: dict) -> None:
-    """InputError when a local source does not fit its lock or a row is wrong; the hub is asked by its job."""
-    if adapters.is_file(source["path"]):
-        read(source)
-
-
 def write_lock(path: str, lock: str, revision: str | None) -> None:
-    """Writes the lock of a file, or of a data set's revision; rows are checked when the study is read."""
+    """Writes the lock of a file, or of a data set's revision; rows are checked by the job that reads them."""
     if not Path(path).is_file() and revision is None:
         raise InputError(
             f"{path} does not exist; correct the path, or give the revision of a data set on the hub"

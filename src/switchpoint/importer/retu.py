@@ -75,8 +75,9 @@ def read_caches(paths: list[str]) -> pd.DataFrame:
 
 def _points(file: Path) -> Iterator[tuple]:
     """A ``ROW`` of every score in a cache; spent is infinite where the set is not RETU's."""
+    model = flops.BUNDLED["Qwen2.5-7B"]
     costs = {
-        name: flops.sft_step(flops.BUNDLED["Qwen2.5-7B"], batch, length) / flops.EXA
+        name: flops.paradigm_step(model, "sft", batch_size=batch, mean_length=length) / flops.EXA
         for name, batch, length in SETS.values()
     }
     own = re.sub(r"_(step2)?flops2valPerform.*", "", file.stem)

@@ -217,9 +217,9 @@ def epochs(data: dict) -> Finding:
 
 def llama_compute(data: dict) -> Finding:
     """Llama-3.2-3B: two checkpoints lie at 17.8 and 532.5 exaFLOPs."""
-    llama = flops.BUNDLED["Llama-3.2-3B"]
+    llama, one = flops.BUNDLED["Llama-3.2-3B"], {"batch_size": 512, "mean_length": 3771}
     twice, once = (
-        [steps * flops.sft_step(llama, 512, 3771, accounting) / flops.EXA for steps in (360, 10800)]
+        [steps * flops.paradigm_step(llama, "sft", accounting, **one) / flops.EXA for steps in (360, 10800)]
         for accounting in ("retu", "strict")
     )
     text = (
@@ -470,7 +470,8 @@ def _trend(values: pd.Series) -> float:
 def _sft_exaflops(name: str, length: float | None = None) -> float:
     """Compute of one SFT step of Qwen2.5-7B on a set, at its mean length or another."""
     batch, own = {known: rest for known, *rest in retu.SETS.values()}[name]
-    return flops.sft_step(flops.BUNDLED["Qwen2.5-7B"], batch, length or own) / flops.EXA
+    model = flops.BUNDLED["Qwen2.5-7B"]
+    return flops.paradigm_step(model, "sft", batch_size=batch, mean_length=length or own) / flops.EXA
 
 
 def _listed(values: Iterable[float], digits: int) -> str:

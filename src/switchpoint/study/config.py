@@ -1,48 +1,25 @@
-"""The study: its configuration, and what it expands to.
-
-One definition of the configuration, from which the JSON schema and the reference are
-generated.  Pure: reads a YAML file and computes; used by the Snakefile and by the
-commands, so both always agree.
-"""
+"""The study's configuration: its one definition, from which the JSON schema and the reference are generated."""
 
 import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-import pydantic
 import yaml
 from pydantic import Field, model_validator
 
-from switchpoint.data.adapters import ADAPTERS
 from switchpoint.errors import InputError
-from switchpoint.study import paths
-from switchpoint.study.algorithms import ALGORITHMS, preset
-from switchpoint.study.templates import TEMPLATES, template_job
+from switchpoint.study.algorithms import ALGORITHMS, PRESETS
+from switchpoint.study.names import Start
+from switchpoint.study.strict import Strict
+from switchpoint.study.templates import TEMPLATES
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 Steps = Annotated[tuple[int, int], Field(description="Inclusive range of the number of steps per problem.")]
-NAMED_STARTS = ("min_val_loss",)
+# The benchmarks whose usual file schemas can be read.
+BENCHMARK_SCHEMAS = (
+    "gsm8k", "math500", "olympiadbench", "minerva", "aime24", "aime25", "aime_1983_2024", "amc", "records",
+)  # fmt: skip
 RESERVED = ("overall", "macro", "easy", "medium", "hard", "all")
-
-# Raise a stage's number when its results change: its jobs, and all below, run again.
-RECIPES = {
-    "base": 1,
-    "ingest": 1,
-    "curate": 1,
-    "win_rates": 1,
-    "decontaminate": 1,
-    "sft": 1,
-    "rl": 1,
-    "evaluate": 1,
-    "analyze": 1,
-    "report": 1,
-}
-
-
-class Strict(pydantic.BaseModel):
-    """Unknown keys, wrong types and non-finite numbers are errors."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Optimizer(Strict):
@@ -112,7 +89,7 @@ class BenchmarkFile(Strict):
     """A benchmark in its usual file schema: a local file, or a data set on the hub."""
 
     kind: Literal["benchmark"]
-    benchmark: Literal[tuple(ADAPTERS)] = Field(description="Whose schema the rows have.")
+    benchmark: Literal[BENCHMARK_SCHEMAS] = Field(description="Whose schema the rows have.")
     path: str = Field(description="A .jsonl, .json or .parquet file, or a data set's name on the hub.")
     split: str = Field("test", description="The data set's split.")
     lock: str = Field(description="Its lock file: the file's sha256, or the data set's revision.")
@@ -214,7 +191,7 @@ class Sft(Optimizer):
 class RlDefaults(Optimizer):
     """What all RL runs share; the algorithm's own numbers are its preset."""
 
-    preset: Literal["recommended", "paper", "official"] = Field(
+    preset: Literal[PRESETS] = Field(
         "recommended", description="Which convention fills the algorithm's numbers."
     )
     steps: int = Field(ge=1, description="Optimizer steps.")
@@ -311,141 +288,10 @@ class Study(Strict):
         check_references(self)
         return self
 
-    # What the study expands to.
-
-    def path(self, template: str, **fields) -> str:
-        """A path template under results/<study>, filled in (Snakemake wildcards may stay)."""
-        root = paths.ROOT.format(study=self.study)
-        return f"{root}/{template.format(**fields)}" if fields else f"{root}/{template}"
-
-    @property
-    def base(self) -> str:
-        """Directory of the base model."""
-        return self.model.base or self.path(paths.BASE)
-
-    def start_names(self, arm: Arm) -> list[str]:
+    def starts_of(self, arm: Arm) -> list[str]:
         """The arm's starts, with `all` expanded to every saved checkpoint."""
         saved = [f"{name}-{step}" for name, run in self.sft.items() for step in run.save_steps]
-        return [name for start in arm.starts for name in (saved if start == "all" else [start])]
-
-    def rl_runs(self) -> list[dict]:
-        """Every RL run: algorithm, start, seed, without repetition."""
-        runs = [
-            {"algorithm": arm.algorithm, "start": start, "seed": seed}
-            for arm in self.arms
-            for start in self.start_names(arm)
-            for seed in arm.seeds
-        ]
-        return [run for index, run in enumerate(runs) if run not in runs[:index]]
-
-    def sft_runs(self) -> list[dict]:
-        """Every SFT run: set, seed."""
-        return [{"set": name, "seed": seed} for name, run in self.sft.items() for seed in run.seeds]
-
-    # Configuration slices: what a job depends on besides its input files.
-
-    def base_job(self) -> str:
-        """The slice of `make_base`."""
-        return job("base", seed=0, stages=[stage.model_dump() for stage in self.model.pretrain])
-
-    def source_job(self, name: str) -> str:
-        """The slice of `ingest`."""
-        return job("ingest", name=name, seed=self.seed, **self.data.sources[name].model_dump())
-
-    def curate_job(self, **fields) -> str:
-        """The slice of a selection rule."""
-        return job("curate", seed=self.seed, **fields)
-
-    def solver_job(self) -> str:
-        """The slice of the weak solver's SFT."""
-        solver = self.data.solver.model_dump(exclude={"model", "source", "samples", "temperature"})
-        run = Sft(**solver, save_steps=[self.data.solver.steps])
-        return job("sft", set="solver", seed=0, **self.text_fields(), **run.model_dump(exclude={"seeds"}))
-
-    def win_rate_job(self) -> str:
-        """The slice of `win_rates`."""
-        fields = self.data.solver.model_dump(include={"samples", "temperature"})
-        evaluation = self.evaluation_fields()
-        shared = {name: evaluation[name] for name in ("max_new_tokens", "extraction", "template")}
-        return job("win_rates", seed=self.seed, top_p=1.0, **shared, **fields)
-
-    def decontaminate_job(self) -> str:
-        """The slice of `decontaminate`."""
-        slices = {
-            name: bench.model_dump(include={"source", "monitor"})
-            for name, bench in self.data.benchmarks.items()
-        }
-        return job("decontaminate", benchmarks=slices, **self.data.decontamination.model_dump())
-
-    def sft_job(self, name: str, seed: int) -> str:
-        """The slice of an SFT run."""
-        run = self.sft[name].model_dump(exclude={"seeds"})
-        return job("sft", set=name, seed=int(seed), **self.text_fields(), **run)
-
-    def rl_job(self, algorithm: str, start: str, seed: int) -> str:
-        """The slice of an RL run: the shared numbers, overridden by the algorithm's preset."""
-        shared = self.rl.model_dump(exclude={"preset"})
-        return job(
-            "rl",
-            algorithm=algorithm,
-            start=start,
-            seed=int(seed),
-            **{**shared, **preset(algorithm, self.rl.preset)},
-            template=template_job(self.model.template),
-            evaluation=self.evaluation_fields("monitor"),
-            evaluate_recipe=RECIPES["evaluate"],
-            out_of_distribution=self.out_of_distribution(),
-        )
-
-    def evaluate_job(self, group: str) -> str:
-        """The slice of an evaluation of a group of checkpoints; RL runs have monitored themselves."""
-        splits = ("test",) if group.startswith("rl/") else ("monitor", "test")
-        return job("evaluate", group=group, **self.evaluation_fields(*splits))
-
-    def evaluation_fields(self, *splits: str) -> dict:
-        """What a sample depends on: the profile and its values, the template, samples per split and benchmark."""
-        fields = self.evaluation.resolved()
-        for name in ("pass_at", "parts", "monitor_samples"):
-            del fields[name]
-        default = fields.pop("test_samples")
-        counts = {
-            "monitor": dict.fromkeys(self.data.benchmarks, self.evaluation.monitor_samples),
-            "test": {name: bench.samples or default for name, bench in self.data.benchmarks.items()},
-        }
-        counts = {split: counts[split] for split in splits}
-        return fields | counts | {"template": template_job(self.model.template)}
-
-    def text_fields(self) -> dict:
-        """How SFT turns records into token ids."""
-        return {"max_length": self.model.max_length, "template": template_job(self.model.template)}
-
-    def analyze_job(self) -> str:
-        """The slice of `collect`."""
-        groups = {name: bench.group for name, bench in self.data.benchmarks.items() if bench.group}
-        return job(
-            "analyze",
-            out_of_distribution=self.out_of_distribution(),
-            groups=groups,
-            pass_at=self.evaluation.resolved()["pass_at"],
-        )
-
-    def report_job(self) -> str:
-        """The slice of the report: the hyperparameters it prints (RETU Table 2)."""
-        sections = {f"SFT {name}": run.model_dump() for name, run in self.sft.items()}
-        sections["RL (all)"] = self.rl.model_dump()
-        for algorithm in dict.fromkeys(arm.algorithm for arm in self.arms):
-            sections[algorithm] = preset(algorithm, self.rl.preset)
-        sections["Evaluation"] = self.evaluation.resolved() | {"template": self.model.template}
-        return job("report", study=self.study, hyperparameters=sections)
-
-    def out_of_distribution(self) -> list[str]:
-        """Names of the out-of-distribution slices."""
-        return [name for name, bench in self.data.benchmarks.items() if bench.out_of_distribution]
-
-
-def job(stage: str, **fields) -> str:
-    """A configuration slice as JSON: the stage's recipe number and the fields."""
-    return json.dumps({"stage": stage, "recipe": RECIPES[stage], **fields}, allow_nan=False)
+        return [start for given in arm.starts for start in (saved if given == "all" else [given])]
 
 
 def check_references(study: Study) -> None:
@@ -484,48 +330,37 @@ def check_references(study: Study) -> None:
         if name not in data.sets:
             raise ValueError(f"sft names the set {name!r}; data.sets has {sorted(data.sets)}")
     for arm in study.arms:
-        for start in study.start_names(arm):
+        for start in study.starts_of(arm):
             for seed in arm.seeds:
                 check_start(study, start, seed)
 
 
-def check_start(study: Study, start: str, seed: int) -> None:
+def check_start(study: Study, text: str, seed: int) -> None:
     """An RL start must be `base` or a checkpoint that some SFT run saves; else ValueError."""
-    if start == "base":
+    start = Start.parse(text)
+    if start.set is None:
         return
-    name, _, step = start.rpartition("-")
-    if name not in study.sft:
+    if start.set not in study.sft:
+        raise ValueError(f"arms: start {text!r} names no SFT run; sft has {sorted(study.sft)}")
+    run = study.sft[start.set]
+    if start.step is not None and start.step not in run.save_steps:
         raise ValueError(
-            f"arms: start {start!r} is neither `base` nor <set>-<step>; sft has {sorted(study.sft)}"
-        )
-    run = study.sft[name]
-    if step not in NAMED_STARTS and step not in map(str, run.save_steps):
-        raise ValueError(
-            f"arms: start {start!r} is not saved; sft.{name}.save_steps is {run.save_steps}: add it there"
+            f"arms: start {text!r} is not saved; sft.{start.set}.save_steps is {run.save_steps}: add it there"
         )
     if seed not in run.seeds:
         raise ValueError(
-            f"arms: start {start!r} with seed {seed} needs the SFT run of seed {seed}; "
-            f"sft.{name}.seeds is {run.seeds}: add it there"
+            f"arms: start {text!r} with seed {seed} needs the SFT run of seed {seed}; "
+            f"sft.{start.set}.seeds is {run.seeds}: add it there"
         )
 
 
 def parse(config: dict) -> Study:
     """A validated study; InputError names every wrong key, its value and the fix."""
-    try:
-        # JSON mode: lists serve as tuples, while types stay strict.
-        return Study.model_validate_json(json.dumps(config))
-    except pydantic.ValidationError as error:
-        raise InputError(describe(error)) from None
+    return Study.read(json.dumps(config), "the study's configuration")
 
 
 def check_files(study: Study) -> None:
-    """Checks that lock files, data files and the base model are there and well formed.
-
-    InputError before any job starts; called when the workflow is read.
-    """
-    from switchpoint.data import sources
-
+    """Checks that the lock files and the base model are there; reads no raw data.  InputError before any job."""
     if study.model.base and not Path(study.model.base, "config.json").is_file():
         raise InputError(
             f"model.base is {study.model.base!r}, which holds no config.json; give a model directory"
@@ -536,24 +371,6 @@ def check_files(study: Study) -> None:
                 f"data.sources.{name}.lock is {source.lock!r}, which does not exist; "
                 "write it with `python -m switchpoint lock PATH`"
             )
-        if source.kind != "step_lists":
-            sources.check_source(source.model_dump())
-
-
-def describe(error: pydantic.ValidationError) -> str:
-    """One line per wrong key."""
-    lines = []
-    for item in error.errors(include_url=False):
-        key = ".".join(str(part) for part in item["loc"]) or "study"
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            message = "unknown key; remove it or check its spelling against config/README.md"
-        elif item["type"] == "missing":
-            message = "missing key; add it (config/README.md explains it)"
-        elif item["type"] != "value_error":
-            message = f"{message}, but it is {item['input']!r}"
-        lines.append(f"  {key}: {message}")
-    return "the study's configuration is wrong:\n" + "\n".join(lines)
 
 
 def load(path: str | Path) -> Study:

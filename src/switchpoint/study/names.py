@@ -61,7 +61,9 @@ class RunName:
             case ["rl", algorithm, start, seed]:
                 parsed = Start.parse(start)
                 return cls("rl", parse_seed(seed, text), parsed.set, algorithm, parsed)
-        raise InputError(f"{text!r} is no run; runs are base, sft/<set>/seed_<s>, rl/<algorithm>/<start>/seed_<s>")
+        raise InputError(
+            f"{text!r} is no run; runs are base, sft/<set>/seed_<s>, rl/<algorithm>/<start>/seed_<s>"
+        )
 
     @property
     def parent(self) -> str | None:
@@ -71,7 +73,9 @@ class RunName:
         return "base" if self.phase == "sft" or self.set is None else str(RunName("sft", self.seed, self.set))
 
     def __str__(self) -> str:
-        parts = {"base": ("base",), "sft": ("sft", self.set), "rl": ("rl", self.algorithm, self.start)}[self.phase]
+        parts = {"base": ("base",), "sft": ("sft", self.set), "rl": ("rl", self.algorithm, self.start)}[
+            self.phase
+        ]
         return "/".join(map(str, parts if self.seed is None else (*parts, f"seed_{self.seed}")))
 
 

@@ -5,7 +5,8 @@ import subprocess
 from pathlib import Path
 
 from switchpoint.errors import InputError
-from switchpoint.study import config as studies
+from switchpoint.study import config
+from switchpoint.study.expand import Expansion
 
 JOB = re.compile(r"^(?:local)?rule (?P<rule>\w+):\n(?P<fields>(?:    .*\n)+)", re.MULTILINE)
 
@@ -32,7 +33,7 @@ def pending_jobs(study_file: str) -> list[dict]:
     outputs are not there; ``outdated``: its outputs are there and have to be made anew;
     ``waiting``: it has not run.
     """
-    study = studies.load(study_file)
+    study = Expansion(config.load(study_file))
     logs, states = study.path("logs"), study.path("state")
     result = []
     for job in dry_run(study_file):

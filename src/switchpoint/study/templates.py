@@ -35,7 +35,7 @@ def messages(template: str, problem: str) -> list[dict[str, str]]:
     ]
 
 
-def template_job(name: str) -> dict[str, str]:
-    """The template in a job's configuration slice: name and hash."""
+def template_hash(name: str) -> str:
+    """The hash of a template's text."""
     text = json.dumps(TEMPLATES[name], sort_keys=True)
-    return {"name": name, "sha256": hashlib.sha256(text.encode()).hexdigest()[:16]}
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

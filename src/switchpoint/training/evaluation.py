@@ -1,4 +1,4 @@
-"""Evaluation: checkpoints in, per-sample records out; ``scores`` derives the rest.
+"""Evaluation: models in, per-sample records out; ``scores`` derives the rest.
 
 Generation runs in fixed blocks: one sample index, at most ``BLOCK`` problems, the shortest
 prompts first.  A block depends on nothing outside it, so an evaluation that is resumed, split
@@ -11,29 +11,33 @@ import pandas as pd
 
 from switchpoint import files, scores, tables
 from switchpoint.errors import InputError
-from switchpoint.grading import grader as grading
+from switchpoint.grading import grader
+from switchpoint.study.jobs import EvaluateJob, EvaluationSettings, Sampling, Template
 from switchpoint.training import models
+from switchpoint.training.engine.torch import configure
+from switchpoint.training.job_run import JobRun, Progress
+from switchpoint.training.rollouts.torch import Prompt, Rollout, Sampler
 
 BLOCK = 512  # problems sampled together
-SPLITS = ("monitor", "test")
 
 
-def answer(model, tokenizer, prompts: list, golds: list, job: dict) -> list[tuple]:
-    """(rollout, text, verdict) of each prompt; ``job`` has max_new_tokens, temperature, top_p, seed, extraction."""
-    from switchpoint.training.rollouts import torch as rollouts
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """A response, its text, and the verdict on it."""
 
-    sampled = rollouts.sample(
-        model,
-        prompts,
-        max_new_tokens=job["max_new_tokens"],
-        temperature=job["temperature"],
-        top_p=job["top_p"],
-        seed=job["seed"],
-        eos=models.end_tokens(model, tokenizer),
-    )
-    texts = tokenizer.batch_decode([rollout.token_ids for rollout in sampled], skip_special_tokens=True)
-    verdicts = grading.shared().grade(golds, texts, job["extraction"])
-    return list(zip(sampled, texts, verdicts, strict=True))
+    rollout: Rollout
+    text: str
+    verdict: grader.Verdict
+
+
+def answer(
+    sampler: Sampler, tokenizer, prompts: list[Prompt], golds: list, sampling: Sampling, extraction: str
+) -> list[Answer]:
+    """A graded response to each prompt, in order."""
+    rollouts = sampler.sample(prompts, sampling)
+    texts = tokenizer.batch_decode([rollout.token_ids for rollout in rollouts], skip_special_tokens=True)
+    verdicts = grader.shared().grade(golds, texts, extraction)
+    return [Answer(*fields) for fields in zip(rollouts, texts, verdicts, strict=True)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,17 +45,21 @@ class Block:
     """One sample of each of some problems; ``name`` holds split, sample and a hash of the problems."""
 
     name: str
+    split: str
     sample: int
-    rows: pd.DataFrame  # with token_ids, the rendered prompts
+    problems: pd.DataFrame  # with token_ids, the rendered prompts
 
 
-def blocks(tokenizer, problems: pd.DataFrame, split: str, job: dict) -> list[Block]:
-    """The blocks of a split; ``job[split]`` is the number of samples per problem of each benchmark."""
+def rendered(tokenizer, problems: pd.DataFrame, template: Template) -> pd.DataFrame:
+    """The problems with their prompts' token_ids."""
+    token_ids = [models.render_prompt(tokenizer, problem, template) for problem in problems["problem"]]
+    return problems.assign(token_ids=token_ids)
+
+
+def make_blocks(problems: pd.DataFrame, split: str, samples: dict[str, int]) -> list[Block]:
+    """The blocks of a split of rendered problems; ``samples`` per problem, by benchmark."""
     chosen = problems[problems["split"] == split].copy()
-    chosen["token_ids"] = [
-        models.render_prompt(tokenizer, problem, job["template"]) for problem in chosen["problem"]
-    ]
-    chosen["samples"] = chosen["benchmark"].map(job[split])
+    chosen["samples"] = chosen["benchmark"].map(samples)
     chosen["length"] = chosen["token_ids"].map(len)
     chosen = chosen.sort_values(["length", "id"])
     result = []
@@ -59,37 +67,39 @@ def blocks(tokenizer, problems: pd.DataFrame, split: str, job: dict) -> list[Blo
         rows = chosen[chosen["samples"] > sample]
         for first in range(0, len(rows), BLOCK):
             block = rows.iloc[first : first + BLOCK]
-            result.append(Block(f"{split}_{sample}_{files.digest(list(block['id']))}", sample, block))
+            result.append(Block(f"{split}_{sample}_{files.digest(list(block['id']))}", split, sample, block))
     return result
 
 
 def evaluate_block(
-    model, tokenizer, block: Block, split: str, job: dict, run: str, step: int
+    sampler: Sampler, tokenizer, block: Block, settings: EvaluationSettings, run: str, step: int
 ) -> pd.DataFrame:
     """The graded samples of a block, one row each; a row's randomness depends on (seed, problem, sample) alone."""
-    from switchpoint.training.rollouts import torch as rollouts
-
-    rows = list(block.rows.itertuples())
-    prompts = [rollouts.Prompt(row.token_ids, f"{row.id}/{block.sample}") for row in rows]
-    answers = answer(model, tokenizer, prompts, [gold(row.answer) for row in rows], job)
+    problems = list(block.problems.itertuples())
+    prompts = [Prompt(problem.token_ids, f"{problem.id}/{block.sample}") for problem in problems]
+    golds = [gold(problem.answer) for problem in problems]
+    answers = answer(sampler, tokenizer, prompts, golds, settings.sampling, settings.extraction)
     records = []
-    for row, (rollout, text, verdict) in zip(rows, answers, strict=True):
-        graded = verdict.extracted, verdict.status, verdict.correct
-        where = run, step, split, row.benchmark, row.id, block.sample
-        records.append((*where, len(rollout.token_ids), rollout.truncated, *graded, text))
+    for problem, one in zip(problems, answers, strict=True):
+        where = run, step, block.split, problem.benchmark, problem.id, block.sample
+        length = len(one.rollout.token_ids), one.rollout.truncated
+        graded = one.verdict.extracted, one.verdict.status, one.verdict.correct
+        records.append((*where, *length, *graded, one.text))
     return pd.DataFrame(records, columns=scores.SAMPLE_COLUMNS)
 
 
 def evaluate(
-    model, tokenizer, problems: pd.DataFrame, split: str, job: dict, run: str, step: int
+    sampler: Sampler, tokenizer, problems: pd.DataFrame, settings: EvaluationSettings, run: str, step: int
 ) -> pd.DataFrame:
-    """Samples and grades every problem of a split, in the order of the problems.
+    """Samples and grades the rendered problems of every split that the settings have, in their order.
 
-    ``problems`` has id, problem, answer, benchmark, split; ``run`` and ``step`` say whose model it is.
+    ``problems`` has id, problem, answer, benchmark, split, token_ids; ``run`` and ``step`` say whose model
+    it is.
     """
     parts = [
-        evaluate_block(model, tokenizer, block, split, job, run, step)
-        for block in blocks(tokenizer, problems, split, job)
+        evaluate_block(sampler, tokenizer, block, settings, run, step)
+        for split, samples in settings.samples.items()
+        for block in make_blocks(problems, split, samples)
     ]
     return ordered(pd.concat(parts), problems)
 
@@ -106,53 +116,81 @@ def gold(answer) -> str | list[str]:
     return answer if isinstance(answer, str) else list(answer)
 
 
-def run_group(
-    job: dict, checkpoints: list[str], benchmarks: str, out: str, state: str, part: tuple[int, int] = (0, 1)
+def run(
+    job: EvaluateJob,
+    checkpoints: list[str],
+    benchmarks: str,
+    out: str,
+    state: str,
+    part: tuple[int, int] = (0, 1),
 ) -> None:
-    """Evaluates a group of checkpoints; resumes at the next block.
+    """Evaluates a group of checkpoints; writes ``samples.parquet`` and ``run.json``.
 
-    Writes ``samples.parquet`` and ``run.json``.  With ``part`` (i, n) only every n-th block from
-    the i-th; ``merge`` makes the whole of the parts.  The blocks stay in the state, so that more
-    samples per problem, or more checkpoints, add to an earlier evaluation.
+    With ``part`` (i, n) only every n-th block from the i-th; ``merge`` makes the whole of the parts.
     """
-    from switchpoint.training.engine import torch as engine
-    from switchpoint.training.job_run import Progress, Run
-
-    weights = {path: f"{path}/model.safetensors" for path in checkpoints}
-    this = Run(job, weights | {"benchmarks": benchmarks}, state, (*SPLITS, *checkpoints))
-    engine.configure(job["seed"])
-    problems = pd.read_parquet(benchmarks)
-    show = Progress("evaluate", len(checkpoints))
+    job_run = open_run(job, checkpoints, {"benchmarks": benchmarks}, state)
     records = [checkpoint_record(job, path) for path in checkpoints]
-    blocks_kept = []
-    for index, (record, path) in enumerate(zip(records, checkpoints, strict=True), start=1):
-        model, tokenizer = models.load(path)
-        for split in splits(job):
-            for block in blocks(tokenizer, problems, split, job)[part[0] :: part[1]]:
-                kept = this.state / f"{this.inputs[path][:16]}_{block.name}.parquet"
-                if not kept.exists():
-                    where = record["run"], record["step"]
-                    tables.write_parquet(evaluate_block(model, tokenizer, block, split, job, *where), kept)
-                blocks_kept.append(kept)
-        show(index, checkpoint=record["step"])
-    made = [pd.read_parquet(kept) for kept in blocks_kept]
-    # A part may be empty where there are more parts than blocks.
-    samples = ordered(pd.concat(made), problems) if made else pd.DataFrame(columns=scores.SAMPLE_COLUMNS)
+    samples = evaluate_checkpoints(job_run, job, records, checkpoints, pd.read_parquet(benchmarks), part)
     tables.write_parquet(samples, f"{out}/samples.parquet")
-    for old in set(this.state.glob("*.parquet")) - set(blocks_kept):
+    figures = {"checkpoints": records, "verdicts": counts(samples)}
+    job_run.finish(f"{out}/run.json", "finished", keep_state=True, **figures)
+
+
+def measure_win_rates(job: EvaluateJob, model: str, pool: str, state: str) -> tuple[JobRun, pd.DataFrame]:
+    """The weak solver's graded samples on every problem of the pool, and the job to finish."""
+    job_run = open_run(job, [model], {"pool": pool}, state)
+    problems = pd.read_parquet(pool).assign(split="test", benchmark="pool")
+    record = {"run": "solver", "step": 0}
+    return job_run, evaluate_checkpoints(job_run, job, [record], [model], problems)
+
+
+def open_run(job: EvaluateJob, checkpoints: list[str], inputs: dict[str, str], state: str) -> JobRun:
+    """The job; its state holds blocks, which outlive it: more samples or checkpoints add to them."""
+    weights = {path: f"{path}/model.safetensors" for path in checkpoints}
+    exclude = {"settings": {"samples"}}
+    job_run = JobRun(job, weights | inputs, state, exclude=exclude, exclude_inputs=checkpoints)
+    configure(job.settings.sampling.seed)
+    return job_run
+
+
+def evaluate_checkpoints(
+    job_run: JobRun,
+    job: EvaluateJob,
+    records: list[dict],
+    checkpoints: list[str],
+    problems: pd.DataFrame,
+    part: tuple[int, int] = (0, 1),
+) -> pd.DataFrame:
+    """The samples of model directories; each block is kept in the state once it is graded.
+
+    ``records`` say which run and step each checkpoint is.
+    """
+    kept, show = [], Progress("evaluate", len(checkpoints))
+    for number, (record, path) in enumerate(zip(records, checkpoints, strict=True), start=1):
+        model, tokenizer = models.load(path)
+        sampler = Sampler(model, models.end_tokens(model, tokenizer))
+        prompted = rendered(tokenizer, problems, job.settings.template)
+        for split, samples in job.settings.samples.items():
+            for block in make_blocks(prompted, split, samples)[part[0] :: part[1]]:
+                file = job_run.state / f"{job_run.inputs[path][:16]}_{block.name}.parquet"
+                if not file.exists():
+                    where = record["run"], record["step"]
+                    tables.write_parquet(
+                        evaluate_block(sampler, tokenizer, block, job.settings, *where), file
+                    )
+                kept.append(file)
+        show(number, checkpoint=record["step"])
+    for old in set(job_run.state.glob("*.parquet")) - set(kept):
         old.unlink()
-    this.finish(f"{out}/run.json", "finished", keep_state=True, checkpoints=records, verdicts=counts(samples))
+    made = [pd.read_parquet(file) for file in kept]
+    # A part may be empty where there are more parts than blocks.
+    return ordered(pd.concat(made), problems) if made else pd.DataFrame(columns=scores.SAMPLE_COLUMNS)
 
 
-def splits(job: dict) -> list[str]:
-    """The splits that the job evaluates."""
-    return [split for split in SPLITS if split in job]
-
-
-def checkpoint_record(job: dict, path: str) -> dict:
+def checkpoint_record(job: EvaluateJob, path: str) -> dict:
     """Which run's model this is, and the compute it took: from its ``run.json``; the base model took none."""
     base = {"run": "base", "phase": "base", "step": 0, "exaflops": 0.0, "exaflops_total": 0.0}
-    record = base if job["group"] == "base" else files.read_json(f"{path}/run.json")
+    record = base if job.group == "base" else files.read_json(f"{path}/run.json")
     return {name: record[name] for name in base}
 
 
@@ -161,13 +199,14 @@ def counts(samples: pd.DataFrame) -> dict[str, int]:
     return {str(status): int(n) for status, n in samples["verdict"].value_counts().items()}
 
 
-def merge(job: dict, parts: list[str], benchmarks: str, out: str) -> None:
+def merge(job: EvaluateJob, parts: list[str], benchmarks: str, out: str) -> None:
     """Puts the parts of a split evaluation (their directories) together, as if it had not been split."""
     read = [pd.read_parquet(f"{part}/samples.parquet") for part in parts]
     samples = pd.concat([table for table in read if len(table)])
     problems, records = pd.read_parquet(benchmarks), [files.read_json(f"{part}/run.json") for part in parts]
     per_checkpoint = sum(
-        problems.loc[problems["split"] == split, "benchmark"].map(job[split]).sum() for split in splits(job)
+        problems.loc[problems["split"] == split, "benchmark"].map(by_benchmark).sum()
+        for split, by_benchmark in job.settings.samples.items()
     )
     expected = int(per_checkpoint) * len(records[0]["checkpoints"])
     if len(samples) != expected or samples.duplicated(scores.SAMPLE_COLUMNS[:6]).any():

@@ -5,9 +5,11 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from switchpoint import files
+from switchpoint.study.jobs import Job
 
 PACKAGES = ["torch", "transformers", "math-verify", "numpy", "pandas", "scipy"]
 
@@ -31,24 +33,31 @@ class Progress:
         print(("\r\x1b[K" if terminal else "") + line, end=end, file=sys.stderr, flush=True)
 
 
-class Run:
+class JobRun:
     """One job: where its state lives, how it resumes, what it records.
 
     The state sits in ``state/<job>/<fingerprint>`` beside the outputs and is never
     declared to Snakemake, which deletes the outputs of a failed job.  The fingerprint
     covers the configuration slice (with the recipe number) and the inputs' contents, so
-    a changed learning rate or data set never resumes an old run.  ``state_ignores`` names keys
-    of the job, and inputs, that it does not cover.
+    a changed learning rate or data set never resumes an old run.  ``exclude`` and
+    ``exclude_inputs`` are the fields of the job and the inputs that it does not cover.
     """
 
     def __init__(
-        self, job: dict, inputs: dict[str, str], state_dir: str | Path, state_ignores: tuple[str, ...] = ()
+        self,
+        job: Job,
+        inputs: dict[str, str],
+        state_dir: str | Path,
+        *,
+        exclude: dict | None = None,
+        exclude_inputs: Collection[str] = (),
     ) -> None:
-        self.job, self.started, self.cpu = job, time.time(), time.process_time()
+        self.job, self.started, self.cpu = job.model_dump(mode="json"), time.time(), time.process_time()
         self.inputs = {name: files.sha256(path) for name, path in sorted(inputs.items())}
-        known = [{key: value for key, value in part.items() if key not in state_ignores}
-                 for part in (job, self.inputs)]  # fmt: skip
-        self.fingerprint = files.digest({"job": known[0], "inputs": known[1]})
+        covered = {name: sha256 for name, sha256 in self.inputs.items() if name not in exclude_inputs}
+        self.fingerprint = files.digest(
+            {"job": job.model_dump(mode="json", exclude=exclude), "inputs": covered}
+        )
         self.state = Path(state_dir) / self.fingerprint
         self.state.mkdir(parents=True, exist_ok=True)
         self.attempt = self.record_attempt()

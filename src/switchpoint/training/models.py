@@ -13,6 +13,7 @@ from switchpoint import files
 from switchpoint.data import step_lists
 from switchpoint.errors import InputError
 from switchpoint.study import templates
+from switchpoint.study.jobs import Template
 
 # One token per number, word or mark, each with the space that follows it, so that a
 # step's label and phrase are the same tokens in the problem and in the solution.
@@ -143,17 +144,17 @@ def make_parent(path: Path) -> Path:
     return path.parent
 
 
-def render_prompt(tokenizer, problem: str, template: dict[str, str]) -> list[int]:
+def render_prompt(tokenizer, problem: str, template: Template) -> list[int]:
     """Token ids of the prompt: the template's messages through the tokenizer's chat template.
 
     InputError where that refuses them (some take no system message).
     """
-    messages = templates.messages(template["name"], problem)
+    messages = templates.messages(template.name, problem)
     try:
         text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     except jinja2.TemplateError as error:
         raise InputError(
-            f"the model's chat template refuses model.template {template['name']!r}: {error}; choose another one"
+            f"the model's chat template refuses model.template {template.name!r}: {error}; choose another one"
         ) from None
     return tokenizer(text, add_special_tokens=False)["input_ids"]
 

@@ -17,171 +17,184 @@ import torch
 from switchpoint import files, flops, tables
 from switchpoint.data import order
 from switchpoint.errors import InputError
-from switchpoint.study import paths
+from switchpoint.study.jobs import Sampling, SftJob
 from switchpoint.training import models
-from switchpoint.training.engine import torch as engine
-from switchpoint.training.job_run import Progress, Run
+from switchpoint.training.engine.batch import Sequence, TokenBatch
+from switchpoint.training.engine.torch import Engine, configure
+from switchpoint.training.job_run import JobRun, Progress
 from switchpoint.training.rl.objectives import sft_loss
-from switchpoint.training.rollouts import torch as rollouts
+from switchpoint.training.rollouts.torch import Prompt, Sampler
 
 STOP_CHECKS = 16  # responses sampled after training, of which one has to end
 
 
-def encode(tokenizer, rows: pd.DataFrame, job: dict) -> tuple[list[tuple[list[int], list[int]]], int]:
-    """(prompt ids, response ids) of each row, cut to ``job["max_length"]``, and how many were cut."""
-    examples, cut, max_length = [], 0, job["max_length"]
-    for problem, solution in zip(rows["problem"], rows["solution"], strict=True):
-        prompt = models.render_prompt(tokenizer, problem, job["template"])
-        response = models.render_response(tokenizer, solution)
-        cut += len(prompt) + len(response) > max_length
-        examples.append((prompt, response[: max(max_length - len(prompt), 0)]))
-    if any(not response for _, response in examples):
-        raise InputError(f"a prompt fills all {max_length} tokens; raise model.max_length")
-    return examples, cut
-
-
-def learning_rate_factor(job: dict, step: int) -> float:
-    """Warm-up, then constant, or cosine to 0 over the whole run."""
-    warmup = job["warmup"] * job["steps"]
-    if step < warmup:
-        return (step + 1) / warmup
-    if job["schedule"] == "constant":
-        return 1.0
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(job["steps"] - warmup, 1)))
-
-
-def losses_of(model, examples, microbatch_size: int, pad_token_id: int):
-    """Per micro-batch: rows, token log-probabilities and mask of (prompt, response) examples."""
-    lengths = [len(prompt) + len(response) for prompt, response in examples]
-    for rows in engine.by_length(lengths, microbatch_size):
-        sequences = [examples[row][0] + examples[row][1] for row in rows]
-        input_ids = engine.pad_right(sequences, pad_token_id)
-        mask = engine.response_mask([len(examples[row][0]) for row in rows], [lengths[row] for row in rows])
-        yield rows, engine.token_logprobs(model, input_ids), mask
-
-
-@torch.no_grad()
-def validation_loss(
-    model, examples, microbatch_size: int, pad_token_id: int
-) -> tuple[float, float, list[float]]:
-    """Exact token mean over all examples (nats), its standard error over them, and the sum of each."""
-    negative, tokens = torch.zeros(len(examples)), torch.zeros(len(examples))
-    for rows, logprobs, mask in losses_of(model, examples, microbatch_size, pad_token_id):
-        negative[rows] = -(logprobs * mask).sum(1).cpu()
-        tokens[rows] = mask.sum(1).cpu()
-    loss = float(negative.double().sum() / tokens.double().sum())
-    residual = (negative - loss * tokens).double()  # ratio estimator
-    error = float(residual.std() * math.sqrt(len(examples)) / tokens.double().sum())
-    return loss, error, negative.tolist()
-
-
-def train_step(
-    trainer: engine.Engine, examples, microbatch_size: int, pad_token_id: int
-) -> tuple[float, float]:
-    """One optimizer update; returns the loss (token mean of the batch) and the gradient norm."""
-    n_tokens = sum(len(response) for _, response in examples)
-    total = 0.0
-    for _, logprobs, mask in losses_of(trainer.model, examples, microbatch_size, pad_token_id):
-        loss = sft_loss(logprobs, mask, n_tokens)
-        trainer.backward(loss)
-        total += loss.item()
-    return total, trainer.update()
-
-
-def run(job: dict, base: str, data: str, validation: str, out: str, state: str) -> None:
+def run(job: SftJob, base: str, data: str, validation: str, out: str, state: str) -> None:
     """Trains and publishes.
 
     Writes ``step_<n>/`` model directories, ``losses.csv``, ``validation.parquet`` (the loss of each example),
     ``selection.json`` and ``run.json``; ``losses.csv`` is in the state, too, as far as the run has got.
     """
     inputs = {"data": data, "validation": validation, "base": f"{base}/model.safetensors"}
-    this = Run(job, inputs, state)
-    engine.configure(job["seed"])
-    model, tokenizer = models.load(base)
-    pad, size = tokenizer.pad_token_id, job["microbatch_size"]
-    examples, cut = encode(tokenizer, pd.read_parquet(data), job)
-    held_out_rows = pd.read_parquet(validation)
-    held_out, held_out_cut = encode(tokenizer, held_out_rows, job)
-    trainer = engine.for_job(model, job, schedule=lambda step: learning_rate_factor(job, step))
-    progress = {"losses": [], "nll": [], "tokens": 0, "squared": 0}
-    if this.checkpoint.exists():
-        progress = trainer.load(this.checkpoint)
-        print(f"resumed at step {trainer.steps}", flush=True)
-    architecture, name = flops.architecture(base), paths.SFT.format(**job)
-    show = Progress("sft", job["steps"])
-    saves = set(job["save_steps"])
-
-    def validate(exaflops: float) -> None:
-        loss, error, nll = validation_loss(model, held_out, size, pad)
-        progress["losses"].append([trainer.steps, loss, error, exaflops])
-        progress["nll"].append(nll)
-        tables.write_csv(losses_table(progress["losses"], name), this.state / "losses.csv")
-
-    if not progress["losses"]:
-        validate(0.0)
-    while trainer.steps < max(saves):
-        first = trainer.steps * job["batch_size"]
-        batch = [examples[row] for row in order.rows(len(examples), job["seed"], first, job["batch_size"])]
-        loss, norm = train_step(trainer, batch, size, pad)
-        lengths = [len(prompt) + len(response) for prompt, response in batch]
-        progress["tokens"] += sum(lengths)
-        progress["squared"] += sum(length**2 for length in lengths)
-        show(trainer.steps, loss=loss, norm=norm)
-        if trainer.steps in saves:
-            cost = 3 * flops.forward_tokens(architecture, progress["tokens"], progress["squared"], "retu")
-            validate(cost / flops.EXA)
-            card = f"# {name}, step {trainer.steps}\n\nMade by Switchpoint from {base}.\n"
-            models.save(model, tokenizer, this.state / f"step_{trainer.steps}", card, {
-                "run": name, "phase": "sft", "step": trainer.steps, "exaflops": cost / flops.EXA,
-                "exaflops_total": cost / flops.EXA, **this.origin(),
-            })  # fmt: skip
-            trainer.save(this.checkpoint, progress)
-    check_stops(model.eval(), tokenizer, held_out, job)
-    for step in job["save_steps"]:
-        this.publish(f"step_{step}", f"{out}/step_{step}")
-    write_losses(progress, list(held_out_rows["id"]), held_out, name, Path(out))
-    figures = {"tokens": progress["tokens"], "truncated_examples": cut, "truncated_validation": held_out_cut}
-    this.finish(Path(out) / "run.json", "finished", exaflops=progress["losses"][-1][3], **figures)
+    SftRun(job, JobRun(job, inputs, state), base, data, validation).train(Path(out))
 
 
-def check_stops(model, tokenizer, held_out, job: dict) -> None:
+class SftRun:
+    """One run: its examples, its engine, and what it has measured so far."""
+
+    def __init__(self, job: SftJob, job_run: JobRun, base: str, data: str, validation: str):
+        configure(job.seed)
+        self.job, self.job_run, self.base = job, job_run, base
+        self.model, self.tokenizer = models.load(base)
+        self.architecture = flops.architecture(base)
+        self.examples, self.truncated = encode(self.tokenizer, pd.read_parquet(data), job)
+        held_out = pd.read_parquet(validation)
+        self.held_out_ids = list(held_out["id"])
+        self.held_out, self.held_out_truncated = encode(self.tokenizer, held_out, job)
+        self.engine = Engine(
+            self.model,
+            job.optimizer,
+            self.tokenizer.pad_token_id,
+            schedule=lambda step: learning_rate_factor(job, step),
+        )
+        self.progress = {"losses": [], "nll": [], "tokens": 0, "squared": 0}
+        if job_run.checkpoint.exists():
+            self.progress = self.engine.load(job_run.checkpoint)
+            print(f"resumed at step {self.engine.steps}", flush=True)
+
+    def train(self, out: Path) -> None:
+        """All steps, with a validation and a resumable state at every checkpoint; then the outputs."""
+        job, show = self.job, Progress("sft", self.job.steps)
+        if not self.progress["losses"]:
+            self.validate()
+        while self.engine.steps < max(job.save_steps):
+            figures = self.step()
+            show(self.engine.steps, loss=figures["loss"], norm=figures["norm"])
+            if self.engine.steps in job.save_steps:
+                self.validate()
+                self.save_model()
+                self.engine.save(self.job_run.checkpoint, self.progress)
+        sampler = Sampler(self.model.eval(), models.end_tokens(self.model, self.tokenizer))
+        check_stops(sampler, [one.prompt for one in self.held_out], job)
+        self.publish(out)
+
+    def step(self) -> dict[str, float]:
+        """One update on the next examples of the shuffled stream."""
+        first = self.engine.steps * self.job.batch_size
+        rows = order.rows(len(self.examples), self.job.seed, first, self.job.batch_size)
+        batch = [self.examples[row] for row in rows]
+        figures = self.engine.step(batch, mean_loss)
+        self.progress["tokens"] += sum(map(len, batch))
+        self.progress["squared"] += sum(len(one) ** 2 for one in batch)
+        return figures
+
+    @property
+    def exaflops(self) -> float:
+        """What the training has cost so far (RETU Eq. 21 over the real lengths)."""
+        trained = self.progress["tokens"], self.progress["squared"]
+        return flops.step(self.architecture, (0, 0), trained) / flops.EXA
+
+    def validate(self) -> None:
+        """Adds the validation loss at this step, and shows all so far in the state."""
+        loss, error, nll = validation_loss(self.engine, self.held_out)
+        self.progress["losses"].append([self.engine.steps, loss, error, self.exaflops])
+        self.progress["nll"].append(nll)
+        tables.write_csv(self.losses(), self.job_run.state / "losses.csv")
+
+    def losses(self) -> pd.DataFrame:
+        """``losses.csv``: run, step, loss, se, exaflops."""
+        table = pd.DataFrame(self.progress["losses"], columns=["step", "loss", "se", "exaflops"])
+        table.insert(0, "run", self.job.run_name)
+        return table
+
+    def save_model(self) -> None:
+        """The model directory of this step, in the state."""
+        name, step = self.job.run_name, self.engine.steps
+        card = f"# {name}, step {step}\n\nMade by Switchpoint from {self.base}.\n"
+        spent = {"exaflops": self.exaflops, "exaflops_total": self.exaflops}
+        record = {"run": name, "phase": "sft", "step": step, **spent, **self.job_run.origin()}
+        models.save(self.model, self.tokenizer, self.job_run.state / f"step_{step}", card, record)
+
+    def publish(self, out: Path) -> None:
+        """Every declared output."""
+        for step in self.job.save_steps:
+            self.job_run.publish(f"step_{step}", out / f"step_{step}")
+        losses = self.losses()
+        tables.write_csv(losses, out / "losses.csv")
+        tables.write_parquet(self.example_losses(), out / "validation.parquet")
+        saved = losses[losses["step"] > 0]  # step 0 is no start
+        lowest = saved.loc[saved["loss"].idxmin(), "step"]
+        files.write_json(out / "selection.json", {"min_val_loss": int(lowest)})
+        self.job_run.finish(
+            out / "run.json",
+            "finished",
+            exaflops=self.progress["losses"][-1][3],
+            tokens=self.progress["tokens"],
+            truncated_examples=self.truncated,
+            truncated_validation=self.held_out_truncated,
+        )
+
+    def example_losses(self) -> pd.DataFrame:
+        """``validation.parquet``: run, step, example, nll (the sum over its tokens, nats), tokens."""
+        tokens = [len(one.response) for one in self.held_out]
+        columns = {"run": self.job.run_name, "example": self.held_out_ids, "tokens": tokens}
+        by_step = [
+            pd.DataFrame(columns | {"step": step, "nll": nll})
+            for (step, *_), nll in zip(self.progress["losses"], self.progress["nll"], strict=True)
+        ]
+        return pd.concat(by_step)[["run", "step", "example", "nll", "tokens"]]
+
+
+def encode(tokenizer, rows: pd.DataFrame, job: SftJob) -> tuple[list[Sequence], int]:
+    """Each row as a prompt and an expert response, cut to ``max_length`` tokens, and how many were cut."""
+    examples, truncated, longest = [], 0, job.max_length
+    for problem, solution in zip(rows["problem"], rows["solution"], strict=True):
+        prompt = models.render_prompt(tokenizer, problem, job.template)
+        response = models.render_response(tokenizer, solution)
+        truncated += len(prompt) + len(response) > longest
+        examples.append(Sequence(prompt, response[: max(longest - len(prompt), 0)]))
+    if any(not one.response for one in examples):
+        raise InputError(f"a prompt fills all {longest} tokens; raise model.max_length")
+    return examples, truncated
+
+
+def learning_rate_factor(job: SftJob, step: int) -> float:
+    """Warm-up, then constant, or cosine to 0 over the whole run."""
+    warmup = job.warmup * job.steps
+    if step < warmup:
+        return (step + 1) / warmup
+    if job.schedule == "constant":
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(job.steps - warmup, 1)))
+
+
+def mean_loss(batch: TokenBatch):
+    """The token mean of the negative log-likelihood over the whole update (RETU Eq. 1)."""
+    return sft_loss(batch.logprobs, batch.mask, batch.n_tokens), {}
+
+
+@torch.no_grad()
+def validation_loss(engine: Engine, examples: list[Sequence]) -> tuple[float, float, list[float]]:
+    """Exact token mean over all examples (nats), its standard error over them, and the sum of each."""
+    negative, tokens = torch.zeros(len(examples)), torch.zeros(len(examples))
+    for rows, batch in engine.microbatches(examples):
+        engine.forward(batch)
+        negative[rows] = -(batch.logprobs * batch.mask).sum(1).cpu()
+        tokens[rows] = batch.mask.sum(1).cpu()
+    loss = float(negative.double().sum() / tokens.double().sum())
+    residual = (negative - loss * tokens).double()  # ratio estimator
+    error = float(residual.std() * math.sqrt(len(examples)) / tokens.double().sum())
+    return loss, error, negative.tolist()
+
+
+def check_stops(sampler: Sampler, prompts: list[list[int]], job: SftJob) -> None:
     """InputError when no sampled response ends: RL and evaluation of such a model are wasted compute."""
-    prompts = [rollouts.Prompt(prompt, str(row)) for row, (prompt, _) in enumerate(held_out[:STOP_CHECKS])]
-    longest = job["max_length"]
-    responses = rollouts.sample(
-        model,
-        prompts,
-        max_new_tokens=longest,
-        temperature=1.0,
-        seed=job["seed"],
-        eos=models.end_tokens(model, tokenizer),
-    )
+    asked = [Prompt(prompt, str(row)) for row, prompt in enumerate(prompts[:STOP_CHECKS])]
+    longest = job.max_length
+    sampling = Sampling(temperature=1.0, top_p=1.0, max_new_tokens=longest, seed=job.seed)
+    responses = sampler.sample(asked, sampling)
     if all(response.truncated for response in responses):
         raise InputError(
-            f"after SFT on {job['set']} none of {len(responses)} responses ended within {longest} tokens, so "
+            f"after SFT on {job.set} none of {len(responses)} responses ended within {longest} tokens, so "
             "nothing was published; check that the end token is in generation_config.json and closes every "
             "solution, train longer, or raise model.max_length"
         )
-
-
-def losses_table(losses: list[list], name: str) -> pd.DataFrame:
-    """``losses.csv`` of the run ``name``: run, step, loss, se, exaflops."""
-    table = pd.DataFrame(losses, columns=["step", "loss", "se", "exaflops"])
-    table.insert(0, "run", name)
-    return table
-
-
-def write_losses(progress: dict, ids: list, held_out, name: str, out: Path) -> None:
-    """``losses.csv``, ``validation.parquet`` (run, step, example, nll in nats, tokens), and the selection
-    file of the named starts (step 0 is no start)."""
-    table = losses_table(progress["losses"], name)
-    tables.write_csv(table, out / "losses.csv")
-    tokens = [len(response) for _, response in held_out]
-    by_step = [
-        pd.DataFrame({"run": name, "step": step, "example": ids, "nll": nll, "tokens": tokens})
-        for step, nll in zip(table["step"], progress["nll"], strict=True)
-    ]
-    tables.write_parquet(pd.concat(by_step), out / "validation.parquet")
-    saved = table[table["step"] > 0]
-    best = saved.loc[saved["loss"].idxmin(), "step"]
-    files.write_json(out / "selection.json", {"min_val_loss": int(best)})

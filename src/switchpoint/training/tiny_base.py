@@ -6,10 +6,18 @@ the steps out is latent in it; SFT elicits that.
 """
 
 import math
+from pathlib import Path
 
 from switchpoint.data import step_lists
+from switchpoint.study.config import Optimizer, PretrainingStage
+from switchpoint.study.jobs import BaseJob
 from switchpoint.training import models
+from switchpoint.training.engine.batch import Sequence, TokenBatch
+from switchpoint.training.engine.torch import Engine, configure
+from switchpoint.training.job_run import JobRun
+from switchpoint.training.rl.objectives import sft_loss
 
+WARMUP = 50  # steps
 CARD = """# Tiny base model
 
 A Llama of 124,000 parameters for step-list arithmetic, pretrained by Switchpoint's rule
@@ -18,50 +26,49 @@ about half of whose results are wrong. `run.json` records how it was made.
 """
 
 
-def pretrain(seed: int, stages: list[dict], log=print):
-    """(model, tokenizer) after the stages; each has steps, batch_size, learning_rate, facts_share, n_steps."""
-    from switchpoint.training.engine import torch as engine
+def run(job: BaseJob, out: str, state: str) -> None:
+    """Pretrains and publishes the model directory."""
+    made = JobRun(job, {}, state)
+    model, tokenizer = pretrain(job)
+    models.save(model, tokenizer, made.state / "model", CARD, made.origin())
+    made.publish("model", out)
+    made.finish(Path(out) / "run.json", "finished")
 
-    engine.configure(seed)
+
+def pretrain(job: BaseJob):
+    """(model, tokenizer) after the stages."""
+    configure(job.seed)
     tokenizer = models.make_tokenizer()
     model = models.make_tiny_llama(tokenizer)
-    for number, stage in enumerate(stages, start=1):
-        total = stage["steps"]
-        trainer = engine.Engine(
+    for number, stage in enumerate(job.stages, start=1):
+        optimizer = Optimizer(learning_rate=stage.learning_rate, microbatch_size=16)
+        engine = Engine(
             model,
-            learning_rate=stage["learning_rate"],
-            weight_decay=0.01,
-            betas=(0.9, 0.95),
-            max_grad_norm=1.0,
-            schedule=lambda step, total=total: (
-                min(1.0, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * step / total))
+            optimizer,
+            tokenizer.pad_token_id,
+            schedule=lambda step, total=stage.steps: (
+                min(1.0, (step + 1) / WARMUP) * 0.5 * (1 + math.cos(math.pi * step / total))
             ),
         )
-        for step in range(total):
-            documents = [
-                step_lists.pretraining_document(
-                    f"{seed}-{number}-{step}-{row}", number, stage["facts_share"], tuple(stage["n_steps"])
-                )
-                for row in range(stage["batch_size"])
-            ]
-            sequences = tokenizer(documents)["input_ids"]
-            loss = train_on(trainer, sequences, tokenizer.pad_token_id)
+        for step in range(stage.steps):
+            texts = documents(job.seed, number, step, stage)
+            sequences = [Sequence(ids[:1], ids[1:]) for ids in tokenizer(texts)["input_ids"]]
+            figures = engine.step(sequences, mean_loss)
             if (step + 1) % 100 == 0:
-                log(f"stage {number} step {step + 1}/{total} loss {loss:.4f}")
+                print(f"stage {number} step {step + 1}/{stage.steps} loss {figures['loss']:.4f}", flush=True)
     return model, tokenizer
 
 
-def train_on(trainer, sequences: list[list[int]], pad_token_id: int) -> float:
-    """One update on the mean negative log-likelihood of all tokens but each document's first."""
-    from switchpoint.training.engine import torch as engine
+def documents(seed: int, number: int, step: int, stage: PretrainingStage) -> list[str]:
+    """The texts of one step of stage ``number``."""
+    return [
+        step_lists.pretraining_document(
+            f"{seed}-{number}-{step}-{row}", number, stage.facts_share, stage.n_steps
+        )
+        for row in range(stage.batch_size)
+    ]
 
-    lengths = [len(ids) for ids in sequences]
-    n_tokens, total = sum(lengths) - len(lengths), 0.0
-    for rows in engine.by_length(lengths, size=16):
-        input_ids = engine.pad_right([sequences[row] for row in rows], pad_token_id)
-        mask = engine.response_mask([1] * len(rows), [lengths[row] for row in rows])
-        loss = -(engine.token_logprobs(trainer.model, input_ids) * mask).sum() / n_tokens
-        trainer.backward(loss)
-        total += loss.item()
-    trainer.update()
-    return total
+
+def mean_loss(batch: TokenBatch):
+    """Mean negative log-likelihood of all tokens but each document's first."""
+    return sft_loss(batch.logprobs, batch.mask, batch.n_tokens), {}

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from switchpoint.analysis.advice import advise
 from switchpoint.analysis.comparisons import critical, criticals, loss_bound, possible_bests
-from switchpoint.analysis.documents import read_record
+from switchpoint.analysis.documents import read_document
 from switchpoint.analysis.starts import RUN_COLUMNS
 from switchpoint.cli.commands import app
 from switchpoint.errors import InputError
@@ -464,18 +464,18 @@ WRONG_RECORDS = [
 def test_records_of_other_commands_are_checked(tmp_path):
     path = tmp_path / "fits.json"
     with pytest.raises(InputError, match=r"no such file; give what `switchpoint fit` writes"):
-        read_record(path, "fit")
+        read_document(path, "fit")
     for text, message in WRONG_RECORDS:
         path.write_text(text)
         with pytest.raises(InputError, match=rf"fits.json: {message}.*; give what `switchpoint fit` writes"):
-            read_record(path, "fit")
+            read_document(path, "fit")
     path.write_text('{"runs": {}}')
-    assert read_record(path, "fit") == {"runs": {}}
+    assert read_document(path, "fit") == {"runs": {}}
     path.write_text(json.dumps(RANKING))
-    assert read_record(path, "rank") == RANKING
+    assert read_document(path, "rank") == RANKING
     path.write_text(json.dumps(RANKING | {"predictor": "pass_8"}))
     with pytest.raises(InputError, match=r"a-30 has no pass_8; give what `switchpoint rank` writes"):
-        read_record(path, "rank")
+        read_document(path, "rank")
 
 
 def test_the_command_on_plain_files(tmp_path):

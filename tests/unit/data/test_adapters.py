@@ -10,6 +10,7 @@ from reference import reference
 from switchpoint import files
 from switchpoint.data import adapters, sources
 from switchpoint.errors import InputError
+from switchpoint.study import config
 
 ROWS = {
     "gsm8k": ({"question": "2 + 2?", "answer": "It is <<2+2=4>>4.\n#### 1,004"}, "1004"),
@@ -51,6 +52,10 @@ def test_every_adapter_is_tested():
     assert ROWS.keys() == adapters.ADAPTERS.keys()
 
 
+def test_a_study_names_exactly_the_benchmarks_that_can_be_read():
+    assert tuple(adapters.ADAPTERS) == config.BENCHMARK_SCHEMAS
+
+
 @pytest.mark.parametrize("benchmark", ROWS)
 @pytest.mark.parametrize("suffix", ["jsonl", "json", "parquet"])
 def test_a_row_becomes_a_record(benchmark, suffix, tmp_path):
@@ -88,7 +93,7 @@ def test_a_wrong_row_is_named(benchmark, row, words, tmp_path):
     rows = [ROWS[benchmark][0], row] if words != "none of the columns" else [row]
     path = write(tmp_path / "test.jsonl", rows)
     with pytest.raises(InputError, match=words):
-        sources.check_source(source(benchmark, path))
+        sources.ingest(source(benchmark, path))
 
 
 def test_a_changed_file_is_refused(tmp_path):
@@ -96,7 +101,7 @@ def test_a_changed_file_is_refused(tmp_path):
     made = source("gsm8k", path)
     write(tmp_path / "test.jsonl", [ROWS["gsm8k"][0]] * 2)
     with pytest.raises(InputError, match="sha256"):
-        sources.check_source(made)
+        sources.ingest(made)
 
 
 def test_the_real_files_have_their_published_sizes(tmp_path):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from switchpoint.data import step_lists
 from switchpoint.errors import InputError
-from switchpoint.grading import grader as grading
+from switchpoint.grading import grader
 from switchpoint.study import templates
 from switchpoint.training import models
 
@@ -49,7 +49,7 @@ def test_problems_are_right_and_round_trip(key, n_steps, tier):
     assert all(0 <= state <= 29 for state in states)
     assert all(before != after for before, after in itertools.pairwise(states))
     assert [int(result) for result in re.findall(r" = (\d+)", row["solution"])] == states[1:]
-    assert grading.shared().grade([row["answer"]], [row["solution"]])[0].correct
+    assert grader.shared().grade([row["answer"]], [row["solution"]])[0].correct
     for text in (f"{row['problem']}<sol>", f"{row['solution']}<eos>"):
         ids = TOKENIZER(text)["input_ids"]
         assert TOKENIZER.unk_token_id not in ids

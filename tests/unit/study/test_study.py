@@ -1,67 +1,78 @@
-"""Evaluation profiles, templates, and what a job's slice depends on."""
+"""Evaluation profiles, templates, and what a job depends on."""
 
-import json
 from pathlib import Path
 
 import pytest
 import yaml
 
+from switchpoint.data.adapters import ADAPTERS
 from switchpoint.errors import InputError
 from switchpoint.study import config as studies
 from switchpoint.study import templates
+from switchpoint.study.expand import Expansion
+from switchpoint.study.jobs import RlJob
 
 ROOT = Path(__file__).parents[3]
 
 
-def parsed(**evaluation):
+def expanded(**evaluation) -> Expansion:
     """The default study with another evaluation."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     config["evaluation"] = evaluation
-    return studies.parse(config)
+    return Expansion(studies.parse(config))
 
 
 def test_a_profile_fills_what_is_not_given():
-    retu = json.loads(parsed(profile="retu").evaluate_job("base"))
-    assert (retu["temperature"], retu["top_p"], retu["max_new_tokens"]) == (0.7, 1.0, 8192)
-    assert set(retu["test"].values()) == {1}
-    quagmires = parsed(profile="quagmires", max_new_tokens=100)
-    job = json.loads(quagmires.evaluate_job("base"))
-    assert (job["profile"], job["temperature"], job["max_new_tokens"]) == ("quagmires", 1.0, 100)
-    assert set(job["test"].values()) == {256}
-    assert json.loads(quagmires.analyze_job())["pass_at"] == [1, 2, 4, 8, 16, 32, 64]
+    retu = expanded(profile="retu").evaluate_job("base").settings
+    assert (retu.sampling.temperature, retu.sampling.top_p, retu.sampling.max_new_tokens) == (0.7, 1.0, 8192)
+    assert set(retu.samples["test"].values()) == {1}
+    quagmires = expanded(profile="quagmires", max_new_tokens=100)
+    settings = quagmires.evaluate_job("base").settings
+    assert (settings.sampling.temperature, settings.sampling.max_new_tokens) == (1.0, 100)
+    assert set(settings.samples["test"].values()) == {256}
+    assert quagmires.collect_job().pass_at == [1, 2, 4, 8, 16, 32, 64]
 
 
 def test_pass_at_k_needs_k_samples():
     with pytest.raises(InputError, match="pass@k needs k <= test_samples"):
-        parsed(test_samples=4, pass_at=[1, 8])
+        expanded(test_samples=4, pass_at=[1, 8])
 
 
-def test_what_is_reported_is_not_in_the_samples_slice():
-    few, many = parsed(test_samples=8, pass_at=[1]), parsed(test_samples=8, pass_at=[1, 8], parts=3)
+def test_what_is_reported_is_not_in_the_samples_job():
+    few, many = expanded(test_samples=8, pass_at=[1]), expanded(test_samples=8, pass_at=[1, 8], parts=3)
     assert few.evaluate_job("base") == many.evaluate_job("base")
-    assert few.analyze_job() != many.analyze_job()
+    assert few.collect_job() != many.collect_job()
 
 
 def test_test_samples_leave_training_alone():
-    few, many = parsed(test_samples=1), parsed(test_samples=8)
+    few, many = expanded(test_samples=1), expanded(test_samples=8)
     assert few.rl_job("dapo_dc", "S-40", 0) == many.rl_job("dapo_dc", "S-40", 0)
     assert few.evaluate_job("rl/dapo_dc/S-40") != many.evaluate_job("rl/dapo_dc/S-40")
-    assert "monitor" not in json.loads(few.evaluate_job("rl/dapo_dc/S-40"))
+    assert few.evaluate_job("rl/dapo_dc/S-40").settings.samples.keys() == {"test"}
 
 
-def test_a_template_is_named_and_hashed_in_every_slice():
-    study = parsed()
-    expected = templates.template_job("retu")
+def test_a_template_is_named_and_hashed_in_every_job():
+    study = expanded()
     for job in (
         study.sft_job("S", 0),
         study.rl_job("grpo", "base", 0),
-        study.evaluate_job("base"),
-        study.win_rate_job(),
+        study.evaluate_job("base").settings,
+        study.win_rates_job().settings,
     ):
-        assert json.loads(job)["template"] == expected
-    assert len({templates.template_job(name)["sha256"] for name in templates.TEMPLATES}) == len(
-        templates.TEMPLATES
-    )
+        assert (job.template.name, job.template.sha256) == ("retu", templates.template_hash("retu"))
+    assert len(set(map(templates.template_hash, templates.TEMPLATES))) == len(templates.TEMPLATES)
+
+
+def test_a_job_reads_what_it_wrote_and_nothing_else():
+    job = expanded().rl_job("dapo_dc", "S-40", 0)
+    text = job.model_dump_json()
+    assert RlJob.read(text, "--job") == job
+    with pytest.raises(InputError, match="stepz: unknown key"):
+        RlJob.read(text.replace('"steps"', '"stepz"'), "--job")
+
+
+def test_every_benchmark_schema_has_its_adapter():
+    assert set(ADAPTERS) == set(studies.BENCHMARK_SCHEMAS)
 
 
 def test_templates_keep_the_problems_braces():

@@ -1,7 +1,6 @@
 """The sampler, blocks and parts of an evaluation, atomic files."""
 
 import io
-import json
 import random
 import subprocess
 import sys
@@ -14,17 +13,26 @@ import torch
 from switchpoint import files
 from switchpoint.data import step_lists
 from switchpoint.errors import InputError
+from switchpoint.study import config as studies
 from switchpoint.study import templates
+from switchpoint.study.config import Optimizer
+from switchpoint.study.expand import Expansion
+from switchpoint.study.jobs import EvaluateJob, EvaluationSettings, Sampling, Template
 from switchpoint.training import evaluation, models, sft
-from switchpoint.training.engine import torch as engine
+from switchpoint.training.engine.batch import Sequence
+from switchpoint.training.engine.torch import Engine
 from switchpoint.training.rollouts import torch as rollouts
 
-RETU = templates.template_job("retu")
+RETU = Template(name="retu", sha256=templates.template_hash("retu"))
 PROBLEMS = [
     "Start with 3. (1) add 4.",
     "Tom has 9. (1) gets 7 (2) loses 3 (3) keeps mod 5.",
     "Start with 1. (1) add 1.",
 ]
+
+
+def make_sampling(temperature=1.0, max_new_tokens=40, seed=0) -> Sampling:
+    return Sampling(temperature=temperature, top_p=1.0, max_new_tokens=max_new_tokens, seed=seed)
 
 
 @pytest.fixture(scope="module")
@@ -40,17 +48,17 @@ def sampled():
 
 def draw(sampled, prompts=None, max_new_tokens=40, temperature=1.0):
     model, tokenizer, everything = sampled
-    settings = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": 3}
-    return rollouts.sample(model, prompts or everything, eos={tokenizer.eos_token_id}, **settings)
+    sampler = rollouts.Sampler(model, {tokenizer.eos_token_id})
+    return sampler.sample(prompts or everything, make_sampling(temperature, max_new_tokens, seed=3))
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 def test_sampled_log_probabilities_are_the_policys(sampled, temperature):
     model, tokenizer, prompts = sampled
+    numbers = Optimizer(learning_rate=1e-3)
+    engine = Engine(model, numbers, tokenizer.pad_token_id, temperature=temperature)
     for prompt, answer in zip(prompts, draw(sampled, temperature=temperature), strict=True):
-        ids = torch.tensor([prompt.token_ids + answer.token_ids])
-        with torch.no_grad():
-            expected = engine.token_logprobs(model, ids, temperature)[0, len(prompt.token_ids) - 1 :]
+        (expected,) = engine.logprobs([Sequence(prompt.token_ids, answer.token_ids)])
         assert answer.logprobs == pytest.approx(expected.tolist(), abs=1e-4)
         assert answer.truncated == (answer.token_ids[-1] != tokenizer.eos_token_id)
         assert answer.token_ids.count(tokenizer.eos_token_id) == (not answer.truncated)
@@ -89,14 +97,14 @@ def test_top_p_draws_from_the_likeliest_tokens():
         assert torch.allclose(logprobs, logits[chosen])  # of the whole distribution
 
 
-def test_a_model_that_never_stops_is_refused(sampled, monkeypatch):
+def test_a_model_that_never_stops_is_refused(sampled):
     model, tokenizer, _ = sampled
-    held_out = [(models.render_prompt(tokenizer, text, RETU), [0]) for text in PROBLEMS]
-    job = {"set": "S", "seed": 0, "max_length": 30}
-    sft.check_stops(model, tokenizer, held_out, job)
-    monkeypatch.setattr(models, "end_tokens", lambda *_: set())
+    prompts = [models.render_prompt(tokenizer, text, RETU) for text in PROBLEMS]
+    config = studies.load("config.yaml")
+    job = Expansion(config).sft_job("S", 0).model_copy(update={"max_length": 30})
+    sft.check_stops(rollouts.Sampler(model, {tokenizer.eos_token_id}), prompts, job)
     with pytest.raises(InputError, match="none of 3 responses ended within 30 tokens"):
-        sft.check_stops(model, tokenizer, held_out, job)
+        sft.check_stops(rollouts.Sampler(model, set()), prompts, job)
 
 
 def test_atomic_writes_keep_the_old_file_on_failure(tmp_path):
@@ -124,18 +132,17 @@ def problems(tmp_path_factory):
     return str(path)
 
 
-def make_job(samples: int = 3) -> dict:
-    return {
-        "stage": "evaluate", "recipe": 1, "group": "base", "temperature": 1.0, "top_p": 1.0, "max_new_tokens": 40,
-        "extraction": "any", "seed": 0, "template": RETU, "monitor": {"a": 1, "b": 1}, "test": {"a": samples, "b": 2},
-    }  # fmt: skip
+def make_job(samples: int = 3) -> EvaluateJob:
+    counts = {"monitor": {"a": 1, "b": 1}, "test": {"a": samples, "b": 2}}
+    settings = EvaluationSettings(sampling=make_sampling(), extraction="any", template=RETU, samples=counts)
+    return EvaluateJob(recipe=1, group="base", settings=settings)
 
 
 def run(problems: str, directory, part=(0, 1), samples: int = 3) -> bytes:
     """The samples file that an evaluation writes."""
     out = str(directory / f"out_{part[0]}")
     state = str(directory / f"state_{part[0]}")
-    evaluation.run_group(make_job(samples), ["assets/tiny-base"], problems, out, state, part)
+    evaluation.run(make_job(samples), ["assets/tiny-base"], problems, out, state, part)
     return (directory / f"out_{part[0]}/samples.parquet").read_bytes()
 
 
@@ -196,14 +203,15 @@ def test_more_samples_extend_an_evaluation(problems, whole, tmp_path, small_bloc
     monkeypatch.setattr(evaluation, "evaluate_block", lambda *args: sampled.append(args[2]) or real(*args))
     extended = pd.read_parquet(io.BytesIO(run(problems, tmp_path, samples=5)))
     assert {block.sample for block in sampled} == {3, 4}
-    assert {name for block in sampled for name in block.rows["benchmark"]} == {"a"}
+    assert {name for block in sampled for name in block.problems["benchmark"]} == {"a"}
     first = extended[extended["sample"] < 3].reset_index(drop=True)
     pd.testing.assert_frame_equal(first, pd.read_parquet(io.BytesIO(whole)))
 
 
 KILLED = """
-import sys, json
+import sys
 from switchpoint import tables
+from switchpoint.study.jobs import EvaluateJob
 from switchpoint.training import evaluation
 evaluation.BLOCK = 1
 real = tables.write_parquet
@@ -211,7 +219,7 @@ def write(table, path):
     real(table, path)
     print("block", flush=True)
 tables.write_parquet = write
-evaluation.run_group(json.loads(sys.argv[1]), ["assets/tiny-base"], sys.argv[2], sys.argv[3], sys.argv[4])
+evaluation.run(EvaluateJob.read(sys.argv[1], "job"), ["assets/tiny-base"], sys.argv[2], sys.argv[3], sys.argv[4])
 """
 
 
@@ -222,7 +230,7 @@ def killed_and_resumed(problems: str, whole: bytes, directory, kills: int) -> No
     """
     rng = random.Random(kills)
     out, state = str(directory / "out"), str(directory / "state_0")
-    command = [sys.executable, "-c", KILLED, json.dumps(make_job()), problems, out, state]
+    command = [sys.executable, "-c", KILLED, make_job().model_dump_json(), problems, out, state]
     for _ in range(kills):
         process = subprocess.Popen(command, stdout=subprocess.PIPE)
         if process.stdout.readline():

@@ -10,11 +10,14 @@ import pytest
 import torch
 
 from switchpoint.study import templates
+from switchpoint.study.config import Optimizer
+from switchpoint.study.jobs import Template
 from switchpoint.training import models
-from switchpoint.training.engine import torch as engine
+from switchpoint.training.engine.batch import Sequence
+from switchpoint.training.engine.torch import Engine
 
 BASE = "assets/tiny-base"
-RETU = templates.template_job("retu")
+RETU = Template(name="retu", sha256=templates.template_hash("retu"))
 VLLM = """
 import json, sys
 from vllm import LLM, SamplingParams
@@ -60,8 +63,8 @@ def test_vllm_loads_the_base_and_agrees_with_transformers():
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | ENVIRONMENT, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     tokens, logprobs, reason = json.loads(done.stdout.partition("FOUND")[2])
-    with torch.no_grad():
-        ours = engine.token_logprobs(model, torch.tensor([prompt + tokens]))[0, len(prompt) - 1 :]
+    engine = Engine(model, Optimizer(learning_rate=1e-3), tokenizer.pad_token_id)
+    (ours,) = engine.logprobs([Sequence(prompt, tokens)])
     assert logprobs == pytest.approx(ours.tolist(), abs=1e-4)
     assert reason == "stop"
     assert tokens[-1] == tokenizer.eos_token_id

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switchpoint.study.algorithms import ALGORITHMS, preset
+from switchpoint.study.algorithms import ALGORITHMS, Algorithm
 from switchpoint.training.rl import objectives
 from switchpoint.training.rl.advantages import group_advantages
 from switchpoint.training.rl.dynamic_sampling import Group, UnfilledBatchError, fill_batch
@@ -25,45 +25,45 @@ def loop_advantages(rewards: list[float], divide: bool) -> list[float]:
     return [(reward - mean) / (spread + 1e-6) for reward in rewards]
 
 
-def loop_loss(numbers: dict, rewards: list[float], max_tokens: int = 10) -> float:
+def loop_loss(numbers: Algorithm, rewards: list[float], max_tokens: int = 10) -> float:
     """Eq. 3 token by token, with the clip, the dual clip and the aggregation of the table."""
     sequences = []
     for ratios, length, advantage in zip(
-        RATIOS, LENGTHS, loop_advantages(rewards, numbers["advantage_std"]), strict=True
+        RATIOS, LENGTHS, loop_advantages(rewards, numbers.advantage_std), strict=True
     ):
         losses = []
         for ratio in ratios[:length]:
             value = ratio * advantage
-            if numbers["clip_low"] is not None:
-                clipped = min(max(ratio, 1 - numbers["clip_low"]), 1 + numbers["clip_high"])
+            if numbers.clip_low is not None:
+                clipped = min(max(ratio, 1 - numbers.clip_low), 1 + numbers.clip_high)
                 value = min(value, clipped * advantage)
-            if numbers["dual_clip"] is not None and advantage < 0:
-                value = max(value, numbers["dual_clip"] * advantage)
+            if numbers.dual_clip is not None and advantage < 0:
+                value = max(value, numbers.dual_clip * advantage)
             losses.append(-value)
         sequences.append(losses)
-    if numbers["aggregation"] == "token_mean":
+    if numbers.aggregation == "token_mean":
         return sum(map(sum, sequences)) / sum(LENGTHS)
-    if numbers["aggregation"] == "seq_mean_token_mean":
+    if numbers.aggregation == "seq_mean_token_mean":
         return sum(sum(losses) / len(losses) for losses in sequences) / len(sequences)
     return sum(map(sum, sequences)) / max_tokens / len(sequences)
 
 
 def tensor_loss(
-    numbers: dict, rewards: list[float], logprobs: torch.Tensor, padding: float = 99.0
+    numbers: Algorithm, rewards: list[float], logprobs: torch.Tensor, padding: float = 99.0
 ) -> torch.Tensor:
     """The same through the library; tokens behind each length hold garbage."""
     mask = torch.tensor([[float(t < length) for t in range(3)] for length in LENGTHS], dtype=torch.float64)
     old = logprobs.detach() - torch.tensor(RATIOS, dtype=torch.float64).log()
     old = torch.where(mask.bool(), old, torch.full_like(old, padding))
     advantages = group_advantages(
-        torch.tensor([rewards], dtype=torch.float64), numbers["advantage_std"]
+        torch.tensor([rewards], dtype=torch.float64), numbers.advantage_std
     ).reshape(-1, 1)
     losses = objectives.policy_loss(
         logprobs, old, advantages,
-        clip_low=numbers["clip_low"], clip_high=numbers["clip_high"], dual_clip=numbers["dual_clip"],
+        clip_low=numbers.clip_low, clip_high=numbers.clip_high, dual_clip=numbers.dual_clip,
     )  # fmt: skip
     return objectives.aggregate(
-        losses, mask, numbers["aggregation"], n_tokens=sum(LENGTHS), n_sequences=4, max_tokens=10
+        losses, mask, numbers.aggregation, n_tokens=sum(LENGTHS), n_sequences=4, max_tokens=10
     )
 
 
@@ -79,7 +79,7 @@ REWARDS = {
 @pytest.mark.parametrize(("algorithm", "which"), CASES)
 @pytest.mark.parametrize("rewards", REWARDS.values(), ids=REWARDS)
 def test_policy_losses_equal_loops(algorithm, which, rewards):
-    numbers = preset(algorithm, which)
+    numbers = ALGORITHMS[algorithm][which]
     logprobs = -torch.rand(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     expected = loop_loss(numbers, rewards)
     for padding in (99.0, -99.0):
@@ -106,25 +106,25 @@ def test_the_asymmetric_clip_by_hand():
 
 @pytest.mark.parametrize(("algorithm", "which"), CASES)
 def test_policy_gradients_equal_finite_differences(algorithm, which):
-    numbers, rewards = preset(algorithm, which), [1, 0, 0, 1]
+    numbers, rewards = ALGORITHMS[algorithm][which], [1, 0, 0, 1]
     logits = torch.randn(4, 3, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     chosen = torch.randint(5, (4, 3), generator=torch.Generator().manual_seed(2))
     anchor = torch.log_softmax(logits, -1).gather(-1, chosen[..., None]).squeeze(-1)
     old = anchor - torch.tensor(RATIOS, dtype=torch.float64).log()
     mask = torch.tensor([[float(t < length) for t in range(3)] for length in LENGTHS], dtype=torch.float64)
     advantages = group_advantages(
-        torch.tensor([rewards], dtype=torch.float64), numbers["advantage_std"]
+        torch.tensor([rewards], dtype=torch.float64), numbers.advantage_std
     ).reshape(-1, 1)
 
     def loss(values):
         logprobs = torch.log_softmax(values, -1).gather(-1, chosen[..., None]).squeeze(-1)
         losses = objectives.policy_loss(
             logprobs, old, advantages,
-            clip_low=numbers["clip_low"], clip_high=numbers["clip_high"], dual_clip=numbers["dual_clip"],
+            clip_low=numbers.clip_low, clip_high=numbers.clip_high, dual_clip=numbers.dual_clip,
         )  # fmt: skip
-        losses = losses - numbers["entropy_coef"] * objectives.token_entropy(values)
+        losses = losses - numbers.entropy_coef * objectives.token_entropy(values)
         return objectives.aggregate(
-            losses, mask, numbers["aggregation"], n_tokens=9, n_sequences=4, max_tokens=10
+            losses, mask, numbers.aggregation, n_tokens=9, n_sequences=4, max_tokens=10
         )
 
     # Away from the kinks the analytic gradient is the finite difference.

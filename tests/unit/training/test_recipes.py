@@ -1,6 +1,6 @@
 """The stages' numbers against stored ones: they may change only with the stage's recipe.
 
-To store new ones: raise the recipe in ``study.RECIPES`` and run ``python tests/unit/test_recipes.py``.
+To store new ones: raise the recipe in ``expand.RECIPES`` and run ``python tests/unit/training/test_recipes.py``.
 """
 
 import json
@@ -13,6 +13,7 @@ import pytest
 from switchpoint import scores
 from switchpoint.data import step_lists
 from switchpoint.study import config as studies
+from switchpoint.study.expand import RECIPES, Expansion
 
 ROOT = Path(__file__).parents[3]
 STORED = Path(__file__).with_name("recipes.json")
@@ -37,18 +38,25 @@ def measure(directory: Path) -> dict:
     config["sft"]["S"] |= {"steps": 3, "save_steps": [1, 2, 3], "batch_size": 8, "seeds": [0]}
     config["rl"] |= {"steps": 3, "batch_size": 4, "generation_batch": 8, "rollouts": 4, "eval_every": 3}
     config["arms"] = [{"algorithm": "dapo_dc", "starts": ["S-3"]}]
-    study, files, base = studies.parse(config), inputs(directory), str(ROOT / "assets/tiny-base")
+    study, files, base = Expansion(studies.parse(config)), inputs(directory), str(ROOT / "assets/tiny-base")
     out, state = str(directory / "out"), str(directory / "state")
-    sft.run(json.loads(study.sft_job("S", 0)), base, files["data"], files["validation"], out, state)
-    job = json.loads(study.rl_job("dapo_dc", "S-3", 0))
-    loop.run(job, base, out, files["prompts"], files["benchmarks"], f"{out}/rl", f"{state}/rl")
+    sft.run(study.sft_job("S", 0), base, files["data"], files["validation"], out, state)
+    loop.run(
+        study.rl_job("dapo_dc", "S-3", 0),
+        base,
+        out,
+        files["prompts"],
+        files["benchmarks"],
+        f"{out}/rl",
+        f"{state}/rl",
+    )
     log = json.loads(Path(out, "rl/run.json").read_text())["log"]
     for step in log:  # every response got a verdict, and every verdict is counted
         assert sum(step[status] for status in scores.STATUSES) == step["rounds"] * 8 * 4
     return {
-        "sft": {"recipe": studies.RECIPES["sft"], "losses": pd.read_csv(f"{out}/losses.csv").loss.tolist()},
+        "sft": {"recipe": RECIPES["sft"], "losses": pd.read_csv(f"{out}/losses.csv").loss.tolist()},
         "rl": {
-            "recipe": studies.RECIPES["rl"],
+            "recipe": RECIPES["rl"],
             "losses": [step["loss"] for step in log],
             "entropies": [step["entropy"] for step in log],
             "response_tokens": [step["response_tokens"] for step in log],

@@ -1,6 +1,5 @@
 """A short SFT run on the shipped base model: what it publishes, what it shows on the way, how it resumes."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +9,7 @@ from switchpoint import files
 from switchpoint.analysis.phases import label_phases, watch
 from switchpoint.data import step_lists
 from switchpoint.study import config as studies
+from switchpoint.study.expand import Expansion
 from switchpoint.training import sft
 
 ROOT = Path(__file__).parents[3]
@@ -25,7 +25,7 @@ def train(directory: Path) -> None:
     config = studies.load(ROOT / "config.yaml").model_dump(mode="json")
     config["sft"]["S"] |= {"steps": 2, "save_steps": [1, 2], "batch_size": 4, "seeds": [0]}
     config["arms"] = [{"algorithm": "grpo", "starts": ["base"]}]
-    job = json.loads(studies.parse(config).sft_job("S", 0))
+    job = Expansion(studies.parse(config)).sft_job("S", 0)
     out, state = str(directory / NAME), str(directory / "state" / NAME)
     sft.run(job, str(ROOT / "assets/tiny-base"), data, validation, out, state)
 
@@ -56,14 +56,14 @@ def test_the_examples_are_those_of_the_losses(whole):
 
 
 def test_a_killed_run_shows_its_losses_and_ends_as_a_whole_one(whole, tmp_path, monkeypatch):
-    step = sft.train_step
+    step = sft.SftRun.step
 
-    def killed(trainer, *rest):
-        if trainer.steps == 1:
+    def killed(run):
+        if run.engine.steps == 1:
             raise KeyboardInterrupt
-        return step(trainer, *rest)
+        return step(run)
 
-    monkeypatch.setattr(sft, "train_step", killed)
+    monkeypatch.setattr(sft.SftRun, "step", killed)
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path)
     (shown,) = tmp_path.glob(f"state/{NAME}/*/losses.csv")
@@ -71,7 +71,7 @@ def test_a_killed_run_shows_its_losses_and_ends_as_a_whole_one(whole, tmp_path, 
     pd.testing.assert_frame_equal(pd.read_csv(shown), losses[:2])
     assert not (tmp_path / NAME / "losses.csv").exists()
 
-    monkeypatch.setattr(sft, "train_step", step)
+    monkeypatch.setattr(sft.SftRun, "step", step)
     lines = list(watch(shown, 1.0, wait=lambda _: train(tmp_path)))
     for one, other in zip(outputs(tmp_path), (losses, examples), strict=True):
         pd.testing.assert_frame_equal(one, other)

@@ -1,17 +1,26 @@
 """The training engine: the one module that names a device.
 
 Plain torch here; the interface is what a sharded engine has to offer as well.
-Batches are padded on the right and no attention mask is passed: under causal attention
-a real token never sees the padding behind it, and the loss mask drops the rest.
 """
 
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 
 from switchpoint import files
+from switchpoint.errors import InputError
+from switchpoint.study.config import Optimizer
+from switchpoint.training.engine.batch import Sequence, TokenBatch, by_length, collate
+
+Figures = dict[str, float]
+LossOf = Callable[[TokenBatch], tuple[torch.Tensor, Figures]]
+
+
+class DivergedError(InputError):
+    """The loss or the gradient is not finite; the weights are those before the update."""
 
 
 def device() -> torch.device:
@@ -28,87 +37,90 @@ def configure(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def pad_right(sequences: list[list[int]], pad_token_id: int) -> torch.Tensor:
-    """Token ids as one tensor, shape (sequences, longest), on the device."""
-    longest = max(map(len, sequences))
-    rows = [ids + [pad_token_id] * (longest - len(ids)) for ids in sequences]
-    return torch.tensor(rows, dtype=torch.long, device=device())
-
-
-def by_length(lengths: list[int], size: int) -> list[list[int]]:
-    """Indices in micro-batches of at most ``size`` sequences of similar length (less padding)."""
-    order = sorted(range(len(lengths)), key=lambda index: lengths[index])
-    return [order[first : first + size] for first in range(0, len(order), size)]
-
-
-def response_mask(prompt_lengths: list[int], lengths: list[int]) -> torch.Tensor:
-    """1 where ``token_logprobs`` holds a response token, shape (sequences, longest - 1)."""
-    position = torch.arange(1, max(lengths), device=device())[None, :]
-    start = torch.tensor(prompt_lengths, device=device())[:, None]
-    stop = torch.tensor(lengths, device=device())[:, None]
-    return ((position >= start) & (position < stop)).float()
-
-
-def token_logprobs(model, input_ids: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
-    """log pi(token t | tokens before t) for t = 1 .. length - 1.
-
-    ``input_ids`` (sequences, length), padded on the right; returns float32 of shape
-    (sequences, length - 1).  The policy is the softmax of logits / temperature.
-    """
-    return chosen_logprobs(policy_logits(model, input_ids, temperature), input_ids)
-
-
-def policy_logits(model, input_ids: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
-    """logits / temperature that predict tokens 1 .. length - 1, shape (sequences, length - 1, vocabulary)."""
-    return model(input_ids=input_ids, use_cache=False).logits[:, :-1].float() / temperature
-
-
-def chosen_logprobs(logits: torch.Tensor, input_ids: torch.Tensor) -> torch.Tensor:
-    """Log-probabilities of the tokens that follow, from ``policy_logits``."""
-    chosen = logits.gather(-1, input_ids[:, 1:, None]).squeeze(-1)
-    return chosen - torch.logsumexp(logits, dim=-1)
-
-
-def for_job(model, job: dict, schedule: Callable[[int], float] = lambda step: 1.0) -> "Engine":
-    """The engine of a training job: its optimizer's numbers are in the job."""
-    names = ("learning_rate", "betas", "weight_decay", "max_grad_norm")
-    return Engine(model, schedule=schedule, **{name: job[name] for name in names})
+def constant(step: int) -> float:
+    """No schedule: the learning rate as it is at every step."""
+    return 1.0
 
 
 class Engine:
-    """A model and its AdamW optimizer; ``schedule(step)`` multiplies the learning rate."""
+    """A model and its AdamW optimizer.
+
+    The policy is the softmax of logits / ``temperature``; ``schedule(step)`` multiplies the learning rate.
+    """
 
     def __init__(
         self,
         model,
+        optimizer: Optimizer,
+        pad_token_id: int,
         *,
-        learning_rate: float,
-        weight_decay: float,
-        betas: tuple[float, float],
-        max_grad_norm: float,
-        schedule: Callable[[int], float] = lambda step: 1.0,
+        temperature: float = 1.0,
+        schedule: Callable[[int], float] = constant,
     ):
         self.model = model.to(device())
-        self.max_grad_norm = max_grad_norm
+        self.numbers, self.pad_token_id = optimizer, pad_token_id
+        self.temperature, self.schedule = temperature, schedule
         self.optimizer = torch.optim.AdamW(
-            model.parameters(), lr=learning_rate, weight_decay=weight_decay, betas=tuple(betas)
+            model.parameters(),
+            lr=optimizer.learning_rate,
+            weight_decay=optimizer.weight_decay,
+            betas=optimizer.betas,
         )
-        self.learning_rate, self.schedule = learning_rate, schedule
         self.steps = 0
 
-    def backward(self, loss: torch.Tensor) -> None:
-        """Adds one micro-batch's gradient; its loss is already divided by the whole batch's count."""
-        loss.backward()
+    def step(self, sequences: list[Sequence], loss_of: LossOf) -> Figures:
+        """One optimizer update on the sequences.
 
-    def update(self) -> float:
-        """One optimizer update on the gradients accumulated so far."""
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
+        ``loss_of`` gets a micro-batch with the policy's log-probabilities, and returns its
+        share of the update's loss and of whatever figures are logged; shares add up.  Returns their sums,
+        ``loss`` and ``norm``, the gradient's before clipping.  DivergedError, without an update, where
+        loss or norm is not finite.
+        """
+        figures: Figures = {"loss": 0.0}
+        for _, batch in self.microbatches(sequences):
+            self.forward(batch)
+            loss, shares = loss_of(batch)
+            loss.backward()
+            for name, share in ({"loss": loss.item()} | shares).items():
+                figures[name] = figures.get(name, 0.0) + share
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.numbers.max_grad_norm)
+        figures["norm"] = float(norm)
+        if not math.isfinite(figures["loss"]) or not math.isfinite(figures["norm"]):
+            self.optimizer.zero_grad(set_to_none=True)
+            raise DivergedError(
+                f"update {self.steps + 1}: loss {figures['loss']}, gradient norm {figures['norm']}; "
+                "lower the learning rate"
+            )
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate * self.schedule(self.steps)
+            group["lr"] = self.numbers.learning_rate * self.schedule(self.steps)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.steps += 1
-        return float(norm)
+        return figures
+
+    @torch.no_grad()
+    def logprobs(self, sequences: list[Sequence]) -> list[torch.Tensor]:
+        """Log-probabilities of every sequence's response tokens, on the CPU."""
+        result: list[torch.Tensor] = [torch.empty(0)] * len(sequences)
+        for rows, batch in self.microbatches(sequences):
+            self.forward(batch)
+            for row, logprobs, mask in zip(rows, batch.logprobs, batch.mask, strict=True):
+                result[row] = logprobs[mask.bool()].cpu()
+        return result
+
+    def microbatches(self, sequences: list[Sequence]) -> Iterator[tuple[list[int], TokenBatch]]:
+        """The sequences in micro-batches of similar length: their indices and tensors."""
+        n_tokens = sum(len(one.response) for one in sequences)
+        for rows in by_length(list(map(len, sequences)), self.numbers.microbatch_size):
+            chosen = [sequences[row] for row in rows]
+            yield rows, collate(chosen, self.pad_token_id, device(), n_tokens, len(sequences))
+
+    def forward(self, batch: TokenBatch) -> None:
+        """Fills in the policy's logits and its log-probabilities of the tokens."""
+        logits = self.model(input_ids=batch.input_ids, use_cache=False).logits[:, :-1].float()
+        batch.logits = logits / self.temperature
+        chosen = batch.logits.gather(-1, batch.input_ids[:, 1:, None]).squeeze(-1)
+        batch.logprobs = chosen - torch.logsumexp(batch.logits, dim=-1)
 
     def save(self, path: Path, progress: dict) -> None:
         """Model, optimizer, step count and the run's own progress, in one atomic write."""

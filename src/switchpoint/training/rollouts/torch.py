@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
-from switchpoint.training.engine.torch import device
+from switchpoint.study.jobs import Sampling
+from switchpoint.training.engine.torch import Engine, device
 
 CHUNK = 512  # sequences sampled together
 COMPACT = 8  # steps between two removals of finished rows
@@ -47,27 +48,26 @@ def uniforms(seed: int, key: str, count: int) -> np.ndarray:
     return generator.random(count, dtype=np.float32)
 
 
-@torch.inference_mode()
-def sample(
-    model,
-    prompts: list[Prompt],
-    *,
-    max_new_tokens: int,
-    temperature: float,
-    top_p: float = 1.0,
-    seed: int,
-    eos: set[int],
-) -> list[Rollout]:
-    """One response per prompt, in the order given; prompts of similar length share a chunk."""
-    by_length = sorted(range(len(prompts)), key=lambda index: len(prompts[index].token_ids))
-    rollouts: dict[int, Rollout] = {}
-    for first in range(0, len(prompts), CHUNK):
-        chunk = by_length[first : first + CHUNK]
-        sampled = sample_chunk(
-            model, [prompts[index] for index in chunk], max_new_tokens, temperature, top_p, seed, eos
-        )
-        rollouts |= zip(chunk, sampled, strict=True)
-    return [rollouts[index] for index in range(len(prompts))]
+class Sampler:
+    """Samples from a model; ``ends`` are the tokens that end a response."""
+
+    def __init__(self, model, ends: set[int]):
+        self.model, self.ends = model, ends
+
+    def sync(self, engine: Engine) -> None:
+        """Takes over the weights of the engine."""
+        self.model = engine.model
+
+    @torch.inference_mode()
+    def sample(self, prompts: list[Prompt], sampling: Sampling) -> list[Rollout]:
+        """One response per prompt, in the order given; prompts of similar length share a chunk."""
+        by_length = sorted(range(len(prompts)), key=lambda index: len(prompts[index].token_ids))
+        rollouts: dict[int, Rollout] = {}
+        for first in range(0, len(prompts), CHUNK):
+            chunk = by_length[first : first + CHUNK]
+            sampled = sample_chunk(self.model, [prompts[index] for index in chunk], sampling, self.ends)
+            rollouts |= zip(chunk, sampled, strict=True)
+        return [rollouts[index] for index in range(len(prompts))]
 
 
 class RoomyLayer(DynamicLayer):
@@ -102,19 +102,12 @@ class RoomyLayer(DynamicLayer):
         self.keys, self.values = self.both[:, :, :, :length]
 
 
-def sample_chunk(
-    model,
-    prompts: list[Prompt],
-    max_new_tokens: int,
-    temperature: float,
-    top_p: float,
-    seed: int,
-    eos: set[int],
-) -> list[Rollout]:
+def sample_chunk(model, prompts: list[Prompt], sampling: Sampling, end_tokens: set[int]) -> list[Rollout]:
     """Samples one chunk; rows that have ended leave the batch every ``COMPACT`` steps."""
-    draws = torch.from_numpy(np.stack([uniforms(seed, prompt.key, max_new_tokens) for prompt in prompts])).to(
-        device()
-    )
+    max_new_tokens = sampling.max_new_tokens
+    draws = torch.from_numpy(
+        np.stack([uniforms(sampling.seed, prompt.key, max_new_tokens) for prompt in prompts])
+    ).to(device())
     lengths = torch.tensor([len(prompt.token_ids) for prompt in prompts], device=device())
     longest, shortest = int(lengths.max()), int(lengths.min())
     total = longest + max_new_tokens
@@ -123,7 +116,7 @@ def sample_chunk(
         tokens[row, : lengths[row]] = torch.tensor(prompt.token_ids, device=device())
     logprobs = torch.zeros(len(prompts), total, device=device())
     ends = lengths + max_new_tokens  # one past the last token of each row
-    end_ids = torch.tensor(sorted(eos), device=device())
+    end_ids = torch.tensor(sorted(end_tokens), device=device())
     stopped = torch.zeros(len(prompts), dtype=torch.bool, device=device())
 
     cache, rows = DynamicCache(), torch.arange(len(prompts), device=device())
@@ -136,7 +129,9 @@ def sample_chunk(
         ).logits[:, -1]
         fed = position
         chosen, chosen_logprobs = choose(
-            logits / temperature, draws[rows, (position - lengths[rows]).clamp(0, max_new_tokens - 1)], top_p
+            logits / sampling.temperature,
+            draws[rows, (position - lengths[rows]).clamp(0, max_new_tokens - 1)],
+            sampling.top_p,
         )
         answering = (position >= lengths[rows]) & (position < ends[rows])
         tokens[rows, position] = torch.where(answering, chosen, tokens[rows, position])

@@ -2,39 +2,27 @@
 
 import pandas as pd
 
-from switchpoint.report.tables import (
+from switchpoint.report.formatting import (
     MISSING,
     absent,
     compute_unit,
     html_table,
+    interval,
     number,
+    signed,
     significant,
     text,
 )
 
 
-def interval(ends: list | None, digits: int = 1) -> str:
-    """A 95 % interval in words; an end that is open is said to be."""
-    low, high = ends or (None, None)
-    if absent(low) and absent(high):
-        return MISSING
-    if absent(high):
-        return f"{number(low, digits)} or more"
-    return (
-        f"up to {number(high, digits)}" if absent(low) else f"{number(low, digits)} to {number(high, digits)}"
-    )
-
-
-def signed(value: float | None, digits: int = 1) -> str:
-    return MISSING if absent(value) else f"{value:+.{digits}f}"
-
-
 def fit_table(ceilings: dict, runs: list[str]) -> str:
-    """RETU Table 4: the fitted curve of the named runs that have a fit; every ceiling with interval and status."""
+    """RETU Table 4: the fitted curves of the named runs, every ceiling with interval and status."""
     fits = {run: ceilings["runs"][run] for run in runs if run in ceilings["runs"]}
     factor, unit = compute_unit(pd.Series([fit.get("c_mid") for fit in fits.values()], dtype=float))
-    header = ["Run", "Status", "P_start", "Ceiling A", "95 %", f"C_mid, {unit}", "B", "PL", "Peak",
-              "Noise sd", "Held-out (naive) RMSE", "Points (dropped)", "Why"]  # fmt: skip
+    header = [
+        "Run", "Status", "P_start", "Ceiling A", "95 %", f"C_mid, {unit}", "B", "PL", "Peak", "Noise sd",
+        "Held-out (naive) RMSE", "Points (dropped)", "Why",
+    ]  # fmt: skip
     rows = []
     for run, fit in fits.items():
         known = not absent(fit.get("a"))
@@ -53,28 +41,23 @@ def fit_table(ceilings: dict, runs: list[str]) -> str:
 def decomposition_table(ceilings: dict, runs: list[str]) -> str:
     """RETU Eq. 10 and 12: where the score of every RL run comes from."""
     keys = ["p_0", "delta_sft", "p_sft", "delta_rl", "p_post", "a_post", "plasticity_rl"]
-    found = {run: (ceilings["runs"].get(run) or {}).get("decomposition") for run in runs}
     header = ["Run", "P_0", "ΔP_sft", "P_sft", "ΔP_rl", "P_post", "A_post", "PL_rl"]
-    return html_table(
-        header, [[run, *(number(parts[key]) for key in keys)] for run, parts in found.items() if parts]
-    )
+    parts = {run: (ceilings["runs"].get(run) or {}).get("decomposition") for run in runs}
+    rows = [[run, *(number(terms[key]) for key in keys)] for run, terms in parts.items() if terms]
+    return html_table(header, rows)
 
 
 def phase_table(phases: dict) -> str:
     """The sub-phase of every checkpoint, with the share of bootstrap draws that agree."""
     rows = []
-    for run, found in phases["runs"].items():
-        certain = found.get("certain") or {}
-        for step, label in found["labels"].items():
-            guarded = found["guarded"][step]
-            share = certain.get(step)
-            others = {
-                name: part
-                for name, part in (found.get("stability") or {}).get(step, {}).items()
-                if name != label
-            }
+    for run, labelled in phases["runs"].items():
+        certain, stability = labelled.get("certain") or {}, labelled.get("stability") or {}
+        for step, label in labelled["labels"].items():
+            guarded, share = labelled["guarded"][step], certain.get(step)
+            others = {name: part for name, part in stability.get(step, {}).items() if name != label}
             rows.append([
-                f"{run}, step {step}", label, guarded if guarded != label else "", number(share and 100 * share, 0),
+                f"{run}, step {step}", label, guarded if guarded != label else "",
+                number(share and 100 * share, 0),
                 ", ".join(f"{name} {100 * part:.0f} %" for name, part in others.items()),
             ])  # fmt: skip
     return html_table(["Checkpoint", "Phase", "Guarded", "Draws that agree, %", "The others"], rows)
@@ -83,21 +66,23 @@ def phase_table(phases: dict) -> str:
 def predictor_table(predictors: dict) -> str:
     """How well each predictor foretells the score after RL."""
     rows = []
-    for name, found in predictors["predictors"].items():
-        if found["verdict"] != "ok":
-            rows.append([name, *[MISSING] * 6, found["verdict"]])
+    for name, entry in predictors["predictors"].items():
+        if entry["verdict"] != "ok":
+            rows.append([name, *[MISSING] * 6, entry["verdict"]])
             continue
-        r2, loo, rank = found["r2"], found["leave_one_out"], found["spearman"]
+        r2, loo, rank = entry["r2"], entry["leave_one_out"], entry["spearman"]
         remark = "lowest leave-one-out error" if name == predictors["best"] else ""
         rows.append([
-            name, mean_and_sd(r2["mean"], r2["standard_deviation"]), number(rank["rho"], 2), number(rank["p"], 3),
-            number(loo["rmse"]), number(loo["r2"], 2), number(found["regret"]["points"]), remark,
+            name, mean_and_sd(r2["mean"], r2["standard_deviation"]), number(rank["rho"], 2),
+            number(rank["p"], 3), number(loo["rmse"]), number(loo["r2"], 2),
+            number(entry["regret"]["points"]), remark,
         ])  # fmt: skip
     header = ["Predictor", "R², mean ± sd", "Spearman", "p", "LOO RMSE", "LOO R²", "Regret", "Remark"]
     return html_table(header, rows)
 
 
 def mean_and_sd(value: float | None, sd: float | None) -> str:
+    """A mean with its standard deviation; a dash where there is none."""
     return MISSING if absent(value) else f"{value:.2f} ± {number(sd, 2)}"
 
 
@@ -106,13 +91,13 @@ def prediction_table(predictors: dict) -> str:
     name = predictors["best"]
     rows = []
     for model in predictors["models"]:
-        found = model["predictions"][name]
-        remark = "outside the calibrated range" if found["extrapolated"] else ""
-        rows.append([model["model"], number(found["score"]), interval(found["pi95"]), remark])
+        prediction = model["predictions"][name]
+        remark = "outside the calibrated range" if prediction["extrapolated"] else ""
+        rows.append([model["model"], number(prediction["score"]), interval(prediction["pi95"]), remark])
     return html_table(["Checkpoint", f"Predicted by {name}", "95 %", ""], rows)
 
 
-def next_table(advice: dict) -> str:
+def continuation_table(advice: dict) -> str:
     """Stop or continue, run by run: what doubling the RL compute is expected to add."""
     rows = []
     for run in advice["stop_continue"]:
@@ -135,17 +120,20 @@ def equal_compute_table(advice: dict) -> str:
     for axis, title in (("rl", "RL compute"), ("total", "Total compute")):
         rows += [[title]] if equal[axis] else []
         for row in equal[axis]:
-            scores = ", ".join(
-                f"{one['group']} {number(one['score'])} ({interval(one['ci95'])}{', extrapolated' if one['extrapolated'] else ''})"
-                for one in row["scores"]
-            )
+            scores = ", ".join(map(group_score, row["scores"]))
             rows.append([
                 significant(row["exaflops"] * factor), row["leader"], text(row["significant"]), scores,
             ])  # fmt: skip
     return html_table([unit, "Leads", "Significant", "Scores (95 %)"], rows)
 
 
-def crossings(advice: dict) -> str:
+def group_score(score: dict) -> str:
+    """A group's score at equal compute, with its interval."""
+    extrapolated = ", extrapolated" if score["extrapolated"] else ""
+    return f"{score['group']} {number(score['score'])} ({interval(score['ci95'])}{extrapolated})"
+
+
+def crossover_table(advice: dict) -> str:
     """The crossovers within the data, a row each; empty when there are none."""
     rows = [
         [" and ".join(pair["starts"]), pair["axis"], pair["words"]]
@@ -157,21 +145,25 @@ def crossings(advice: dict) -> str:
 
 def instability_table(advice: dict) -> str:
     """How much the scores of every run vary around their trend."""
-    found = advice["instability"]
+    instability = advice["instability"]
     rows = [
-        [run, number(one["sd"], 2), interval(one["ci95"], 2), number(one["ratio"], 2), interval(one["ratio_ci95"], 2),
-         one["reason"] or ""]
-        for run, one in found["runs"].items()
+        [
+            run, number(entry["sd"], 2), interval(entry["ci95"], 2), number(entry["ratio"], 2),
+            interval(entry["ratio_ci95"], 2), entry["reason"] or "",
+        ]
+        for run, entry in instability["runs"].items()
     ]  # fmt: skip
-    reference = found["reference"] or "a reference"
+    reference = instability["reference"] or "a reference"
     return html_table(["Run", "SD", "95 %", f"Ratio to {reference}", "95 % of it", "Remark"], rows)
 
 
 def diverged_table(advice: dict) -> str:
     """The share of diverged seeds of every start."""
     rows = [
-        [f"{row['start']}, {row['algorithm']}", f"{row['diverged']} of {row['seeds']}",
-         interval([100 * end for end in row["ci95"]], 0)]
+        [
+            f"{row['start']}, {row['algorithm']}", f"{row['diverged']} of {row['seeds']}",
+            interval([100 * end for end in row["ci95"]], 0),
+        ]
         for row in advice["instability"]["groups"]
     ]  # fmt: skip
     return html_table(["Start", "Seeds diverged", "95 %, %"], rows)

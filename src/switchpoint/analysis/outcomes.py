@@ -1,0 +1,98 @@
+"""What RL made of every SFT checkpoint, and whether a set's validation loss foretells it."""
+
+import numpy as np
+import pandas as pd
+
+from switchpoint.analysis.pooling import HALF_WIDTH, interval_ends, pool_over_seeds
+from switchpoint.analysis.predictors import loss_against_ceiling
+from switchpoint.study.names import RunName
+
+MIN_SETS = 4  # for a correlation
+KEYS = ["set", "algorithm", "start_step"]
+LAST_COLUMNS = ["final", "final_low", "final_high"]
+
+
+def rl_outcomes(points: pd.DataFrame, ceilings: dict, runs: pd.DataFrame) -> pd.DataFrame:
+    """The outcome of RL from every SFT checkpoint, pooled over seeds: the fitted ceiling, else the last score.
+
+    ``points`` has the RL rows of ``curves.csv``, ``ceilings`` is what ``fit_curves`` returns, ``runs`` the
+    rows of ``runs.csv``.  A last score only bounds the ceiling from below; it counts where a seed's ceiling
+    is unidentified.
+
+    Columns ``KEYS``, p_start, basis (``ceiling`` or ``final score``), value, gain (over p_start), low and high
+    (its 95 % interval, missing where unknown), final, final_low, final_high.
+    """
+    rl = points[(points["phase"] == "rl") & (points["benchmark"] == "overall")]
+    rl = rl.sort_values(["run", "exaflops"])
+    first, last = (rl.drop_duplicates("run", keep=keep).set_index("run") for keep in ("first", "last"))
+    started = runs[runs["run"].isin(last.index) & (runs["parent"] != "base")].sort_values("run")
+    # Two names of one start (a listed step that is also the minimum) are one run of that seed.
+    started = started.drop_duplicates(["algorithm", "parent", "start_step", "seed"])
+    fits = [ceilings["runs"].get(run, {}) for run in started["run"]]
+    intervals = [fit.get("a_ci95") or (None, None) for fit in fits]
+    table = started[KEYS].assign(
+        p_start=first["score"].reindex(started["run"]).to_numpy(),
+        final=last["score"].reindex(started["run"]).to_numpy(),
+        final_se=last["se"].reindex(started["run"]).to_numpy(),
+        ceiling=np.array([fit.get("a") for fit in fits], dtype=float),
+        ceiling_se=np.array([implied_se(ends) for ends in intervals], dtype=float),
+    )
+    final = pool_over_seeds(table, KEYS, "final", "final_se")
+    ceiling = table.groupby(KEYS)["ceiling"]
+    complete = ceiling.transform("count") == ceiling.transform("size")
+    identified = pool_over_seeds(table[complete], KEYS, "ceiling", "ceiling_se")
+    pooled = final[[*KEYS, "p_start", "final", "final_se"]].merge(
+        identified[[*KEYS, "ceiling", "ceiling_se"]], how="left", on=KEYS
+    )
+    return with_outcome(pooled)
+
+
+def implied_se(ends: tuple[float | None, float | None]) -> float:
+    """The standard error that a 95 % interval implies; NaN where an end is open."""
+    low, high = ends
+    return float("nan") if low is None or high is None else (high - low) / (2 * HALF_WIDTH)
+
+
+def with_outcome(table: pd.DataFrame) -> pd.DataFrame:
+    """Which of ceiling and last score counts, and both with their 95 % intervals."""
+    known = table["ceiling"].notna()
+    value = table["ceiling"].where(known, table["final"])
+    low, high = interval_ends(value, table["ceiling_se"].where(known, table["final_se"]))
+    final_low, final_high = interval_ends(table["final"], table["final_se"])
+    table = table.assign(
+        basis=np.where(known, "ceiling", "final score"),
+        value=value, gain=value - table["p_start"], low=low, high=high, final_low=final_low, final_high=final_high,
+    )  # fmt: skip
+    return table[[*KEYS, "p_start", "basis", "value", "gain", "low", "high", *LAST_COLUMNS]]
+
+
+def highest_outcomes(losses: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Each set's lowest validation loss, mean over seeds, with its highest outcome of RL.
+
+    ``losses`` is ``losses.csv``, ``outcomes`` what ``rl_outcomes`` returns, of which the algorithm with the
+    most sets counts.  All sets are compared on ceilings, or, when one of them has none, on last scores.
+    Columns set, start_step, loss, basis, value, low, high; no rows without RL from an SFT checkpoint.
+    """
+    columns = ["set", "start_step", "loss", "basis", "value", "low", "high"]
+    if outcomes.empty:
+        return pd.DataFrame(columns=columns)
+    counts = outcomes.groupby("algorithm")["set"].nunique()
+    compared = outcomes[outcomes["algorithm"] == counts.idxmax()]
+    identified = compared[compared["basis"] == "ceiling"]
+    if set(identified["set"]) == set(compared["set"]):
+        compared = identified
+    else:
+        last = compared[LAST_COLUMNS].set_axis(["value", "low", "high"], axis=1)
+        compared = compared.assign(basis="final score", **last)
+    highest = compared.sort_values("value", ascending=False).drop_duplicates("set").sort_values("set")
+    lowest = losses.groupby("run", sort=False)["loss"].min()
+    loss = lowest.groupby([RunName.parse(run).set for run in lowest.index]).mean().rename("loss")
+    return highest.merge(loss, left_on="set", right_index=True)[columns]
+
+
+def loss_correlation(highest: pd.DataFrame) -> dict:
+    """``loss_against_ceiling`` of the sets of ``highest_outcomes``; n and a verdict for fewer than four."""
+    if len(highest) < MIN_SETS:
+        return {"n": len(highest), "verdict": f"undefined: {len(highest)} sets, fewer than {MIN_SETS}"}
+    table = highest.rename(columns={"loss": "val_loss", "value": "ceiling"})
+    return loss_against_ceiling(table[["set", "val_loss", "ceiling"]])

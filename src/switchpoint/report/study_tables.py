@@ -1,0 +1,164 @@
+"""The report's tables of scores, runs, data and settings: HTML for the page, Markdown for a README."""
+
+import pandas as pd
+
+from switchpoint.report.formatting import (
+    MISSING,
+    compute_unit,
+    html_table,
+    number,
+    significant,
+    text,
+    with_error,
+)
+from switchpoint.scores import STATUSES
+
+SUMMARIES = ["overall", "macro", "easy", "medium", "hard"]
+PARTS = ["Base model", "SFT", "SFT, then RL", "Pure RL"]
+
+
+# Test scores
+
+
+def labelled_results(pooled_results: pd.DataFrame, metric: str = "avg") -> pd.DataFrame:
+    """The pooled test scores of one metric, with ``part`` and ``model`` as the tables call them."""
+    chosen = pooled_results[pooled_results["metric"] == metric]
+    rows = chosen.to_dict("records")
+    return chosen.assign(part=[part_of(row) for row in rows], model=[model_of(row) for row in rows])
+
+
+def part_of(row: dict) -> str:
+    """The part of the results table that a row belongs to."""
+    if row["phase"] == "rl":
+        return "Pure RL" if row["start"] == "base" else "SFT, then RL"
+    return {"base": "Base model", "sft": "SFT"}[row["phase"]]
+
+
+def model_of(row: dict) -> str:
+    """What a row's model is called."""
+    if row["phase"] == "rl":
+        return f"{row['start']} → {row['algorithm']}"
+    return "base" if row["phase"] == "base" else f"{row['set']}-{row['step']:.0f}"
+
+
+def ordered_benchmarks(pooled_results: pd.DataFrame) -> list[str]:
+    """Overall, macro and the groups, then the slices as they come."""
+    names = list(pooled_results["benchmark"].unique())
+    return [name for name in SUMMARIES if name in names] + [name for name in names if name not in SUMMARIES]
+
+
+def result_table(pooled_results: pd.DataFrame, benchmarks: list[str]) -> str:
+    """RETU Table 1: scores of the base model, SFT, SFT-then-RL and pure RL; the first with its interval."""
+    labelled = labelled_results(pooled_results)
+    rows = []
+    for part in PARTS:
+        models = labelled[labelled["part"] == part]
+        rows += [[part]] if len(models) else []
+        for model, scores in models.groupby("model", sort=False):
+            scores = scores.set_index("benchmark")
+            cells = [
+                with_error(*scores.loc[name, ["score", "se"]]) if name in scores.index else MISSING
+                for name in benchmarks
+            ]
+            first = scores.loc[benchmarks[0]]
+            ends = f"{number(first['low'])} to {number(first['high'])}"
+            rows.append([model, number(first["seeds"], 0), ends, *cells])
+    return html_table(["Model", "Seeds", f"95 %, {benchmarks[0]}", *benchmarks], rows)
+
+
+def pass_table(pooled_results: pd.DataFrame) -> str:
+    """pass@k of every model, overall, with its standard error."""
+    overall = pooled_results[pooled_results["benchmark"] == "overall"]
+    metrics = [name for name in pooled_results["metric"].unique() if name != "avg"]
+    scores = {name: labelled_results(overall, name).set_index("model") for name in metrics}
+    rows = [
+        [model, *(with_error(*scores[name].loc[model, ["score", "se"]]) for name in metrics)]
+        for model in scores[metrics[0]].index
+    ]
+    return html_table(["Model", *metrics], rows)
+
+
+def results_markdown(pooled_results: pd.DataFrame) -> str:
+    """The test scores as a Markdown table: model, overall, its standard error, every slice."""
+    labelled = labelled_results(pooled_results)
+    slices = [name for name in ordered_benchmarks(pooled_results) if name not in SUMMARIES]
+    header = ["model", "overall", "se", *slices]
+    rows = []
+    for model, rows_of_model in labelled.groupby("model", sort=False):
+        scores = rows_of_model.set_index("benchmark")
+        error = scores["se"].get("overall")
+        cells = [number(scores["score"].get(name)) for name in ("overall", *slices)]
+        rows.append([model, cells[0], number(error), *cells[1:]])
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def verdict_table(verdicts: pd.DataFrame) -> str:
+    """How every evaluation's test responses ended and how they were graded, all slices together."""
+    rows = [
+        [
+            f"{row['run']}, step {row['step']}", number(row["samples"], 0), number(row["tokens"]),
+            number(row["truncated"]), number(row["stopped"]),
+            *(number(row[name], 0) for name in STATUSES),
+        ]
+        for row in verdicts[verdicts["benchmark"] == "all"].to_dict("records")
+    ]  # fmt: skip
+    header = ["Checkpoint", "Samples", "Mean tokens", "Truncated, %", "Stopped, %"]
+    return html_table([*header, *(name.capitalize() for name in STATUSES)], rows)
+
+
+def gain_table(gains: pd.DataFrame) -> str:
+    """What RL adds to its start, paired by problem."""
+    rows = [
+        [
+            row["run"], with_error(row["difference"], row["se"]), f"{number(row['low'])} to {number(row['high'])}",
+            number(row["p"], 4), number(row["n"], 0),
+        ]
+        for row in gains[gains["benchmark"] == "overall"].to_dict("records")
+    ]  # fmt: skip
+    return html_table(["Run", "Difference", "95 %", "p", "Problems"], rows)
+
+
+# Runs, data and settings
+
+
+def run_table(runs: pd.DataFrame) -> str:
+    """Every run with its parent, compute before it, validation loss and status."""
+    factor, unit = compute_unit(runs["sft_exaflops"])
+    rows = [
+        [
+            row["run"], text(row["parent"]), text(row["algorithm"]), text(row["start_step"]),
+            significant(row["sft_exaflops"] * factor), number(row["val_loss"], 3), text(row["status"]),
+        ]
+        for row in runs.to_dict("records")
+    ]  # fmt: skip
+    header = ["Run", "Parent", "Algorithm", "Start step", f"SFT, {unit}", "Validation loss", "Status"]
+    return html_table(header, rows)
+
+
+def statistics_table(statistics: pd.DataFrame) -> str:
+    """RETU Table 3: size, mean lengths in tokens and mean win rate of every SFT set."""
+    rows = [
+        [
+            row["set"], text(row["n"]), number(row["prompt_tokens"]), number(row["response_tokens"]),
+            number(row["win_rate"], 2),
+        ]
+        for row in statistics.to_dict("records")
+    ]  # fmt: skip
+    return html_table(["Set", "Examples", "Prompt tokens", "Response tokens", "Win rate"], rows)
+
+
+def overlap_table(overlaps: pd.DataFrame) -> str:
+    """How many problems every two tables share."""
+    first, *others = overlaps.columns
+    rows = [[str(row[first]), *(text(row[name]) for name in others)] for row in overlaps.to_dict("records")]
+    return html_table([str(first), *(name.replace(":", ": ") for name in others)], rows)
+
+
+def hyperparameter_table(hyperparameters: dict[str, dict]) -> str:
+    """RETU Table 2: every section's keys and values, as run."""
+    rows = []
+    for section, values in hyperparameters.items():
+        rows.append([section])
+        rows += [[key, text(value)] for key, value in values.items()]
+    return html_table(["Key", "Value"], rows)

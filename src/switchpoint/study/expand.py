@@ -1,0 +1,277 @@
+"""What a study expands to: its runs, the job of every stage, and the inputs of every rule.
+
+The Snakefile only asks, and the commands that plan ask the same, so both always agree.  Pure: it
+computes from the configuration alone and reads nothing.
+"""
+
+import functools
+
+from switchpoint.study import jobs, paths
+from switchpoint.study.algorithms import ALGORITHMS
+from switchpoint.study.config import Optimizer, Sft, Study
+from switchpoint.study.names import RunName, Start
+from switchpoint.study.templates import template_hash
+
+# Raise a stage's number when its results change: its jobs, and all below, run again.
+RECIPES = {
+    "base": 1,
+    "ingest": 1,
+    "curate": 1,
+    "win_rates": 1,
+    "decontaminate": 1,
+    "sft": 1,
+    "rl": 1,
+    "evaluate": 1,
+    "analyze": 1,
+    "report": 1,
+}
+
+
+class Expansion:
+    """One study's runs, jobs and paths."""
+
+    def __init__(self, study: Study):
+        self.study = study
+
+    # Paths.
+
+    def path(self, template: str, **fields) -> str:
+        """A path template under results/<study>, filled in (Snakemake wildcards may stay)."""
+        root = paths.ROOT.format(study=self.study.study)
+        return f"{root}/{template.format(**fields)}" if fields else f"{root}/{template}"
+
+    @property
+    def base(self) -> str:
+        """Directory of the base model."""
+        return self.study.model.base or self.path(paths.BASE)
+
+    @property
+    def solver(self) -> str:
+        """Directory of the weak solver's model."""
+        solver = self.study.data.solver
+        return solver.model or self.path(f"{paths.SOLVER}/step_{solver.steps}")
+
+    def checkpoints(self, set: str, seed: int | str) -> list[str]:
+        """Directories of an SFT run's checkpoints (``seed`` may be a wildcard)."""
+        steps = self.study.sft[set].save_steps
+        return [self.path(paths.CHECKPOINT, set=set, seed=seed, step=step) for step in steps]
+
+    # Runs.
+
+    @functools.cached_property
+    def sft_runs(self) -> list[RunName]:
+        """Every SFT run."""
+        return [RunName("sft", seed, name) for name, run in self.study.sft.items() for seed in run.seeds]
+
+    @functools.cached_property
+    def rl_runs(self) -> list[RunName]:
+        """Every RL run, without repetition."""
+        runs = {}
+        for arm in self.study.arms:
+            for text in self.study.starts_of(arm):
+                start = Start.parse(text)
+                runs |= {RunName("rl", seed, start.set, arm.algorithm, start): None for seed in arm.seeds}
+        return list(runs)
+
+    @functools.cached_property
+    def groups(self) -> dict[str, list[str]]:
+        """The models that are evaluated together, by the group's name: the base, the checkpoints of an SFT
+        data set, the last models of an RL arm; with all their seeds."""
+        groups: dict[str, list[str]] = {"base": [self.base]}
+        for run in self.sft_runs:
+            group = groups.setdefault(paths.SFT_GROUP.format(set=run.set), [])
+            group += self.checkpoints(run.set, run.seed)
+        for run in self.rl_runs:
+            name = paths.RL_GROUP.format(algorithm=run.algorithm, start=run.start)
+            groups.setdefault(name, []).append(self.path(f"{run}/model"))
+        return groups
+
+    @property
+    def evaluations(self) -> list[str]:
+        """Directories of all evaluations."""
+        return [self.path(paths.EVALUATION, group=group) for group in self.groups]
+
+    def start_inputs(self, start: str, seed: int | str) -> list[str]:
+        """What an RL job needs of its start: the base model, or the SFT run's checkpoint(s)."""
+        parsed = Start.parse(start)
+        if parsed.set is None:
+            return [f"{self.base}/model.safetensors"]
+        steps = self.study.sft[parsed.set].save_steps if parsed.step is None else [parsed.step]
+        names = ["losses.csv", "selection.json", *(f"step_{step}/model.safetensors" for step in steps)]
+        return [f"{self.sft_of(start, seed)}/{name}" for name in names]
+
+    def sft_of(self, start: str, seed: int | str) -> str | None:
+        """Directory of the SFT run of an RL job's start; None for the base model."""
+        name = Start.parse(start).set
+        return None if name is None else self.path(paths.SFT, set=name, seed=seed)
+
+    # Jobs.
+
+    def base_job(self) -> jobs.BaseJob:
+        """Of `make_base`."""
+        return jobs.BaseJob(recipe=RECIPES["base"], seed=0, stages=self.study.model.pretrain)
+
+    def ingest_job(self, name: str) -> jobs.IngestJob:
+        """Of `ingest`."""
+        source = self.study.data.sources[name]
+        return jobs.IngestJob(recipe=RECIPES["ingest"], name=name, seed=self.study.seed, source=source)
+
+    def validation_job(self) -> jobs.ValidationJob:
+        """Of `hold_out_validation`."""
+        return jobs.ValidationJob(**self.curation(), size=self.study.data.validation)
+
+    def select_job(self, name: str) -> jobs.SelectJob:
+        """Of `select_set`."""
+        return jobs.SelectJob(**self.curation(), **dict(self.study.data.sets[name]))
+
+    def prompts_job(self) -> jobs.PromptsJob:
+        """Of `select_prompts`."""
+        return jobs.PromptsJob(**self.curation(), **dict(self.study.data.prompts))
+
+    def curation(self) -> dict:
+        """What all draws share."""
+        return {"recipe": RECIPES["curate"], "seed": self.study.seed}
+
+    def benchmarks_job(self) -> jobs.BenchmarksJob:
+        """Of `decontaminate`."""
+        slices = {
+            name: jobs.Slice(source=bench.source, monitor=bench.monitor)
+            for name, bench in self.study.data.benchmarks.items()
+        }
+        settings = dict(self.study.data.decontamination)
+        return jobs.BenchmarksJob(recipe=RECIPES["decontaminate"], benchmarks=slices, **settings)
+
+    def solver_job(self) -> jobs.SftJob:
+        """Of the weak solver's SFT."""
+        solver = dict(self.study.data.solver)
+        for name in ("model", "source", "samples", "temperature"):
+            del solver[name]
+        return self.sft_like("solver", 0, Sft(**solver, save_steps=[self.study.data.solver.steps]))
+
+    def sft_job(self, name: str, seed: int | str) -> jobs.SftJob:
+        """Of an SFT run."""
+        return self.sft_like(name, int(seed), self.study.sft[name])
+
+    def sft_like(self, name: str, seed: int, run: Sft) -> jobs.SftJob:
+        """The SFT job of a configured run."""
+        return jobs.SftJob(
+            recipe=RECIPES["sft"],
+            set=name,
+            seed=seed,
+            template=self.template,
+            max_length=self.study.model.max_length,
+            optimizer=optimizer_of(run),
+            steps=run.steps,
+            save_steps=run.save_steps,
+            batch_size=run.batch_size,
+            schedule=run.schedule,
+            warmup=run.warmup,
+        )
+
+    def rl_job(self, algorithm: str, start: str, seed: int | str) -> jobs.RlJob:
+        """Of an RL run: what all share, and the algorithm's own numbers under the preset."""
+        rl, numbers = self.study.rl, ALGORITHMS[algorithm][self.study.rl.preset]
+        return jobs.RlJob(
+            recipe=RECIPES["rl"],
+            algorithm=algorithm,
+            start=start,
+            seed=int(seed),
+            numbers=numbers,
+            optimizer=optimizer_of(rl),
+            steps=rl.steps,
+            batch_size=rl.batch_size,
+            generation_batch=rl.generation_batch,
+            max_rounds=rl.max_rounds,
+            on_unfilled=rl.on_unfilled,
+            rollouts=rl.rollouts,
+            updates_per_step=rl.updates_per_step,
+            sampling=jobs.Sampling(
+                temperature=numbers.temperature,
+                top_p=numbers.top_p,
+                max_new_tokens=rl.max_new_tokens,
+                seed=int(seed),
+            ),
+            template=self.template,
+            eval_every=rl.eval_every,
+            save_every=rl.save_every,
+            evaluation=self.evaluation("monitor"),
+            evaluation_recipe=RECIPES["evaluate"],
+            out_of_distribution=self.out_of_distribution,
+        )
+
+    def evaluate_job(self, group: str) -> jobs.EvaluateJob:
+        """Of the evaluation of a group; RL runs have monitored themselves."""
+        splits = ("test",) if group.startswith("rl/") else ("monitor", "test")
+        return jobs.EvaluateJob(recipe=RECIPES["evaluate"], group=group, settings=self.evaluation(*splits))
+
+    def win_rates_job(self) -> jobs.EvaluateJob:
+        """Of `measure_win_rates`: an evaluation of the weak solver on the pool."""
+        solver, evaluation = self.study.data.solver, self.study.evaluation.resolved()
+        sampling = jobs.Sampling(
+            temperature=solver.temperature,
+            top_p=1.0,
+            max_new_tokens=evaluation["max_new_tokens"],
+            seed=self.study.seed,
+        )
+        settings = jobs.EvaluationSettings(
+            sampling=sampling,
+            extraction=evaluation["extraction"],
+            template=self.template,
+            samples={"test": {"pool": solver.samples}},
+        )
+        return jobs.EvaluateJob(
+            stage="win_rates", recipe=RECIPES["win_rates"], group="solver", settings=settings
+        )
+
+    def evaluation(self, *splits: str) -> jobs.EvaluationSettings:
+        """The profile's and the study's evaluation of these splits."""
+        values, benchmarks = self.study.evaluation.resolved(), self.study.data.benchmarks
+        default = values["test_samples"]
+        samples = {
+            "monitor": dict.fromkeys(benchmarks, self.study.evaluation.monitor_samples),
+            "test": {name: bench.samples or default for name, bench in benchmarks.items()},
+        }
+        sampling = {name: values[name] for name in ("temperature", "top_p", "max_new_tokens", "seed")}
+        return jobs.EvaluationSettings(
+            sampling=jobs.Sampling(**sampling),
+            extraction=values["extraction"],
+            template=self.template,
+            samples={split: samples[split] for split in splits},
+        )
+
+    @property
+    def template(self) -> jobs.Template:
+        """The prompt template."""
+        name = self.study.model.template
+        return jobs.Template(name=name, sha256=template_hash(name))
+
+    def collect_job(self) -> jobs.CollectJob:
+        """Of `collect`."""
+        groups = {name: bench.group for name, bench in self.study.data.benchmarks.items() if bench.group}
+        return jobs.CollectJob(
+            recipe=RECIPES["analyze"],
+            out_of_distribution=self.out_of_distribution,
+            groups=groups,
+            pass_at=self.study.evaluation.resolved()["pass_at"],
+        )
+
+    def report_job(self) -> jobs.ReportJob:
+        """Of the report."""
+        rl, evaluation = self.study.rl, self.study.evaluation.resolved()
+        sections = {f"SFT {name}": run.model_dump(mode="json") for name, run in self.study.sft.items()}
+        sections["RL (all)"] = rl.model_dump(mode="json")
+        for algorithm in dict.fromkeys(arm.algorithm for arm in self.study.arms):
+            sections[algorithm] = ALGORITHMS[algorithm][rl.preset].model_dump(mode="json")
+        sections["Evaluation"] = evaluation | {"template": self.study.model.template}
+        return jobs.ReportJob(recipe=RECIPES["report"], study=self.study.study, hyperparameters=sections)
+
+    @property
+    def out_of_distribution(self) -> list[str]:
+        """Names of the out-of-distribution slices."""
+        benchmarks = self.study.data.benchmarks
+        return [name for name, bench in benchmarks.items() if bench.out_of_distribution]
+
+
+def optimizer_of(run: Optimizer) -> Optimizer:
+    """The optimizer's numbers alone, of a section that holds them beside others."""
+    return Optimizer(**{name: getattr(run, name) for name in Optimizer.model_fields})

@@ -1,0 +1,186 @@
+"""What a job is told: one frozen model per stage, built by the study and read by the stage's command.
+
+A job's JSON is all of the configuration that its outputs depend on; with the contents of its inputs
+it makes the fingerprint of its resumable state.
+"""
+
+from typing import Literal
+
+from switchpoint.study.algorithms import Algorithm
+from switchpoint.study.config import Optimizer, PretrainingStage, Source
+from switchpoint.study.names import RunName, Start
+from switchpoint.study.strict import Strict
+
+Samples = dict[str, dict[str, int]]
+"""Samples per problem: split (``monitor``, ``test``) to benchmark to number."""
+
+
+class Template(Strict):
+    """A prompt template, and the hash of its text."""
+
+    name: str
+    sha256: str
+
+
+class Sampling(Strict):
+    """How responses are sampled; a response's randomness hangs on the seed and its own key."""
+
+    temperature: float
+    top_p: float
+    max_new_tokens: int
+    seed: int
+
+
+class EvaluationSettings(Strict):
+    """What a graded sample depends on, and how many there are."""
+
+    sampling: Sampling
+    extraction: str
+    template: Template
+    samples: Samples
+
+
+class Job(Strict):
+    """A stage's job; raising its recipe runs it again."""
+
+    recipe: int
+
+
+class BaseJob(Job):
+    """Pretrain the tiny base model."""
+
+    stage: Literal["base"] = "base"
+    seed: int
+    stages: list[PretrainingStage]
+
+
+class IngestJob(Job):
+    """Read or generate one source."""
+
+    stage: Literal["ingest"] = "ingest"
+    name: str
+    seed: int
+    source: Source
+
+
+class CurateJob(Job):
+    """Draw rows at random."""
+
+    stage: Literal["curate"] = "curate"
+    seed: int
+
+
+class ValidationJob(CurateJob):
+    """Hold examples out of the pool."""
+
+    size: int
+
+
+class SelectJob(CurateJob):
+    """Draw one SFT data set."""
+
+    stratum: str
+    size: int | None
+
+
+class PromptsJob(CurateJob):
+    """Draw the RL prompts and the mix set."""
+
+    sources: list[str]
+    size: int
+    win_rate: tuple[float, float]
+    mix_max_tokens: int
+
+
+class Slice(Strict):
+    """A benchmark slice: its source, and how many of its problems monitor."""
+
+    source: str
+    monitor: int
+
+
+class BenchmarksJob(Job):
+    """Gather, decontaminate and split the benchmark slices."""
+
+    stage: Literal["decontaminate"] = "decontaminate"
+    benchmarks: dict[str, Slice]
+    embedder: str
+    threshold: float
+    match_numbers: bool
+
+
+class SftJob(Job):
+    """Fine-tune on one data set."""
+
+    stage: Literal["sft"] = "sft"
+    set: str
+    seed: int
+    template: Template
+    max_length: int
+    optimizer: Optimizer
+    steps: int
+    save_steps: list[int]
+    batch_size: int
+    schedule: Literal["constant", "cosine"]
+    warmup: float
+
+    @property
+    def run_name(self) -> str:
+        """The run's name."""
+        return str(RunName("sft", self.seed, self.set))
+
+
+class RlJob(Job):
+    """Train one RL run; its monitoring is an evaluation in the loop, with that stage's recipe."""
+
+    stage: Literal["rl"] = "rl"
+    algorithm: str
+    start: str
+    seed: int
+    numbers: Algorithm
+    optimizer: Optimizer
+    steps: int
+    batch_size: int
+    generation_batch: int
+    max_rounds: int
+    on_unfilled: Literal["train_partial", "skip", "fail"]
+    rollouts: int
+    updates_per_step: int
+    sampling: Sampling
+    template: Template
+    eval_every: int
+    save_every: int
+    evaluation: EvaluationSettings
+    evaluation_recipe: int
+    out_of_distribution: list[str]
+
+    @property
+    def run_name(self) -> str:
+        """The run's name."""
+        start = Start.parse(self.start)
+        return str(RunName("rl", self.seed, start.set, self.algorithm, start))
+
+
+class EvaluateJob(Job):
+    """Evaluate the models of a group: the base, an SFT data set's checkpoints, or an RL arm's last models."""
+
+    stage: Literal["evaluate", "win_rates"] = "evaluate"
+    group: str
+    settings: EvaluationSettings
+
+
+class CollectJob(Job):
+    """Gather the points, losses and results of all runs."""
+
+    stage: Literal["analyze"] = "analyze"
+    out_of_distribution: list[str]
+    groups: dict[str, str]
+    pass_at: list[int]
+
+
+class ReportJob(Job):
+    """Write the report; the hyperparameters are those that it prints (RETU Table 2)."""
+
+    stage: Literal["report"] = "report"
+    study: str
+    hyperparameters: dict[str, dict]
