@@ -1,16 +1,19 @@
 """One grading worker beside plain math-verify in one process: processor time on the same pairs, in turn.
 
-``python benchmarks/grading.py [FILE.jsonl ...]``: files with an ``answer`` per row, each compared by itself;
-without files those of ``$SWITCHPOINT_REFERENCE/benchmarks``.  Generated golds come first.  Every gold is in
-one batch; both grade each batch, one right after the other, and take turns at being first.  What counts is
-the processor time of all processes involved, so that a busy machine changes little.
+``python benchmarks/grading.py [FILE.jsonl ...]``: files with an ``answer`` per row, each by itself and all
+together; without files those of ``$SWITCHPOINT_REFERENCE/benchmarks``.  Generated golds come first.  Every
+gold is in one batch, and a file of less than four batches counts only together.  Both grade each batch, one
+right after the other, and take turns at being first.  What counts is the processor time of all processes
+involved, so that a busy machine changes little.
 """
 
 import argparse
+import itertools
 import json
 import logging
 import os
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +25,7 @@ from switchpoint.grading.grader import Grader
 
 ROLLOUTS = 8
 RESAMPLES = 2000
+FEWEST_BATCHES = 4  # of a file that is compared by itself
 FILLER = "First we look at what is given, then we write {}, and so the rest follows step by step. "
 Pair = tuple[str, str]
 
@@ -87,8 +91,11 @@ def plain(pairs: list[Pair]) -> list[bool]:
 
 def spent() -> float:
     """Processor seconds of this process and of all below it, those that have ended included."""
-    this = psutil.Process()
-    return sum(sum(process.cpu_times()[:4]) for process in [this, *this.children(recursive=True)])
+    this, seconds = psutil.Process(), 0.0
+    for process in [this, *this.children(recursive=True)]:
+        seconds += time.clock_gettime(~process.pid << 3 | 2)  # its clock, as clock_getcpuclockid(3) names it
+        seconds += process.cpu_times().children_user + process.cpu_times().children_system
+    return seconds
 
 
 def timed(grade: Callable[[list[Pair]], list[bool]], pairs: list[Pair]) -> tuple[float, list[bool]]:
@@ -144,7 +151,11 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     reference = os.environ.get("SWITCHPOINT_REFERENCE")
     paths = options.files or (sorted(Path(reference, "benchmarks").glob("*.jsonl")) if reference else [])
-    for name, golds in [("generated", generated(500)), *((path.stem, read(path)) for path in paths)]:
+    files = {path.stem: read(path) for path in paths}
+    files["together"] = list(dict.fromkeys(itertools.chain(*files.values())))
+    for name, golds in ({"generated": generated(500)} | files).items():
+        if len(golds) < FEWEST_BATCHES * options.prompts:
+            continue
         rng = random.Random(0)
         rng.shuffle(golds)
         chunks = [golds[first : first + options.prompts] for first in range(0, len(golds), options.prompts)]

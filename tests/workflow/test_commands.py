@@ -115,17 +115,38 @@ def test_a_wrong_data_file_names_the_row(fresh, row, words):
     ]
     lines = [json.dumps(record) for record in good] + [row if isinstance(row, str) else json.dumps(row)]
     write_file_source(fresh, "\n".join(lines))
-    assert_clear(snakemake(fresh, "-n", check=False), words)
+    refused_by_ingest(fresh, words)
 
 
 def test_a_missing_column_a_stale_lock_and_a_missing_file(fresh):
     write_file_source(fresh, json.dumps({"question": "1 + 1?", "answer": "2"}))
-    assert_clear(snakemake(fresh, "-n", check=False), ["problem", "question"])
+    refused_by_ingest(fresh, ["problem", "question"])
     write_file_source(fresh, json.dumps({"problem": "1 + 1?", "answer": "2"}))
     (fresh / "mine.jsonl").write_text(json.dumps({"problem": "1 + 2?", "answer": "3"}))
-    assert_clear(snakemake(fresh, "-n", check=False), ["mine.jsonl", "sha256", "switchpoint lock"])
+    refused_by_ingest(fresh, ["mine.jsonl", "sha256", "switchpoint lock"])
     (fresh / "mine.jsonl").unlink()
-    assert_clear(snakemake(fresh, "-n", check=False), ["mine.jsonl", "does not exist"])
+    refused_by_ingest(fresh, ["mine.jsonl", "does not exist"])
+
+
+def test_planning_reads_no_raw_data(fresh):
+    """Neither the raw file nor what its lock says of it is needed before `ingest`."""
+    write_file_source(fresh, json.dumps({"problem": "1 + 1?", "answer": "2"}))
+    lock = json.loads((fresh / "mine.lock").read_text())
+    (fresh / "mine.lock").write_text(json.dumps(lock | {"sha256": "unresolved"}))
+    (fresh / "mine.jsonl").unlink()
+    assert pending(fresh)["ingest"] == 9
+
+
+def refused_by_ingest(clone: Path, words: list[str]) -> None:
+    """The job of the gsm source ends with a clear message, and writes nothing."""
+    target = "results/tiny/data/sources/gsm.parquet"
+    done = snakemake(clone, target, check=False)
+    text = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "Traceback" not in text
+    assert not (clone / target).exists()
+    for word in words:
+        assert word in text, f"{word!r} is missing in: {text}"
 
 
 def write_file_source(clone: Path, text: str) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from study import make_clone, pending, tiny_config
+from study import make_clone, pending, snakemake, tiny_config
 
 
 def plan(clone: Path) -> dict[str, str]:
@@ -42,3 +42,17 @@ def test_a_half_finished_study_lists_exactly_what_is_pending(clone):
 
 def test_a_fresh_study_waits(tmp_path):
     assert set(plan(make_clone(tmp_path / "clone", tiny_config())).values()) == {"waiting"}
+
+
+def test_a_deleted_output_is_pending_and_a_failed_job_failed(clone):
+    run = clone / "results/tiny"
+    (run / "rl/grpo/base/seed_0/points.csv").unlink()
+    (run / "evaluations/sft/S/samples.parquet").unlink()
+    (run / "data/sets/Full.parquet").unlink()
+    found = plan(clone)
+    assert found["rl/grpo/base/seed_0"] == found["evaluations/sft/S"] == found["select_set/Full"] == "pending"
+    assert found["collect"] == "outdated"
+    # The same job, run again, fails.
+    (run / "data/win_rates.parquet").write_bytes(b"no table")
+    assert snakemake(clone, "results/tiny/data/sets/Full.parquet", check=False).returncode != 0
+    assert plan(clone)["select_set/Full"] == "failed"

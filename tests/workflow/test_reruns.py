@@ -1,11 +1,15 @@
 """Which change makes which job run again, after one real run of every rule."""
 
+import json
 import os
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from study import curves, pending, snakemake, tiny_config, write_config
+
+from switchpoint.training import models
 
 BELOW = dict.fromkeys(
     ["collect", "label_phases", "fit_ceilings", "predict_models", "advise", "write_report"], 1
@@ -99,9 +103,38 @@ def test_a_docstring_and_a_rules_wording_rerun_nothing(clone, monkeypatch):
 
 def test_a_recipe_reruns_its_jobs_and_all_below(clone, monkeypatch):
     editable(clone)
-    module = clone / "src/switchpoint/study/config.py"
+    module = clone / "src/switchpoint/study/expand.py"
     text = module.read_text()
     assert '"rl": 1' in text
     module.write_text(text.replace('"rl": 1', '"rl": 2'))
     monkeypatch.setenv("PYTHONPATH", str(clone / "src"))
     assert pending(clone) == {"rl": 3, "evaluate": 3} | BELOW
+
+
+def status(clone: Path, run: str) -> tuple[str, int]:
+    """How an RL run ended, and after how many steps."""
+    record = json.loads((clone / "results/tiny" / run / "run.json").read_text())
+    return record["status"], record["steps"]
+
+
+def test_runs_that_keep_nothing_or_diverge_end_well(clone):
+    """Both publish the last good model, which is evaluated, and stand in the tables as what they are."""
+    config = tiny_config()
+    config["rl"] |= {"steps": 7, "rollouts": 1, "save_every": 2, "learning_rate": 1e30}
+    config["arms"] = [
+        {"algorithm": "dapo_dc", "starts": ["S-8"]},  # a group of one is never of mixed outcome
+        {"algorithm": "grpo", "starts": ["base"]},  # the first update breaks the model
+    ]
+    write_config(clone, config)
+    snakemake(clone)
+    exhausted, diverged = "rl/dapo_dc/S-8/seed_0", "rl/grpo/base/seed_0"
+    assert status(clone, exhausted) == ("exhausted", 5)
+    assert status(clone, diverged) == ("diverged", 1)
+    results = clone / "results/tiny"
+    kept = [results / name / "model.safetensors" for name in ("sft/S/seed_0/step_8", f"{exhausted}/model")]
+    assert kept[0].read_bytes() == kept[1].read_bytes()
+    model, _ = models.load(results / diverged / "model")
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+    runs = pd.read_csv(results / "analysis/runs.csv").set_index("run")
+    assert runs.loc[[exhausted, diverged], "status"].tolist() == ["exhausted", "diverged"]
+    assert (results / "report.html").exists()

@@ -11,6 +11,7 @@ rule collect:
         outs(paths.ANALYSIS, "runs.csv", "losses.csv", "results.csv"),
         outs(paths.ANALYSIS, "verdicts.csv", "gains.csv", "lm_eval.json"),
         outs(paths.ANALYSIS, "models.csv", "validation.parquet"),
+        outs(paths.ANALYSIS, "pooled_curves.csv", "pooled_results.csv"),
         curves=out(paths.ANALYSIS, "curves.csv"),
     log:
         log_file("collect"),

@@ -1,11 +1,11 @@
 rule write_report:
     input:
-        outs(paths.ANALYSIS, "runs.csv", "losses.csv", "results.csv", "verdicts.csv"),
-        outs(paths.ANALYSIS, "gains.csv"),
+        outs(paths.ANALYSIS, "runs.csv", "losses.csv", "verdicts.csv", "gains.csv"),
+        out(paths.ANALYSIS, "pooled_results.csv"),
         outs(paths.ANALYSIS, "phases.json", "ceilings.json", "advice.json"),
         out(paths.ANALYSIS, "predictors.json"),
         out(paths.OVERLAPS),
-        curves=out(paths.ANALYSIS, "curves.csv"),
+        points=out(paths.ANALYSIS, "pooled_curves.csv"),
         statistics=out(paths.STATISTICS),
     output:
         page=report(out(paths.REPORT), caption="../report/page.rst", category="Study"),
@@ -16,7 +16,7 @@ rule write_report:
         "../../envs/analysis.yaml"
     params:
         job=expansion.report_job().model_dump_json(),
-        analysis=subpath(input.curves, parent=True),
+        analysis=subpath(input.points, parent=True),
         data=subpath(input.statistics, parent=True),
     shell:
         "python -m switchpoint report --job {params.job:q} --analysis {params.analysis} --data {params.data}"

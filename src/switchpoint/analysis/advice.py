@@ -55,25 +55,19 @@ def advise(
     Strict JSON; scores and errors in points: ``verdict``, ``headline``, ``needed`` (None but for
     ``insufficient_data``), ``algorithm`` (the one with the most starts), ``basis``, ``family_error``,
     ``recommended``, ``best``, ``tied`` (starts, highest first), ``max_loss`` (95 % bound on what the
-    recommended, else the cheapest tied, start lies below the best), ``reasons``, ``comparison`` with RL
-    from the base model, ``diagnoses``, ``candidates`` (highest first); ``stop_continue``
-    (``continue_or_stop`` of every run), ``equal_compute`` (with ``omitted`` runs, which have no curve);
-    ``crossovers`` of the recommended start (else of the highest) with every other, in RL and in total
-    compute, and ``compute_to_reach`` its last fitted score; ``instability``.  InputError names the
-    missing column, the row, or the run.
+    recommended, else the cheapest tied, start lies below the best), ``reasons``, ``comparison`` with RL from
+    the base model, ``diagnoses``, ``candidates`` (highest first); ``stop_continue`` (``continue_or_stop`` of
+    every run), ``equal_compute`` (with ``omitted`` runs, which have no curve); ``crossovers`` of the
+    recommended start (else of the highest) with every other, in RL and in total compute, and
+    ``compute_to_reach`` its last fitted score; ``instability``.  InputError names the column, row or run.
     """
     points = starts.rl_points(curves, runs)
     table, remarks = starts.rl_runs(runs, points)
-    seeds = [
-        starts.seed_result(run, points[run["run"]], fits, phases)
-        for run in table.to_dict("records")
-        if run["run"] in points
-    ]
-    sequential = [seed for seed in seeds if seed["parent"] != "base"]
-    algorithm = starts.commonest(sequential)
-    candidates = starts.pool_by_start([seed for seed in sequential if seed["algorithm"] == algorithm])
+    seeds = starts.seed_results(table, points, fits, phases)
+    algorithm = starts.commonest_algorithm(seeds)
+    candidates = starts.pool_by_start([seed for seed in seeds if starts.is_candidate(seed, algorithm)])
     from_base = starts.pool_by_start([seed for seed in seeds if seed["parent"] == "base"])
-    by_predictor = predictors and not sequential
+    by_predictor = predictors and algorithm is None
     choice = choose_by_predictor(predictors) if by_predictor else choose_start(candidates)
     comparison = compare_with_pure_rl(candidates, from_base)
     diagnoses = diagnose(candidates, seeds)
@@ -240,24 +234,24 @@ def compare_with_pure_rl(candidates: list[dict], from_base: list[dict]) -> dict 
     if not candidates or not from_base:
         return None
     key = comparison_basis([*candidates, *from_base])
-    best, pure = (max(kind, key=lambda start: start[key]) for kind in (candidates, from_base))
-    difference = best[key] - pure[key]
+    highest, pure = (max(kind, key=lambda start: start[key]) for kind in (candidates, from_base))
+    difference = highest[key] - pure[key]
     errors = [start[f"{key}_se"] for start in (*candidates, pure)]
     error = significant = None
     if None not in errors:
-        error = math.hypot(best[f"{key}_se"], pure[f"{key}_se"])
+        error = math.hypot(highest[f"{key}_se"], pure[f"{key}_se"])
         limit = critical(np.array(errors), len(candidates), FAMILY_ERROR / 2)
         significant = abs(difference) > limit * error
     return {
         "basis": BASES[key],
-        "start": best["start"],
-        "sequential": best[key],
+        "start": highest["start"],
+        "sequential": highest[key],
         "pure_rl_algorithm": pure["algorithm"],
         "pure_rl": pure[key],
         "difference": difference,
         "se": error,
         "significant": significant,
-        "sequential_exaflops": best["exaflops"],
+        "sequential_exaflops": highest["exaflops"],
         "pure_rl_exaflops": pure["exaflops"],
     }
 
@@ -268,11 +262,13 @@ def diagnose(candidates: list[dict], seeds: list[dict]) -> list[dict]:
     The first two are starts excluded against the best of the same SFT set, so that no phase is blamed
     for its data.
     """
-    found = []
+    diagnoses = []
     for name, phase in (("premature_saturation", "adaptive"), ("plasticity_collapse", "severe")):
-        for start, best in excluded_starts(candidates):
+        for start, highest in excluded_starts(candidates):
             if start["phase"] == phase:
-                found.append({"name": name, "start": start["start"], "evidence": gap_words(start, best)})
+                diagnoses.append(
+                    {"name": name, "start": start["start"], "evidence": gap_words(start, highest)}
+                )
     for seed in seeds:
         peak, last = f"{seed['peak']:.1f}", f"{seed['final']:.1f} at {seed['rl_exaflops']:.4g} exaFLOPs"
         evidence = {
@@ -281,12 +277,12 @@ def diagnose(candidates: list[dict], seeds: list[dict]) -> list[dict]:
             "diverged": f"the loss of {seed['run']} stopped being finite; it scores {last}",
         }
         named = [seed["status"], "collapsed_tail" if seed["fit"].get("status") == "collapsed" else None]
-        found += [
+        diagnoses += [
             {"name": name, "start": seed["start"], "evidence": evidence[name]}
             for name in evidence
             if name in named
         ]
-    return found
+    return diagnoses
 
 
 def excluded_starts(candidates: list[dict]) -> list[tuple[dict, dict]]:
@@ -303,12 +299,15 @@ def excluded_starts(candidates: list[dict]) -> list[tuple[dict, dict]]:
     return pairs
 
 
-def gap_words(start: dict, best: dict) -> str:
+def gap_words(start: dict, highest: dict) -> str:
     """How far a start lies below another."""
-    gap, error = best["estimate"] - start["estimate"], math.hypot(start["estimate_se"], best["estimate_se"])
+    gap, error = (
+        highest["estimate"] - start["estimate"],
+        math.hypot(start["estimate_se"], highest["estimate_se"]),
+    )
     return (
         f"{start['start']} ({start['phase']}) reaches {start['estimate']:.1f}, {gap:.1f} points "
-        f"(se {error:.1f}) below {best['start']} ({best['phase']})"
+        f"(se {error:.1f}) below {highest['start']} ({highest['phase']})"
     )
 
 
@@ -320,9 +319,9 @@ def compare_at_equal_compute(compared: list[dict], target: str | None, fits: dic
     """
     curves, totals, omitted = {}, {}, []
     for start in compared:
-        found = {run: budget.curve_of(fits["runs"].get(run) or {}) for run in start["runs"]}
-        omitted += [run for run, curve in found.items() if curve is None]
-        if seeds := [curve for curve in found.values() if curve is not None]:
+        seed_curves = {run: budget.curve_of(fits["runs"].get(run) or {}) for run in start["runs"]}
+        omitted += [run for run, curve in seed_curves.items() if curve is None]
+        if seeds := [curve for curve in seed_curves.values() if curve is not None]:
             curves[start["start"]] = budget.pool_curves(seeds)
             totals[start["start"]] = budget.pool_curves(seeds, start["sft_exaflops"])
     equal = budget.equal_compute([start for start in compared if start["start"] in curves], curves, totals)

@@ -29,8 +29,8 @@ def smoothed_peak(x: np.ndarray, score: np.ndarray) -> tuple[float, float]:
     """(exaFLOPs, score) of the highest running median of three; of one or two points the higher."""
     if len(x) > 2:
         x, score = x[1:-1], np.median(np.lib.stride_tricks.sliding_window_view(score, 3), axis=1)
-    best = int(np.argmax(score))
-    return float(x[best]), float(score[best])
+    highest = int(np.argmax(score))
+    return float(x[highest]), float(score[highest])
 
 
 def continue_or_stop(run: str, fit: dict, points: pd.DataFrame, status: str = "finished") -> dict:
@@ -194,22 +194,22 @@ def crossovers(first: dict, second: dict) -> list[dict]:
     if len(nodes) < 2:
         return []
     x = np.interp(np.arange((len(nodes) - 1) * SUBDIVISIONS + 1) / SUBDIVISIONS, np.arange(len(nodes)), nodes)
-    one, two = (
+    first_at, second_at = (
         {name: np.interp(x, curve["x"], curve[name]) for name in ("score", "low", "high")}
         for curve in (first, second)
     )
-    lead = one["score"] - two["score"]
-    up = np.hypot(one["high"] - one["score"], two["score"] - two["low"])
-    down = np.hypot(one["score"] - one["low"], two["high"] - two["score"])
+    lead = first_at["score"] - second_at["score"]
+    up = np.hypot(first_at["high"] - first_at["score"], second_at["score"] - second_at["low"])
+    down = np.hypot(first_at["score"] - first_at["low"], second_at["high"] - second_at["score"])
     apart = x[(lead - down > 0) | (lead + up < 0)]
     told = np.flatnonzero(lead)
-    found = []
+    crossings = []
     for a, b in itertools.pairwise(told):
         if lead[a] * lead[b] < 0:
             at = float(x[a] + (x[b] - x[a]) * lead[a] / (lead[a] - lead[b]))
             before, after = apart[apart < at], apart[apart > at]
             ends = [float(before[-1]) if len(before) else None, float(after[0]) if len(after) else None]
-            found.append(
+            crossings.append(
                 {
                     "exaflops": at,
                     "ci95": ends,
@@ -217,7 +217,7 @@ def crossovers(first: dict, second: dict) -> list[dict]:
                     "leads": 1 if lead[b] > 0 else 2,
                 }
             )
-    return found
+    return crossings
 
 
 def equal_compute(starts: list[dict], curves: dict, totals: dict) -> dict:

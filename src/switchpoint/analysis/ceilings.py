@@ -116,12 +116,12 @@ def paper_settings(table: pd.DataFrame, runs: list[str]) -> dict[str, PaperSetti
         refuse(table, values[name].notna() & ~values[name].map(within), name, fix)
     # An empty cell is None, which switches off, or stands for the first or last point.
     rows = pd.DataFrame(values, index=table.index).astype(object).where(table[given].notna(), None)
-    found = {}
+    chosen = {}
     for run, row in zip(names, rows.to_dict("records"), strict=True):
         whole = {name: int(row[name]) for name in ("first", "last") if name in row and row[name] is not None}
         switches = {"first": 0, "last": None} | whole | {"free_start": bool(row.get("free_start"))}
-        found[run] = PaperSettings(**row | {name: switches[name] for name in switches if name in row})
-    return found
+        chosen[run] = PaperSettings(**row | {name: switches[name] for name in switches if name in row})
+    return chosen
 
 
 def decompose(p_0: float, p_sft: float, fit: dict) -> dict:
@@ -212,7 +212,9 @@ def fit_run(rows: pd.DataFrame, asked: np.ndarray, method: str, settings: PaperS
     return entry | {"decomposition": decompose(float(p_0), p_start, entry)}
 
 
-def estimate_ceiling(x: np.ndarray, score: np.ndarray, p_start: float, method: str, settings: PaperSettings) -> dict:
+def estimate_ceiling(
+    x: np.ndarray, score: np.ndarray, p_start: float, method: str, settings: PaperSettings
+) -> dict:
     """The part of an entry that depends on the method."""
     n = collapse_start(score) if method == "default" else len(x)
     flags = ["collapsed_tail"] if n < len(x) else []
@@ -351,7 +353,9 @@ def predictions_at(
     ]
 
 
-def held_out_errors(x: np.ndarray, score: np.ndarray, p_start: float, method: str, settings: PaperSettings) -> dict:
+def held_out_errors(
+    x: np.ndarray, score: np.ndarray, p_start: float, method: str, settings: PaperSettings
+) -> dict:
     """Root-mean-square error on the last 15 % of the points, of the forecast and of the naive median."""
     n_fit = math.ceil(HELD_OUT_FROM * len(x))
     if n_fit < MIN_FITTED or n_fit == len(x):

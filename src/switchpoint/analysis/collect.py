@@ -40,7 +40,7 @@ def collect(
         result_rows(run, step, rows, out_of_distribution, groups, pass_at)
         for (run, step), rows in models.items()
     ]
-    made = {
+    collected = {
         "curves": pd.concat(points),
         "losses": pd.concat(losses),
         "runs": runs,
@@ -48,10 +48,13 @@ def collect(
         "verdicts": pd.concat(verdicts),
         "gains": gains(samples, runs, out_of_distribution),
     }
-    made["models"] = models_table(made["results"], made["losses"], runs)
-    made["pooled_curves"], made["pooled_results"] = pool_curves(made["curves"]), pool_results(made["results"])
+    collected["models"] = models_table(collected["results"], collected["losses"], runs)
+    collected["pooled_curves"], collected["pooled_results"] = (
+        pool_curves(collected["curves"]),
+        pool_results(collected["results"]),
+    )
     for name in OUTPUTS:
-        tables.write_csv(made[name], f"{out}/{name}.csv")
+        tables.write_csv(collected[name], f"{out}/{name}.csv")
     examples = pd.concat([pd.read_parquet(f"{path}/validation.parquet") for path in sft_runs])
     tables.write_parquet(examples, f"{out}/validation.parquet")
     harness = {f"{run}/step_{step}": scores.lm_eval(rows) for (run, step), rows in models.items()}

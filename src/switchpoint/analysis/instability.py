@@ -47,9 +47,7 @@ def instability(points: dict[str, pd.DataFrame], runs: pd.DataFrame, reference: 
     }
     if reference is not None:
         if reference not in entries:
-            raise InputError(
-                f"reference {reference}: no RL run of this name; there are {', '.join(entries)}"
-            )
+            raise InputError(f"reference {reference}: no RL run of this name; there are {', '.join(entries)}")
         if (entries[reference]["sd"] or 0.0) < ROUNDING:
             reason = entries[reference]["reason"] or "its scores do not vary"
             raise InputError(f"reference {reference}: {reason}; take another run")
@@ -85,9 +83,9 @@ def roughness(x: np.ndarray, score: np.ndarray) -> dict:
 
 
 def ratio(entry: dict, reference: dict) -> dict:
-    """What the ``reference``'s entry adds to another's: ratio of the two sd with its 95 % interval, or a reason.
+    """What the ``reference``'s entry adds to another's: the ratio of the two sd, or why there is none.
 
-    The interval is that of F.
+    Its 95 % interval is that of F.
     """
     if entry is reference or entry["sd"] is None:
         return {"reason": entry["reason"] or "the reference itself"}
@@ -131,8 +129,9 @@ def instability_words(entries: dict, groups: list[dict], reference: str | None) 
             )
     for group in groups:
         if group["diverged"]:
+            low, high = (100 * end for end in group["ci95"])
             words.append(
                 f"{group['diverged']} of {group['seeds']} seeds of {group['algorithm']} from "
-                f"{group['start']} diverged (95 % {100 * group['ci95'][0]:.0f} to {100 * group['ci95'][1]:.0f} %)."
+                f"{group['start']} diverged (95 % {low:.0f} to {high:.0f} %)."
             )
     return words

@@ -13,14 +13,14 @@ LAST_COLUMNS = ["final", "final_low", "final_high"]
 
 
 def rl_outcomes(points: pd.DataFrame, ceilings: dict, runs: pd.DataFrame) -> pd.DataFrame:
-    """The outcome of RL from every SFT checkpoint, pooled over seeds: the fitted ceiling, else the last score.
+    """The outcome of RL from every SFT checkpoint, pooled over seeds: the ceiling, else the last score.
 
     ``points`` has the RL rows of ``curves.csv``, ``ceilings`` is what ``fit_curves`` returns, ``runs`` the
     rows of ``runs.csv``.  A last score only bounds the ceiling from below; it counts where a seed's ceiling
     is unidentified.
 
-    Columns ``KEYS``, p_start, basis (``ceiling`` or ``final score``), value, gain (over p_start), low and high
-    (its 95 % interval, missing where unknown), final, final_low, final_high.
+    Columns ``KEYS``, p_start, basis (``ceiling`` or ``final score``), value, gain (over p_start), low and
+    high (its 95 % interval, missing where unknown), final, final_low, final_high.
     """
     rl = points[(points["phase"] == "rl") & (points["benchmark"] == "overall")]
     rl = rl.sort_values(["run", "exaflops"])
@@ -61,7 +61,8 @@ def with_outcome(table: pd.DataFrame) -> pd.DataFrame:
     final_low, final_high = interval_ends(table["final"], table["final_se"])
     table = table.assign(
         basis=np.where(known, "ceiling", "final score"),
-        value=value, gain=value - table["p_start"], low=low, high=high, final_low=final_low, final_high=final_high,
+        value=value, low=low, high=high, gain=value - table["p_start"],
+        final_low=final_low, final_high=final_high,
     )  # fmt: skip
     return table[[*KEYS, "p_start", "basis", "value", "gain", "low", "high", *LAST_COLUMNS]]
 

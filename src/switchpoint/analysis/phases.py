@@ -132,7 +132,7 @@ def provisional(losses: pd.DataFrame) -> dict:
     }
 
 
-def watch(path: str | Path, every: float, wait: Callable[[float], None] = time.sleep) -> Iterator[str]:
+def watch_losses(path: str | Path, every: float, wait: Callable[[float], None] = time.sleep) -> Iterator[str]:
     """Lines about the checkpoints of a running job as they come, and its labels when it has finished.
 
     ``path`` is its losses.csv, in the job's state or its output directory, replaced or extended

@@ -68,7 +68,12 @@ def check_scores(table: pd.DataFrame, benchmark: str, name: str) -> tuple[pd.Dat
     keys = points.assign(benchmark=table.get("benchmark", benchmark))[["run", "exaflops", "benchmark"]]
     refuse(table, keys.duplicated(), "exaflops", "its run has a point there already; keep one, or their mean")
     if "step" in table:
-        refuse(table, compute_falls(table, keys), "exaflops", "its run had spent more by an earlier step; mend one")
+        refuse(
+            table,
+            compute_falls(table, keys),
+            "exaflops",
+            "its run had spent more by an earlier step; mend one",
+        )
     return points, chosen
 
 
@@ -114,5 +119,5 @@ def start_scores(table: pd.DataFrame, points: pd.DataFrame, chosen: pd.Series) -
 
 def base_score(table: pd.DataFrame, points: pd.DataFrame, chosen: pd.Series) -> float:
     """The base model's score; NaN unless there is exactly one."""
-    base = points.loc[chosen & (table["phase"] == "base"), "score"]
-    return base.iloc[0] if len(base) == 1 else float("nan")
+    scores = points.loc[chosen & (table["phase"] == "base"), "score"]
+    return scores.iloc[0] if len(scores) == 1 else float("nan")

@@ -1,4 +1,4 @@
-"""Scores pooled over the seeds of a model, with their 95 % intervals: what the report's figures and tables show.
+"""Scores pooled over the seeds of a model, with their 95 % intervals, as the report shows them.
 
 The standard error of a pooled score is the larger of the seeds' mean own error (they share their problems,
 so it does not average out) and of their spread.
@@ -10,13 +10,15 @@ from switchpoint.study.names import RunName
 
 HALF_WIDTH = 1.96  # standard errors in half of a 95 % interval
 CURVE_COLUMNS = [
-    "run", "phase", "set", "algorithm", "step", "exaflops", "exaflops_total", "benchmark", "score", "se", "low",
-    "high", "seeds",
+    "run", "phase", "set", "algorithm", "step", "exaflops", "exaflops_total", "benchmark",
+    "score", "se", "low", "high", "seeds",
 ]  # fmt: skip
 RESULT_KEYS = ["phase", "set", "algorithm", "start", "step", "metric", "benchmark"]
 
 
-def pool_over_seeds(rows: pd.DataFrame, keys: list[str], score: str = "score", se: str = "se") -> pd.DataFrame:
+def pool_over_seeds(
+    rows: pd.DataFrame, keys: list[str], score: str = "score", se: str = "se"
+) -> pd.DataFrame:
     """Means over seeds, groups in the order of their first rows; ``seeds`` counts the rows of a group.
 
     The standard error is missing where neither the seeds' own errors nor their spread are known.
@@ -55,10 +57,11 @@ def pool_curves(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def pool_results(results: pd.DataFrame) -> pd.DataFrame:
-    """The test scores of ``results.csv`` by model, metric and benchmark: ``RESULT_KEYS``, score, se, low, high, seeds.
+    """The test scores of ``results.csv`` by model, metric and benchmark, pooled over seeds.
 
-    The interval of one seed is its own, that of several spans 1.96 pooled standard errors within 0..100.
-    ``step`` is that of an SFT checkpoint, missing for RL, whose seeds may end at different steps.
+    Columns ``RESULT_KEYS``, score, se, low, high, seeds.  The interval of one seed is its own, that of
+    several spans 1.96 pooled standard errors on either side, within 0..100.  ``step`` is that of an SFT
+    checkpoint, missing for RL, whose seeds may end at different steps.
     """
     named = results.assign(step=results["step"].astype("Int64").where(results["phase"] != "rl"))
     table = pool_over_seeds(named, RESULT_KEYS)

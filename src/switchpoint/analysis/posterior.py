@@ -85,11 +85,11 @@ def posterior(x: np.ndarray, score: np.ndarray, p_start: float) -> Posterior:
         nodes = smaller
     a, start, noise, k = draw_parameters(grid)
     rho, c_mid, b = RHO[k // len(nodes)], *np.exp(nodes[k % len(nodes)]).T
-    found = Posterior(
+    drawn = Posterior(
         a, c_mid * unit, b, start, noise, rho, used, float(x[used][-1]), np.zeros(DRAWS), float(unit / len(x))
     )
-    found.last[:] = score[used][-1] - found.curves(x[used][-1:])[:, 0]
-    return found
+    drawn.last[:] = score[used][-1] - drawn.curves(x[used][-1:])[:, 0]
+    return drawn
 
 
 def outliers(x: np.ndarray, gain: np.ndarray) -> np.ndarray:
@@ -162,14 +162,16 @@ def zoom_nodes(nodes: np.ndarray, weight: np.ndarray) -> np.ndarray | None:
     return box_nodes(*np.stack(small, axis=1))
 
 
-def solve_nodes(nodes: np.ndarray, x: np.ndarray, score: np.ndarray, time: np.ndarray, p_start: float) -> dict:
+def solve_nodes(
+    nodes: np.ndarray, x: np.ndarray, score: np.ndarray, time: np.ndarray, p_start: float
+) -> dict:
     """Weight and conditional posterior of (P, A) at every (rho, node); arrays of shape (rhos, k).
 
     At a node, (P, A) given the noise variance is normal around its generalised least-squares
     estimate; ``var_a``, ``var_p`` and ``cov`` are in units of that variance.
     """
     rises, dof = rise(x, *np.exp(nodes).T[..., None]), len(x)
-    found = []
+    solutions = []
     for rho in RHO:
         decay = rho ** np.diff(time)
         spread = np.sqrt(1 - decay**2)
@@ -191,9 +193,9 @@ def solve_nodes(nodes: np.ndarray, x: np.ndarray, score: np.ndarray, time: np.nd
         possible = stats.t.cdf((MAX_SCORE - a) / scale, dof) - stats.t.cdf(-a / scale, dof)
         likelihood = -0.5 * np.log(det) - dof / 2 * np.log(error) - np.log(spread).sum()
         prior = np.log(1 - rho) + np.log(np.maximum(possible, 1e-300))
-        found.append((likelihood + prior, p, a, pp / det, aa / det, -pa / det, error))
+        solutions.append((likelihood + prior, p, a, pp / det, aa / det, -pa / det, error))
     names = ["weight", "p", "a", "var_a", "var_p", "cov", "error"]
-    grid = {name: np.array(values) for name, values in zip(names, zip(*found, strict=True), strict=True)}
+    grid = {name: np.array(values) for name, values in zip(names, zip(*solutions, strict=True), strict=True)}
     for column, (median, sd) in enumerate([C_PRIOR, B_PRIOR]):
         grid["weight"] -= 0.5 * ((nodes[:, column] - np.log(median)) / sd) ** 2
     grid["weight"] = np.exp(grid["weight"] - grid["weight"].max())

@@ -328,7 +328,10 @@ def split_predictions(x: np.ndarray, y: np.ndarray, order: np.ndarray, n_fit: in
 
 
 def ranking_values(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """What ranks the models: the predictor, (1, n), or the average's predictions from ``y`` (m, n), (m, n)."""
+    """What ranks the models: the predictor, or the average's predictions from ``y`` (m, n).
+
+    Of shape (1, n) or (m, n).
+    """
     return x if len(x) == 1 else np.round(fit_lines(x[:, None], y, x[:, None]), 9)
 
 

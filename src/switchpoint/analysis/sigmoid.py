@@ -116,8 +116,8 @@ def fit_gain(x: np.ndarray, gain: np.ndarray, p_start: float, settings: PaperSet
     low, high = [-MAX_SCORE, SMALLEST_C, B_BOUNDS[0]], [top, np.inf, B_BOUNDS[1]]
     if settings.free_start:
         start, low, high = [*start, 0.0], [*low, -MAX_SCORE], [*high, MAX_SCORE]
-    found, _ = optimize.curve_fit(gain_curve, x, gain, p0=start, bounds=(low, high), maxfev=20_000)
-    return tuple(map(float, found)) if settings.free_start else (*map(float, found), 0.0)
+    parameters, _ = optimize.curve_fit(gain_curve, x, gain, p0=start, bounds=(low, high), maxfev=20_000)
+    return tuple(map(float, parameters)) if settings.free_start else (*map(float, parameters), 0.0)
 
 
 def gain_curve(x: np.ndarray, a: float, c_mid: float, b: float, start: float = 0.0) -> np.ndarray:

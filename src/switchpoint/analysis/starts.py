@@ -4,6 +4,7 @@ A start is an SFT checkpoint, named ``<set>-<step>``, or ``base (<algorithm>)``.
 """
 
 import math
+from collections import Counter
 
 import pandas as pd
 
@@ -67,6 +68,15 @@ def rl_runs(runs: pd.DataFrame, points: dict) -> tuple[pd.DataFrame, list[str]]:
     return kept.sort_values("run"), remarks
 
 
+def seed_results(table: pd.DataFrame, points: dict, fits: dict, phases: dict | None) -> list[dict]:
+    """``seed_result`` of every RL run of ``table`` that has points."""
+    return [
+        seed_result(run, points[run["run"]], fits, phases)
+        for run in table.to_dict("records")
+        if run["run"] in points
+    ]
+
+
 def seed_result(run: dict, rows: pd.DataFrame, fits: dict, phases: dict | None) -> dict:
     """One RL run: its start, its ceiling, its peak and its last score, each with a standard error."""
     fit = fits["runs"].get(run["run"]) or {}
@@ -95,11 +105,16 @@ def seed_result(run: dict, rows: pd.DataFrame, fits: dict, phases: dict | None) 
     }
 
 
-def commonest(seeds: list[dict]) -> str | None:
-    """The algorithm with the most starts; of equals the first by name."""
-    starts = {(seed["algorithm"], seed["start"]) for seed in seeds}
-    count = pd.Series([name for name, _ in starts], dtype=object).value_counts()
-    return min(count.index, key=lambda name: (-count[name], name), default=None)
+def commonest_algorithm(seeds: list[dict]) -> str | None:
+    """The algorithm with the most SFT checkpoints as starts, of equals the first by name; or None."""
+    starts = {(seed["algorithm"], seed["start"]) for seed in seeds if seed["parent"] != "base"}
+    count = Counter(algorithm for algorithm, _ in starts)
+    return min(count, key=lambda algorithm: (-count[algorithm], algorithm), default=None)
+
+
+def is_candidate(seed: dict, algorithm: str | None) -> bool:
+    """Whether the run starts from an SFT checkpoint, with the algorithm."""
+    return seed["parent"] != "base" and seed["algorithm"] == algorithm
 
 
 def pool_by_start(seeds: list[dict]) -> list[dict]:

@@ -57,16 +57,16 @@ def phases(
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 30.0,
 ) -> None:
     """Labels the SFT sub-phases (RETU Eq. 13-17); LOSSES has run, step, loss."""
-    from switchpoint.analysis import phases as analysis
+    from switchpoint.analysis.phases import label_phases, read_examples, watch_losses
 
     if watch == (out is not None) or (watch and examples):
         raise InputError("give --out PHASES.json (and --examples, if there are), or --watch alone")
     if watch:
-        for line in analysis.watch(losses, every):
+        for line in watch_losses(losses, every):
             typer.echo(line)
         return
-    table = None if examples is None else analysis.read_examples(examples)
-    files.write_json(out, analysis.label_phases(tables.read_csv(losses), table))
+    table = None if examples is None else read_examples(examples)
+    files.write_json(out, label_phases(tables.read_csv(losses), table))
 
 
 @app.command()
@@ -95,12 +95,12 @@ def published_command(
     out: Annotated[str | None, typer.Option(help="Write a .json, .csv or .md file instead.")] = None,
 ) -> None:
     """Recomputes the papers' claims from their published data, with a verdict on each."""
-    from switchpoint.published import table as published
+    from switchpoint.published.claim_table import claims_text, count_line, recompute_claims, write_claims
 
-    claims = published.published(folder)
+    claims = recompute_claims(folder)
     if out:
-        published.write(claims, out)
-    typer.echo(published.count_line(claims) if out else published.show(claims))
+        write_claims(claims, out)
+    typer.echo(count_line(claims) if out else claims_text(claims))
 
 
 @app.command("rank")
@@ -211,15 +211,15 @@ def import_command(
     sft_exaflops: Annotated[float | None, typer.Option(help="exaFLOPs of the SFT before this RL.")] = None,
 ) -> None:
     """Turns other people's logs and tables into a curves.csv; prints what was read and left."""
-    from switchpoint.importer import points as importer
+    from switchpoint.importer.points import Options, import_files, parse_numbers, parse_pairs
 
-    options = importer.Options(
-        run=run, phase=phase, column=importer.pairs(column, "--column"), score=importer.pairs(score, "--score"),
+    options = Options(
+        run=run, phase=phase, column=parse_pairs(column, "--column"), score=parse_pairs(score, "--score"),
         exaflops=exaflops, exaflops_per_step=exaflops_per_step,
-        weights=importer.numbers(weights, "--weights"), scale=scale,
-        p_start=importer.numbers(p_start, "--p-start"), sft_exaflops=sft_exaflops,
+        weights=parse_numbers(weights, "--weights"), scale=scale,
+        p_start=parse_numbers(p_start, "--p-start"), sft_exaflops=sft_exaflops,
     )  # fmt: skip
-    typer.echo(json.dumps(importer.import_files(paths, out, file_format, options), indent=2))
+    typer.echo(json.dumps(import_files(paths, out, file_format, options), indent=2))
 
 
 @app.command()

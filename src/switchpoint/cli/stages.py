@@ -190,15 +190,17 @@ def collect_command(job: Job, evaluation: Paths, sft_run: Paths, out: PathOption
     """Gathers points, losses, results and statuses of all runs."""
     from switchpoint.analysis.collect import collect
 
-    collect(evaluation, sft_run, rl_run, dict(jobs.CollectJob.read(job, "--job")), out)
+    asked = jobs.CollectJob.read(job, "--job")
+    collect(evaluation, sft_run, rl_run, asked.out_of_distribution, asked.groups, asked.pass_at, out)
 
 
 @app.command()
 def report(job: Job, analysis: PathOption, data: PathOption, out: PathOption, results: PathOption) -> None:
     """Writes the report, and the results as a Markdown table."""
-    from switchpoint.report import page, tables
+    from switchpoint.report import page
+    from switchpoint.report.study_tables import results_markdown
 
     asked = jobs.ReportJob.read(job, "--job")
     inputs = page.load(Path(analysis), Path(data))
-    files.write_text(results, tables.results_markdown(inputs["results"]))
+    files.write_text(results, results_markdown(inputs["pooled_results"]))
     files.write_text(out, page.render(inputs, asked.study, asked.hyperparameters))

@@ -29,6 +29,6 @@ def split(kept: pd.DataFrame, benchmarks: dict[str, Slice]) -> pd.DataFrame:
         if n <= benchmark.monitor:
             raise InputError(
                 f"benchmark {name} keeps {n} problems after decontamination and all are for monitoring "
-                f"({benchmark['monitor']}); lower data.benchmarks.{name}.monitor or give it more problems"
+                f"({benchmark.monitor}); lower data.benchmarks.{name}.monitor or give it more problems"
             )
     return result

@@ -28,24 +28,12 @@ Record = tuple[str, object, dict]
 def read_log(paths: list[str], file_format: str, counts: Counter) -> pd.DataFrame:
     """The numbers that were logged; of a tag logged twice at a step, the last.
 
-    Parameters
-    ----------
-    paths, file_format
-        The parts of one run's log, in order; ``verl``, ``trl`` or ``tensorboard``.
-    counts
-        Takes the numbers of records, of values replaced, and of what could not be used.
-
-    Returns
-    -------
-    DataFrame
-        Columns step, tag, value and where (its place, for errors), sorted by step.
-
-    Raises
-    ------
-    InputError
-        Naming the file and the line or event.
+    ``paths`` are the parts of one run's log, in order; ``file_format`` is ``verl``, ``trl`` or
+    ``tensorboard``; ``counts`` takes the numbers of records, of values replaced, and of what could not be
+    used.  Returns step, tag, value and where (its place, for errors), sorted by step.  InputError names the
+    file and the line or event.
     """
-    reader = _tensorboard if file_format == "tensorboard" else _json
+    reader = read_tensorboard if file_format == "tensorboard" else read_json_log
     rows = []
     for path in map(Path, paths):
         for where, step, values in reader(path, file_format, counts):
@@ -61,8 +49,9 @@ def read_log(paths: list[str], file_format: str, counts: Counter) -> pd.DataFram
     return log[~replaced].sort_values("step", kind="stable", ignore_index=True)
 
 
-def _json(path: Path, file_format: str, counts: Counter) -> Iterator[Record]:
-    for where, record in _json_records(path, counts):
+def read_json_log(path: Path, file_format: str, counts: Counter) -> Iterator[Record]:
+    """The records of a JSON log; counts those without a step."""
+    for where, record in json_records(path, counts):
         values = record.get("data") if file_format == "verl" and isinstance(record, dict) else record
         if not isinstance(values, dict):
             raise InputError(f"{where}: no record of tags and values; is it --format {file_format}?")
@@ -72,14 +61,14 @@ def _json(path: Path, file_format: str, counts: Counter) -> Iterator[Record]:
             counts["records_without_step"] += 1
 
 
-def _json_records(path: Path, counts: Counter) -> Iterator[tuple[str, object]]:
+def json_records(path: Path, counts: Counter) -> Iterator[tuple[str, object]]:
     """(where it stands, record): one a line, or in a .json file a list of them or a ``log_history``."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: no text file ({error}); give the log itself") from error
     if path.suffix == ".json":
-        content = _parsed(text, str(path))
+        content = parse_json(text, str(path))
         records = content.get("log_history") if isinstance(content, dict) else content
         if not isinstance(records, list):
             raise InputError(f"{path}: no log_history; give trainer_state.json, or a list of records")
@@ -88,17 +77,17 @@ def _json_records(path: Path, counts: Counter) -> Iterator[tuple[str, object]]:
     *lines, last = text.split("\n")
     for position, line in enumerate(lines, 1):
         if line.strip():
-            yield f"{path}: line {position}", _parsed(line, f"{path}: line {position}")
+            yield f"{path}: line {position}", parse_json(line, f"{path}: line {position}")
     if last.strip():
         try:
-            record = _parsed(last, "")
+            record = parse_json(last, "")
         except InputError:
             counts["cut_off"] += 1
         else:
             yield f"{path}: line {len(lines) + 1}", record
 
 
-def _parsed(text: str, where: str):
+def parse_json(text: str, where: str):
     """The JSON value with every number as a float, which even an endless one has."""
     try:
         return json.loads(text, parse_int=float)
@@ -106,7 +95,8 @@ def _parsed(text: str, where: str):
         raise InputError(f"{where} is no JSON ({error}); mend it, and name a file of lines .jsonl") from error
 
 
-def _tensorboard(path: Path, file_format: str, counts: Counter) -> Iterator[Record]:
+def read_tensorboard(path: Path, file_format: str, counts: Counter) -> Iterator[Record]:
+    """The records of an event file or of a directory of them; counts half an event at the end."""
     try:
         from google.protobuf.message import DecodeError
         from tensorboard.compat.proto.event_pb2 import Event
@@ -132,11 +122,11 @@ def _tensorboard(path: Path, file_format: str, counts: Counter) -> Iterator[Reco
                 counts["cut_off"] += 1
                 break
             if event.summary.value:
-                values = {value.tag: _scalar(value) for value in event.summary.value}
+                values = {value.tag: scalar_of(value) for value in event.summary.value}
                 yield f"{file}: event {position}", event.step, values
 
 
-def _scalar(value) -> float | None:
+def scalar_of(value) -> float | None:
     """The number of a summary value, None for images, texts and the like."""
     from tensorboard.util.tensor_util import make_ndarray
 

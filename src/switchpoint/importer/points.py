@@ -52,22 +52,22 @@ USES = {
 CHOICES = f"give --format {', '.join(USES)}"
 
 
-def pairs(texts: list[str], option: str) -> dict[str, str]:
+def parse_pairs(texts: list[str], option: str) -> dict[str, str]:
     """``["a=x", ..]`` as ``{"a": "x"}``, split at the last ``=``; InputError naming the option."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for text in texts:
         name, _, value = text.rpartition("=")
-        if not (name.strip() and value.strip()) or name in found:
+        if not (name.strip() and value.strip()) or name in values:
             raise InputError(f"{option} {text}: give {option} NAME=VALUE, each name once")
-        found[name] = value
-    return found
+        values[name] = value
+    return values
 
 
-def numbers(texts: list[str], option: str) -> dict[str, float]:
-    """``pairs`` with numbers; a bare number belongs to ``overall``."""
-    found = pairs([text if "=" in text else f"overall={text}" for text in texts], option)
+def parse_numbers(texts: list[str], option: str) -> dict[str, float]:
+    """``parse_pairs`` with numbers; a bare number belongs to ``overall``."""
+    values = parse_pairs([text if "=" in text else f"overall={text}" for text in texts], option)
     try:
-        return {name: float(value) for name, value in found.items()}
+        return {name: float(value) for name, value in values.items()}
     except ValueError as error:
         raise InputError(f"{option}: {error}; give {option} NAME=NUMBER") from error
 
@@ -78,10 +78,10 @@ def guess_format(path: str) -> str:
     if "tfevents" in file.name or any(file.glob("*tfevents*")):
         return "tensorboard"
     known = {".pkl": "retu", ".pickle": "retu", ".csv": "csv"}
-    found = "trl" if file.name == "trainer_state.json" else known.get(file.suffix)
-    if found is None:
+    file_format = "trl" if file.name == "trainer_state.json" else known.get(file.suffix)
+    if file_format is None:
         raise InputError(f"{path}: its name does not tell the format; {CHOICES}")
-    return found
+    return file_format
 
 
 def import_files(paths: list[str], out: str, file_format: str | None, options: Options) -> dict:
@@ -94,57 +94,46 @@ def import_files(paths: list[str], out: str, file_format: str | None, options: O
 def import_points(paths: list[str], file_format: str, options: Options) -> tuple[pd.DataFrame, dict]:
     """Points of the files, checked, with a summary of what was read and left.
 
-    Parameters
-    ----------
-    paths : list of str
-        Several logs are parts of one, in order: a value that a later one has again replaces the
-        earlier.  TensorBoard's and RETU's may be directories.
-    file_format : str
-        A key of ``USES``.
-    options : Options
-        ``score`` maps tags (csv: columns) to benchmarks, ``column`` fields of a point to columns.
-        ``p_start`` is in the unit of the scores; ``scale`` multiplies both.
+    Several logs are parts of one, in order: a value that a later one has again replaces the earlier.
+    TensorBoard's and RETU's ``paths`` may be directories.  ``file_format`` is a key of ``USES``.  Of the
+    ``options``, ``score`` maps tags (csv: columns) to benchmarks, ``column`` fields of a point to columns;
+    ``p_start`` is in the unit of the scores, and ``scale`` multiplies both.
 
-    Returns
-    -------
-    points : DataFrame
-        The columns of ``curves.csv``, sorted by run, exaflops and benchmark.
-    summary : dict
-        ``format``; ``runs`` and ``benchmarks``, with their numbers of points; ``counts`` of what
-        was read and left; ``not_fittable``: benchmarks that ``check_points`` refuses, and why.
-
-    Raises
-    ------
-    InputError
-        Naming the file, the row or step, and the fix.
+    Returns the points (the columns of ``curves.csv``, sorted by run, exaflops and benchmark) and a summary:
+    ``format``; ``runs`` and ``benchmarks``, with their numbers of points; ``counts`` of what was read and
+    left; ``not_fittable``: benchmarks that ``check_points`` refuses, and why.  InputError names the file, the
+    row or step, and the fix.
     """
-    _check_options(file_format, options)
+    check_options(file_format, options)
     if missing := [path for path in paths if not Path(path).exists()]:
         raise InputError(f"{missing[0]}: no such file")
     counts: Counter = Counter()
     weights, scale = options.weights, options.scale
     if file_format == "csv":
-        rows = pd.concat([_csv_rows(path, options, counts) for path in paths], ignore_index=True)
+        rows = pd.concat([csv_rows(path, options, counts) for path in paths], ignore_index=True)
     elif file_format in ("retu", "published"):
         read = retu.read_caches if file_format == "retu" else retu.read_tables
         rows, scale = read(paths), 1.0
         if not weights and retu.WEIGHTS.keys() <= set(rows["benchmark"]):
             weights = retu.WEIGHTS
     else:
-        rows = _log_rows(paths, file_format, options, counts)
+        rows = log_rows(paths, file_format, options, counts)
     counts["scores"] = len(rows)
-    rows = _with_starts(_checked(rows), options.p_start, weights)
-    points = _curves(_with_overall(_scaled(rows, scale), weights, counts), weights, options.sft_exaflops)
+    rows = with_starts(check_rows(rows), options.p_start, weights)
+    points = curves_table(
+        with_overall(scale_scores(rows, scale), weights, counts), weights, options.sft_exaflops
+    )
     return points, {
         "format": file_format,
         "runs": {str(name): int(count) for name, count in points["run"].value_counts(sort=False).items()},
         "benchmarks": {str(name): int(count) for name, count in points["benchmark"].value_counts().items()},
         "counts": dict(sorted(counts.items())),
-        "not_fittable": _not_fittable(points),
+        "not_fittable": unfittable_benchmarks(points),
     }
 
 
-def _check_options(file_format: str, options: Options) -> None:
+def check_options(file_format: str, options: Options) -> None:
+    """Raises InputError unless the format is known, takes the options given, and these are in range."""
     if file_format not in USES:
         raise InputError(f"format is {file_format!r}; {CHOICES}")
     for name, value in vars(options).items():
@@ -158,44 +147,47 @@ def _check_options(file_format: str, options: Options) -> None:
         raise InputError(f"--weights {bad[0]}={options.weights[bad[0]]:g}: give the number of problems")
 
 
-def _check_benchmarks(names: dict[str, float], known: set[str], option: str) -> None:
+def check_benchmarks(names: dict[str, float], known: set[str], option: str) -> None:
+    """Raises InputError unless the points have every benchmark that the option names."""
     if unknown := [name for name in names if name not in known]:
         seen = ", ".join(sorted(known))
         raise InputError(f"{option} {unknown[0]}=..: there is no such benchmark, but {seen}")
 
 
-def _refuse(rows: pd.DataFrame, bad: pd.Series, problem: str) -> None:
+def refuse_row(rows: pd.DataFrame, bad: pd.Series, problem: str) -> None:
     """Raises InputError that says where the first bad row stands; ``problem`` may name its fields."""
     if bad.any():
         row = rows[bad].iloc[0]
         raise InputError(f"{row['where']}: {problem.format(**row)}")
 
 
-def _checked(rows: pd.DataFrame) -> pd.DataFrame:
+def check_rows(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with a run, a phase and a benchmark, and numbers where numbers belong."""
     if rows.empty:
         raise InputError("no scores there; map the tags or columns that hold them")
     unnamed = rows["run"].isna() | rows["run"].eq("")
-    _refuse(rows, unnamed, "no run; name it with --run NAME, or (csv) --column run=COLUMN")
-    _refuse(rows, ~rows["phase"].isin(["base", "sft", "rl"]), "phase is {phase}; give base, sft or rl")
-    _refuse(rows, rows["benchmark"].isna(), "no benchmark; name it")
+    refuse_row(rows, unnamed, "no run; name it with --run NAME, or (csv) --column run=COLUMN")
+    refuse_row(rows, ~rows["phase"].isin(["base", "sft", "rl"]), "phase is {phase}; give base, sft or rl")
+    refuse_row(rows, rows["benchmark"].isna(), "no benchmark; name it")
     rows = rows.astype({"run": str, "benchmark": str})
     for name in [name for name in NUMBERS if name in rows]:
         values = pd.to_numeric(rows[name], errors="coerce").astype(float)
         blank = rows[name].isna() & (name not in ("exaflops", "score"))
-        _refuse(rows, ~np.isfinite(values) & ~blank, f"{name} is {{{name}}}; give a finite number")
+        refuse_row(rows, ~np.isfinite(values) & ~blank, f"{name} is {{{name}}}; give a finite number")
         if name in ("step", "n"):
-            _refuse(rows, (values < 0) | (values % 1 > 0), f"{name} is {{{name}}}; give a whole number")
+            refuse_row(rows, (values < 0) | (values % 1 > 0), f"{name} is {{{name}}}; give a whole number")
         rows[name] = values
-    _refuse(rows, rows["exaflops"] < 0, "exaflops is {exaflops:g}; give what was spent since the run's start")
+    refuse_row(
+        rows, rows["exaflops"] < 0, "exaflops is {exaflops:g}; give what was spent since the run's start"
+    )
     if "exaflops_total" in rows:
         rows["spent"] = rows["exaflops_total"] - rows["exaflops"]
     return rows
 
 
-def _with_starts(rows: pd.DataFrame, p_start: dict[str, float], weights: dict[str, float]) -> pd.DataFrame:
+def with_starts(rows: pd.DataFrame, p_start: dict[str, float], weights: dict[str, float]) -> pd.DataFrame:
     """The rows and, at exaflops 0, what their p_start and ``--p-start`` add."""
-    _check_benchmarks(p_start, {*rows["benchmark"], *(["overall"] if weights else [])}, "--p-start")
+    check_benchmarks(p_start, {*rows["benchmark"], *(["overall"] if weights else [])}, "--p-start")
     if p_start and rows["run"].nunique() > 1:
         raise InputError("--p-start is for one run; for several, map a column to p_start")
     own = rows.assign(p_start=rows.get("p_start", np.nan), where=rows["where"] + ", p_start")
@@ -206,26 +198,26 @@ def _with_starts(rows: pd.DataFrame, p_start: dict[str, float], weights: dict[st
     there = pd.MultiIndex.from_frame(starts[key]).isin(pd.MultiIndex.from_frame(rows[key]))
     rows = pd.concat([rows, starts[~there].drop_duplicates(key)], ignore_index=True)
     again = rows.duplicated(POINT)
-    _refuse(rows, again, "run {run} has a point of {benchmark} at {exaflops:g} exaflops already; keep one")
+    refuse_row(rows, again, "run {run} has a point of {benchmark} at {exaflops:g} exaflops already; keep one")
     return rows
 
 
-def _scaled(rows: pd.DataFrame, scale: float | None) -> pd.DataFrame:
+def scale_scores(rows: pd.DataFrame, scale: float | None) -> pd.DataFrame:
     """The rows with scores in points."""
     if scale is None and rows["score"].between(0, 1).all():
         raise InputError("all scores lie within 0..1; if they are fractions give --scale 100")
     rows = rows.assign(**{name: rows[name] * (scale or 1.0) for name in ("score", "se") if name in rows})
     outside = ~rows["score"].between(0, MAX_SCORE)
-    _refuse(rows, outside, "score is {score:g} points; they go from 0 to 100, mend it or --scale")
+    refuse_row(rows, outside, "score is {score:g} points; they go from 0 to 100, mend it or --scale")
     return rows
 
 
-def _with_overall(rows: pd.DataFrame, weights: dict[str, float], counts: Counter) -> pd.DataFrame:
+def with_overall(rows: pd.DataFrame, weights: dict[str, float], counts: Counter) -> pd.DataFrame:
     """The rows and, where it was not given, the weighted mean of the benchmarks as ``overall``."""
     if not weights:
         return rows
     wide = rows.pivot(index=["run", "exaflops"], columns="benchmark", values="score")
-    _check_benchmarks(weights, set(wide), "--weights")
+    check_benchmarks(weights, set(wide), "--weights")
     wide = wide.reindex(columns=[*weights, "overall"])
     wide = wide[wide["overall"].isna()]
     mean = (wide[[*weights]] @ pd.Series(weights) / sum(weights.values())).dropna()
@@ -235,7 +227,7 @@ def _with_overall(rows: pd.DataFrame, weights: dict[str, float], counts: Counter
     return pd.concat([rows, overall], ignore_index=True)
 
 
-def _curves(rows: pd.DataFrame, weights: dict[str, float], sft_exaflops: float | None) -> pd.DataFrame:
+def curves_table(rows: pd.DataFrame, weights: dict[str, float], sft_exaflops: float | None) -> pd.DataFrame:
     """The rows with the columns and in the order of ``curves.csv``."""
     rows = rows.reindex(columns=[*COLUMNS, "spent"])
     given = rows["phase"].map({"base": 0.0, "sft": 0.0, "rl": sft_exaflops}).astype(float)
@@ -246,7 +238,7 @@ def _curves(rows: pd.DataFrame, weights: dict[str, float], sft_exaflops: float |
     return rows[COLUMNS].astype({"step": "Int64", "n": "Int64"}).sort_values(POINT, ignore_index=True)
 
 
-def _not_fittable(points: pd.DataFrame) -> dict[str, str]:
+def unfittable_benchmarks(points: pd.DataFrame) -> dict[str, str]:
     """Benchmarks that lack a start, with the reason; InputError if all do."""
     reasons = {}
     for name in points["benchmark"].unique():
@@ -259,7 +251,7 @@ def _not_fittable(points: pd.DataFrame) -> dict[str, str]:
     return reasons
 
 
-def _csv_rows(path: str, options: Options, counts: Counter) -> pd.DataFrame:
+def csv_rows(path: str, options: Options, counts: Counter) -> pd.DataFrame:
     """Points of a csv file: long, with a column of scores, or with a column per benchmark (``--score``)."""
     raw = tables.read_csv(path)
     per_step = options.exaflops_per_step
@@ -293,7 +285,7 @@ def _csv_rows(path: str, options: Options, counts: Counter) -> pd.DataFrame:
     return rows[~blank]
 
 
-def _log_rows(paths: list[str], file_format: str, options: Options, counts: Counter) -> pd.DataFrame:
+def log_rows(paths: list[str], file_format: str, options: Options, counts: Counter) -> pd.DataFrame:
     """Points of one run's log."""
     log = logs.read_log(paths, file_format, counts)
     tags = set(log["tag"])
@@ -307,17 +299,21 @@ def _log_rows(paths: list[str], file_format: str, options: Options, counts: Coun
     counts["steps_without_score"] = counts["steps"] - rows["step"].nunique()
     counts["unused_tags"] = len(tags - wanted)
     rows = rows.assign(run=options.run, phase=options.phase or "rl", benchmark=rows["tag"].map(options.score))
-    return rows.assign(score=rows["value"], exaflops=_compute(log, rows, options))
+    return rows.assign(score=rows["value"], exaflops=compute_of_rows(log, rows, options))
 
 
-def _compute(log: pd.DataFrame, rows: pd.DataFrame, options: Options) -> pd.Series:
+def compute_of_rows(log: pd.DataFrame, rows: pd.DataFrame, options: Options) -> pd.Series:
     """The exaFLOPs of the rows since the run's start, 0 at step 0."""
     if (options.exaflops is None) == (options.exaflops_per_step is None):
         raise InputError("give the compute in one way: --exaflops TAG or --exaflops-per-step X")
     if options.exaflops is None:
         return rows["step"] * options.exaflops_per_step
     spent = log[log["tag"] == options.exaflops]
-    _refuse(spent, spent["value"].diff() < 0, "it falls; the compute must be what was spent since the start")
-    found = rows["step"].map({0: 0.0} | spent.set_index("step")["value"].to_dict())
-    _refuse(rows, found.isna(), "step {step} has no exaflops; log them there, or give --exaflops-per-step")
-    return found
+    refuse_row(
+        spent, spent["value"].diff() < 0, "it falls; the compute must be what was spent since the start"
+    )
+    at_steps = rows["step"].map({0: 0.0} | spent.set_index("step")["value"].to_dict())
+    refuse_row(
+        rows, at_steps.isna(), "step {step} has no exaflops; log them there, or give --exaflops-per-step"
+    )
+    return at_steps

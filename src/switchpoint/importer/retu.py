@@ -49,20 +49,15 @@ ROW = ["dataset", "run", "phase", "spent", "exaflops", "benchmark", "score", "wh
 def read_caches(paths: list[str]) -> pd.DataFrame:
     """Points of pickled caches; a directory stands for every ``*.pkl`` below it.
 
-    Returns
-    -------
-    DataFrame
-        Columns run (``<set>`` for the SFT sweep, ``<set>-<SFT step>`` for RL), phase, spent
-        (exaFLOPs of the SFT before), exaflops, benchmark, score, p_start (of RL: the sweep's score
-        where the run branches off, NaN without), and where, which names the row in errors.
-
-    Raises
-    ------
-    InputError
-        Naming the file, and the global refused or the nesting found.
+    Columns run (``<set>`` for the SFT sweep, ``<set>-<SFT step>`` for RL), phase, spent (exaFLOPs of the SFT
+    before), exaflops, benchmark, score, p_start (of RL: the sweep's score where the run branches off, NaN
+    without), and where, which names the row in errors.  InputError names the file, and the global refused or
+    the nesting found.
     """
-    found = [sorted(path.rglob("*.pkl")) if path.is_dir() else [path] for path in map(Path, paths)]
-    rows = pd.DataFrame([row for files in found for file in files for row in _points(file)], columns=ROW)
+    caches = [sorted(path.rglob("*.pkl")) if path.is_dir() else [path] for path in map(Path, paths)]
+    rows = pd.DataFrame(
+        [row for files in caches for file in files for row in cache_points(file)], columns=ROW
+    )
     rows = rows.astype({"spent": float, "exaflops": float, "score": float}).sort_values("spent")
     sweep = rows[rows["phase"] == "sft"]
     starts = sweep.assign(spent=sweep["exaflops"], p_start=sweep["score"]).dropna().sort_values("spent")
@@ -73,7 +68,7 @@ def read_caches(paths: list[str]) -> pd.DataFrame:
     return pd.concat([sweep, branches], ignore_index=True).replace({"spent": {np.inf: np.nan}})
 
 
-def _points(file: Path) -> Iterator[tuple]:
+def cache_points(file: Path) -> Iterator[tuple]:
     """A ``ROW`` of every score in a cache; spent is infinite where the set is not RETU's."""
     model = flops.BUNDLED["Qwen2.5-7B"]
     costs = {
@@ -81,11 +76,11 @@ def _points(file: Path) -> Iterator[tuple]:
         for name, batch, length in SETS.values()
     }
     own = re.sub(r"_(step2)?flops2valPerform.*", "", file.stem)
-    for leaf in _leaves(_unpickled(file)):
+    for leaf in cache_leaves(unpickle(file)):
         named = leaf if isinstance(leaf[0], str) else (own, *leaf)
         match named if len(named) == 5 else (named[0], None, *named[1:]):
             case (str(key), int() | None as step, exaflops, str(benchmark), score) if (
-                all(map(_is_number, (step or 0, exaflops, score))) and (key + benchmark).isprintable()
+                all(map(is_number, (step or 0, exaflops, score))) and (key + benchmark).isprintable()
             ):
                 name = SETS.get(key, (key,))[0]
                 where = f"{file}, SFT step {step}, {exaflops} exaFLOPs, {benchmark}"
@@ -101,29 +96,29 @@ def _points(file: Path) -> Iterator[tuple]:
                 )
 
 
-def _leaves(value, *keys) -> Iterator[tuple]:
+def cache_leaves(value, *keys) -> Iterator[tuple]:
     """(key, .., value) of everything in nested dicts, to the depth that a cache has."""
     if not isinstance(value, dict) or not value or len(keys) == 4:
         yield *keys, value
         return
     for key, inner in value.items():
-        yield from _leaves(inner, *keys, key)
+        yield from cache_leaves(inner, *keys, key)
 
 
-def _is_number(value) -> bool:
+def is_number(value) -> bool:
     """Whether it is a float, or an int that has a float."""
     return type(value) is float or (type(value) is int and abs(value) < 10**300)
 
 
 CODES = ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
 BROKEN = (
-    pickle.UnpicklingError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
-    MemoryError, RecursionError,
+    pickle.UnpicklingError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError,
+    ArithmeticError, MemoryError, RecursionError,
 )  # fmt: skip
 """What unpickling raises on files that are cut off, damaged or no pickles."""
 
 
-class _Dtype:
+class NumberType:
     """Stands for ``numpy.dtype``: the code of a number's type, and the byte order that its state sets."""
 
     order = "="
@@ -139,27 +134,30 @@ class _Dtype:
         self.order = state[1]
 
 
-def _scalar(dtype: _Dtype, data: bytes) -> int | float:
+def number_of(dtype: NumberType, data: bytes) -> int | float:
     """Stands for numpy's ``scalar``: the Python number in these bytes."""
     [number] = np.frombuffer(data, dtype.order + dtype.code)
     return number.item()
 
 
-class _Unpickler(pickle.Unpickler):
+class GuardedUnpickler(pickle.Unpickler):
+    """An unpickler of numbers: the two globals that they need get stand-ins, every other is refused."""
+
     def find_class(self, module: str, name: str):
+        """The stand-in for a global."""
         if (module, name) == ("numpy", "dtype"):
-            return _Dtype
+            return NumberType
         if name == "scalar" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
             # A new function each time: a pickle may set attributes of what it is given.
-            return lambda dtype, data: _scalar(dtype, data)
+            return lambda dtype, data: number_of(dtype, data)
         raise pickle.UnpicklingError(f"refused the global {f'{module}.{name}'!r:.80}")
 
 
-def _unpickled(path: Path):
+def unpickle(path: Path):
     """The nested dicts, lists, texts and numbers of a pickle, InputError if it holds anything else."""
     try:
         with path.open("rb") as file:
-            return _Unpickler(file).load()
+            return GuardedUnpickler(file).load()
     except BROKEN as error:
         wanted = "give a whole pickle of nothing but dicts, lists, texts and numbers"
         raise InputError(f"{path}: {error}; {wanted}") from error
@@ -169,13 +167,9 @@ def read_tables(paths: list[str]) -> pd.DataFrame:
     """Points of published tables (csv): the columns of ``read_caches``, and step.
 
     An RL run starts at its p_sft; its other benchmarks start where the SFT table has that checkpoint.
-
-    Raises
-    ------
-    InputError
-        Naming the row, or the columns that the table lacks.
+    InputError names the row, or the columns that the table lacks.
     """
-    rows = pd.concat([_table(path) for path in paths], ignore_index=True)
+    rows = pd.concat([read_table(path) for path in paths], ignore_index=True)
     # Step 0 is the base model, whatever the set.
     rows["checkpoint"] = rows["dataset"].where(rows["sft_step"] > 0, "base")
     keys = ["checkpoint", "sft_step", "benchmark"]
@@ -187,7 +181,7 @@ def read_tables(paths: list[str]) -> pd.DataFrame:
     return pd.concat([sft.assign(spent=0.0, step=sft["sft_step"]), rl], ignore_index=True)
 
 
-def _table(path: str) -> pd.DataFrame:
+def read_table(path: str) -> pd.DataFrame:
     """One published table, a row per benchmark."""
     table = tables.read_csv(path)
     phase, columns = "sft", ["dataset", "sft_step", "sft_exaflops"]

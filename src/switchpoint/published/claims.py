@@ -54,21 +54,23 @@ Claim = tuple[str, str, str, tuple[str, ...], Callable[[dict], Finding]]
 
 def plasticity_of_scale(data: dict) -> Finding:
     """SFT889K keeps 9.4 points of RL plasticity on average."""
-    old, new = (average["SFT889K"] for average in _plasticity(data))
+    old, new = (average["SFT889K"] for average in average_plasticity(data))
     return f"{old:.2f} from Table 4; camera-ready {new:.1f}", both_versions([old], [new], [9.4])
 
 
 def plasticity_leads_of_scale(data: dict) -> Finding:
     """SFT889K keeps 5.7 points more plasticity than S1K and than Uniform102K."""
-    old, new = ([pl["SFT889K"] - pl[one] for one in ("S1K", "Uniform102K")] for pl in _plasticity(data))
+    old, new = (
+        [pl["SFT889K"] - pl[other] for other in ("S1K", "Uniform102K")] for pl in average_plasticity(data)
+    )
     text = "over S1K {:.2f}, over Uniform102K {:.2f} from Table 4; camera-ready {:.1f} and {:.1f}"
     return text.format(*old, *new), both_versions(old, new, [5.7, 5.7])
 
 
 def sft_scores_of_hard(data: dict) -> Finding:
     """Hard102K has an average SFT score of 74.6, 1.5 above Easy102K and 0.8 above Uniform102K."""
-    old = _hard({name: v1(data, name, "p_sft").mean() for name in SETS})
-    new = _hard({name: camera_ready(name)["p"].mean() for name in SETS})
+    old = leads_of_hard({name: v1(data, name, "p_sft").mean() for name in SETS})
+    new = leads_of_hard({name: camera_ready(name)["p"].mean() for name in SETS})
     text = "{:.2f}, leads {:.2f} and {:.2f} from Table 4; camera-ready {:.1f}, leads {:.1f} and {:.1f}"
     # The leads are the claim: the camera-ready measured all scores anew.
     verdict = agreement([(old[0], 74.6), (old[1], 1.5), (old[2], 0.8)], 0.1)
@@ -78,7 +80,7 @@ def sft_scores_of_hard(data: dict) -> Finding:
 
 def plasticity_of_hard(data: dict) -> Finding:
     """Hard102K keeps 5.4 points of plasticity on average, 1.2 more than Easy102K and 1.7 than Uniform102K."""
-    old, new = map(_hard, _plasticity(data))
+    old, new = map(leads_of_hard, average_plasticity(data))
     without = v1(data, "Hard102K", "pl_rl").drop(1080).mean()
     text = (
         "{:.2f}, leads {:.2f} and {:.2f} from Table 4, but {:.2f} without step 1080; "
@@ -89,23 +91,23 @@ def plasticity_of_hard(data: dict) -> Finding:
 
 def plasticity_rises_with_scale(data: dict) -> Finding:
     """The larger the SFT set, the more plasticity is left."""
-    old, new = ([pl[name] for name in figures.BY_SCALE] for pl in _plasticity(data))
-    text = f"{', '.join(figures.BY_SCALE)}: {_listed(old, 2)} from Table 4; camera-ready {_listed(new, 1)}"
+    old, new = ([pl[name] for name in figures.BY_SCALE] for pl in average_plasticity(data))
+    text = f"{', '.join(figures.BY_SCALE)}: {listed(old, 2)} from Table 4; camera-ready {listed(new, 1)}"
     return text, versions(if_true((np.diff(old) > 0).all()), bool((np.diff(new) > 0).all()))
 
 
 def loss_tells_ceiling(data: dict) -> Finding:
     """Minimum validation loss and highest ceiling of the five sets: r = -0.92."""
-    found = _correlation({name: camera_ready(name)["a"].max() for name in SETS})
+    correlation = set_correlation({name: camera_ready(name)["a"].max() for name in SETS})
     text = "r = {pearson:.3f} (p {p:.3f}, 95 % {ci95[0]:.3f} to {ci95[1]:.3f}), Spearman {spearman:.2f}"
-    return text.format(**found), agreement([(found["pearson"], -0.92)], 0.01)
+    return text.format(**correlation), agreement([(correlation["pearson"], -0.92)], 0.01)
 
 
 def loss_tells_ceiling_v1(data: dict) -> Finding:
     """Minimum validation loss and highest ceiling of the five sets: r = -0.90."""
-    found = _correlation({name: v1(data, name, "a_post").max() for name in SETS})
+    correlation = set_correlation({name: v1(data, name, "a_post").max() for name in SETS})
     text = "v1 prints no losses; with the camera-ready's its ceilings give r = {pearson:.2f} (p {p:.2f})"
-    return text.format(**found), UNCHECKED
+    return text.format(**correlation), UNCHECKED
 
 
 def loss_tells_peak(data: dict) -> Finding:
@@ -114,19 +116,21 @@ def loss_tells_peak(data: dict) -> Finding:
     peaks = data[RL].groupby(sets)["score"].max().drop("base", errors="ignore").to_dict()
     if len(peaks) < 3:
         raise Missing(f"{RL} has curves of {len(peaks)} sets; a correlation needs 3")
-    found = _correlation(peaks)
-    listed = ", ".join(f"{name} {peak:.2f}" for name, peak in peaks.items())
-    text = "r = {pearson:.3f} (p {p:.3f}) on the {n} sets with curves".format(**found)
-    return f"{text}: {listed}", INFORMATION
+    correlation = set_correlation(peaks)
+    shown = ", ".join(f"{name} {peak:.2f}" for name, peak in peaks.items())
+    text = "r = {pearson:.3f} (p {p:.3f}) on the {n} sets with curves".format(**correlation)
+    return f"{text}: {shown}", INFORMATION
 
 
 def loss_tells_score_llama(data: dict) -> Finding:
     """Llama-3.2-3B: minimum validation loss and best score after RL, r = -0.98."""
     loss, post = ({name: figures.LLAMA[name][i] for name in SETS} for i in (0, 2))
-    found = _correlation(post, loss)
-    rest = _correlation({name: post[name] for name in SETS if name != "Easy102K"}, loss)
-    text = "r = {pearson:.3f} (p {p:.3f}) from Table 1, Spearman {spearman:.2f}".format(**found)
-    return f"{text}; without Easy102K {rest['pearson']:.3f}", agreement([(found["pearson"], -0.98)], 0.01)
+    correlation = set_correlation(post, loss)
+    rest = set_correlation({name: post[name] for name in SETS if name != "Easy102K"}, loss)
+    text = "r = {pearson:.3f} (p {p:.3f}) from Table 1, Spearman {spearman:.2f}".format(**correlation)
+    return f"{text}; without Easy102K {rest['pearson']:.3f}", agreement(
+        [(correlation["pearson"], -0.98)], 0.01
+    )
 
 
 def llama_gain(data: dict) -> Finding:
@@ -161,8 +165,8 @@ def early_switch(data: dict) -> Finding:
 
 def sft_peaks(data: dict) -> Finding:
     """Uniform102K and SFT889K reach peak SFT scores of 74.8 and 76.3."""
-    best = [v1(data, name, "p_sft").max() for name in ("Uniform102K", "SFT889K")]
-    return f"{_listed(best, 1)} from Table 4", agreement(zip(best, (74.8, 76.3), strict=True), 0.1)
+    peaks = [v1(data, name, "p_sft").max() for name in ("Uniform102K", "SFT889K")]
+    return f"{listed(peaks, 1)} from Table 4", agreement(zip(peaks, (74.8, 76.3), strict=True), 0.1)
 
 
 def small_set_is_efficient(data: dict) -> Finding:
@@ -170,7 +174,7 @@ def small_set_is_efficient(data: dict) -> Finding:
     where = {"S1K": 248, "Uniform102K": 720, "SFT889K": 1800}
     old = [v1(data, name, "p_sft")[step] for name, step in where.items()]
     new = [camera_ready(name)["p"][step] for name, step in where.items()]
-    text = f"{_listed(old, 1)} from Table 4; camera-ready {_listed(new, 1)}; alike: within {CARRIED} points"
+    text = f"{listed(old, 1)} from Table 4; camera-ready {listed(new, 1)}; alike: within {CARRIED} points"
     first, still = (np.ptp(scores) <= CARRIED + EXACT for scores in (old, new))
     return text, versions(agreement([(old[0], 73.8)], 0.1) if first else FAILS, still)
 
@@ -199,8 +203,8 @@ def parts_add_up(data: dict) -> Finding:
 def sft_compute(data: dict) -> Finding:
     """The SFT compute of every checkpoint."""
     printed = {name: v1(data, name, "sft_exaflops") for name in SETS}
-    off = pd.concat([(rows - _sft_exaflops(name) * rows.index).abs() for name, rows in printed.items()])
-    other = 1800 * _sft_exaflops("Easy102K", figures.EASY_TOKENS)
+    off = pd.concat([(rows - sft_step_exaflops(name) * rows.index).abs() for name, rows in printed.items()])
+    other = 1800 * sft_step_exaflops("Easy102K", figures.EASY_TOKENS)
     text = (
         f"off by {off.max():.2f} exaFLOPs at most on {len(off)} rows, with Easy102K at 2,217 tokens; the "
         f"{figures.EASY_TOKENS:,} of Table 3 would give {other:.1f} for its {printed['Easy102K'][1800]:.1f}"
@@ -217,14 +221,14 @@ def epochs(data: dict) -> Finding:
 
 def llama_compute(data: dict) -> Finding:
     """Llama-3.2-3B: two checkpoints lie at 17.8 and 532.5 exaFLOPs."""
-    llama, one = flops.BUNDLED["Llama-3.2-3B"], {"batch_size": 512, "mean_length": 3771}
+    llama, step = flops.BUNDLED["Llama-3.2-3B"], {"batch_size": 512, "mean_length": 3771}
     twice, once = (
-        [steps * flops.paradigm_step(llama, "sft", accounting, **one) / flops.EXA for steps in (360, 10800)]
+        [steps * flops.paradigm_step(llama, "sft", accounting, **step) / flops.EXA for steps in (360, 10800)]
         for accounting in ("retu", "strict")
     )
     text = (
-        f"{_listed(twice, 2)} after 360 and 10,800 steps of SFT889K with the tied embedding counted twice; "
-        f"{_listed(once, 2)} counted once"
+        f"{listed(twice, 2)} after 360 and 10,800 steps of SFT889K with the tied embedding counted twice; "
+        f"{listed(once, 2)} counted once"
     )
     return text, if_true(within(zip(twice, (17.8, 532.5), strict=True), SAME_COMPUTE))
 
@@ -245,10 +249,10 @@ def paradigms(data: dict) -> Finding:
     """Pure SFT peaks at 76.9, DAPO_d at 74.3, LUFFY at 72.7, SFT then DAPO_d at 78.1; at 25 exaFLOPs RL
     has about 71.5, SFT 69.8."""
     sft = data[SFT].loc[data[SFT]["score"].idxmax()]
-    base = fit(data, "ours", "base-0")["observed_peak"]
+    pure_rl_peak = fit(data, "ours", "base-0")["observed_peak"]
     text = (
         f"no curve of section 6.1 is released; those of section 6.2 peak at {sft['score']:.2f} "
-        f"(SFT, {sft['exaflops']:.0f} exaFLOPs) and {base:.2f} (RL from the base)"
+        f"(SFT, {sft['exaflops']:.0f} exaFLOPs) and {pure_rl_peak:.2f} (RL from the base)"
     )
     return text, UNCHECKED
 
@@ -264,8 +268,8 @@ def pure_rl(data: dict) -> Finding:
     if len(rows) != 1:
         raise Missing(f"{TABLE4} has {len(rows)} rows of the base model, not 1")
     start, gain = rows.iloc[0][["p_sft", "pl_rl"]]
-    found = fit(data, "pipeline", "base-0")
-    old, new = [start, start + gain], [found["p_start"], found["a_point"]]
+    refit = fit(data, "pipeline", "base-0")
+    old, new = [start, start + gain], [refit["p_start"], refit["a_point"]]
     text = (
         f"{start:.1f} + {gain:.1f} = {old[1]:.1f} from Table 4; the released curve starts at {new[0]:.2f}, "
         f"its refit has {new[1]:.2f} (camera-ready {figures.CAMERA_READY['base'][0][1]})"
@@ -276,18 +280,18 @@ def pure_rl(data: dict) -> Finding:
 def fit_quality(data: dict) -> Finding:
     """The fits are good: RMSE 0.5 on validation points, R2 0.88 on fitted ones, on average."""
     n = len(scripted(data))
-    found = {}
+    quality = {}
     for method in ("shipped", "pipeline"):
-        rmse = [one["rmse"] for one in data[method].values() if one["rmse"] is not None]
+        rmse = [entry["rmse"] for entry in data[method].values() if entry["rmse"] is not None]
         if not rmse:
             raise Missing(f"{RL} has no points behind those that the scripts fit")
-        found[method] = np.mean(rmse), np.mean([one["r2_train"] for one in data[method].values()])
+        quality[method] = np.mean(rmse), np.mean([entry["r2_train"] for entry in data[method].values()])
     text = (
         f"on {n} of {len(figures.SCRIPTS)} curves ({len(rmse)} with validation points): "
         "RMSE {:.2f}, R2 {:.2f} as the released scripts fit; RMSE {:.2f}, R2 {:.2f} with z-scores and LTS"
     )
-    error, r2 = found["shipped"]
-    return text.format(*found["shipped"], *found["pipeline"]), if_true(error < 0.55 and r2 >= 0.875)
+    error, r2 = quality["shipped"]
+    return text.format(*quality["shipped"], *quality["pipeline"]), if_true(error < 0.55 and r2 >= 0.875)
 
 
 def fitted_share(data: dict) -> Finding:
@@ -304,7 +308,7 @@ def fitted_share(data: dict) -> Finding:
 
 def compute_slows_and_lifts(data: dict) -> Finding:
     """On all sets, more SFT generally raises C_mid and A_post."""
-    rho = {name: [_trend(v1(data, name, column)) for column in ("c_mid", "a_post")] for name in SETS}
+    rho = {name: [spearman_trend(v1(data, name, column)) for column in ("c_mid", "a_post")] for name in SETS}
     text = "; ".join(f"{name} {c:.2f} and {a:.2f}" for name, (c, a) in rho.items())
     n_true = sum(min(pair) >= GENERALLY for pair in rho.values())
     text = f"Spearman of step with C_mid and with A: {text}; generally: {GENERALLY} or more"
@@ -313,9 +317,11 @@ def compute_slows_and_lifts(data: dict) -> Finding:
 
 def panel_averages(data: dict) -> Finding:
     """The averages of P_sft, PL_rl and A_post printed in the five panels."""
-    found = {name: camera_ready(name)[["p", "pl", "a"]].mean() for name in SETS}
-    text = "; ".join(f"{name} {_listed(averages, 2)}" for name, averages in found.items())
-    pairs = [pair for name in SETS for pair in zip(found[name], figures.PANEL_AVERAGES[name], strict=True)]
+    recomputed = {name: camera_ready(name)[["p", "pl", "a"]].mean() for name in SETS}
+    text = "; ".join(f"{name} {listed(averages, 2)}" for name, averages in recomputed.items())
+    pairs = [
+        pair for name in SETS for pair in zip(recomputed[name], figures.PANEL_AVERAGES[name], strict=True)
+    ]
     return f"{text} (Easy102K without step {figures.SEVERE[1]})", agreement(pairs, 0.1)
 
 
@@ -340,7 +346,7 @@ def relative_gains(data: dict) -> Finding:
     )
     gains = [100 * (row[name] / row["pass@1"] - 1) for row, name in rows]
     # Two digits leave about one per cent of a ratio open.
-    return f"{_listed(gains, 1)} %, good to 1 %", agreement(zip(gains, (30, 36, 59), strict=True), 2)
+    return f"{listed(gains, 1)} %, good to 1 %", agreement(zip(gains, (30, 36, 59), strict=True), 2)
 
 
 def low_budget_gain(data: dict) -> Finding:
@@ -354,16 +360,18 @@ def half_split(data: dict) -> Finding:
     half = figures.LLAMA_MODELS // 2
     equal = [n for n, row in figures.LLAMA_SPLITS.items() if row == tuple(figures.R2["Llama"].values())]
     splits = " and ".join(f"{n}:{figures.LLAMA_MODELS - n}" for n in equal) or "none"
-    even = _listed(figures.LLAMA_SPLITS[half], 2)
+    even = listed(figures.LLAMA_SPLITS[half], 2)
     text = f"Llama's row is that of the split {splits} in Table 5; {half}:{half} has {even}"
     return text, if_true(half in equal)
 
 
 def budget_averages(data: dict) -> Finding:
     """The averages of Spearman over budgets: 0.69, 0.94, 0.70, 0.98."""
-    found = {name: (float(np.mean(values)), printed) for name, (values, printed) in figures.BUDGETS.items()}
-    text = "; ".join(f"{name} {mean:.3f}" for name, (mean, _) in found.items())
-    return text, agreement(found.values(), 0.01)
+    recomputed = {
+        name: (float(np.mean(values)), printed) for name, (values, printed) in figures.BUDGETS.items()
+    }
+    text = "; ".join(f"{name} {mean:.3f}" for name, (mean, _) in recomputed.items())
+    return text, agreement(recomputed.values(), 0.01)
 
 
 def math500(data: dict) -> Finding:
@@ -393,9 +401,9 @@ def hard_win_rate(data: dict) -> Finding:
 
 def sft_scores(data: dict) -> Finding:
     """The SFT score of every checkpoint."""
-    found = data[SFT].set_index(["run", "step"])["score"]
+    scores = data[SFT].set_index(["run", "step"])["score"]
     printed = {(name, step): p for name in SETS for step, (p, _) in figures.CAMERA_READY[name].items()}
-    pairs = [(found[where], p) for where, p in printed.items() if where in found.index]
+    pairs = [(scores[where], p) for where, p in printed.items() if where in scores.index]
     if not pairs:
         raise Missing(f"{SFT} has none of the camera-ready's checkpoints")
     off = max(abs(score - p) for score, p in pairs)
@@ -406,15 +414,17 @@ def ceiling(data: dict, run: str, printed: float) -> Finding:
     """A ceiling of the camera-ready, by the paper's fit with the script's settings; beside it ours."""
     ours = fit(data, "ours", run)
     low, high = ("open" if end is None else f"{end:.1f}" for end in ours["a_ci95"])
-    best = f"best score observed {ours['observed_peak']:.2f}"
-    own = f"ours {ours['a_point']:.1f} (95 % {low} to {high}), {ours['status']}; {best}"
+    peak = f"best score observed {ours['observed_peak']:.2f}"
+    own = f"ours {ours['a_point']:.1f} (95 % {low} to {high}), {ours['status']}; {peak}"
     if run not in figures.SCRIPTS["run"].tolist():
         same = agreement([(ours["observed_peak"], printed)], 0.1) == HOLDS
         return f"not fitted by the released scripts; {own}", IN_PART if same else FAILS
-    found = fit(data, "pipeline", run)
-    bound = "at_bound" in found["flags"]
-    off = found["a_point"] - printed
-    text = f"{found['a_point']:.2f} ({off:+.2f}) by Appendix D{', where it ends on its bound' * bound}; {own}"
+    rebuilt = fit(data, "pipeline", run)
+    bound = "at_bound" in rebuilt["flags"]
+    off = rebuilt["a_point"] - printed
+    text = (
+        f"{rebuilt['a_point']:.2f} ({off:+.2f}) by Appendix D{', where it ends on its bound' * bound}; {own}"
+    )
     return text, FAILS if abs(off) > SAME_CEILING + EXACT else IN_PART if bound else HOLDS
 
 
@@ -428,17 +438,17 @@ def sub_phases(data: dict, name: str) -> Finding:
     for step in off:
         ratio = f"{losses[step]} / {lowest} = {losses[step] / lowest:.3f}"
         texts.append(f"but {step} is shaded {figures.PHASES[name][step]} ({ratio})")
-    verdict = ROUNDING if all(_open(losses[step], lowest) for step in off) else FAILS
+    verdict = ROUNDING if all(rounding_leaves_open(losses[step], lowest) for step in off) else FAILS
     return ", ".join(texts), verdict if off else HOLDS
 
 
-def _open(loss: float, lowest: float) -> bool:
+def rounding_leaves_open(loss: float, lowest: float) -> bool:
     """Whether two digits of the losses leave open on which side of a threshold the checkpoint lies."""
     least, most = (loss - 0.005) / (lowest + 0.005), (loss + 0.005) / (lowest - 0.005)
     return any(least <= 1 + tolerance <= most for tolerance in (STABLE_TOLERANCE, SEVERE_TOLERANCE))
 
 
-def _plasticity(data: dict) -> tuple[dict[str, float], dict[str, float]]:
+def average_plasticity(data: dict) -> tuple[dict[str, float], dict[str, float]]:
     """Average PL_rl of every set, in Table 4 and in the camera-ready."""
     return (
         {name: v1(data, name, "pl_rl").mean() for name in SETS},
@@ -446,39 +456,41 @@ def _plasticity(data: dict) -> tuple[dict[str, float], dict[str, float]]:
     )
 
 
-def _hard(average: dict[str, float]) -> list[float]:
+def leads_of_hard(average: dict[str, float]) -> list[float]:
     """The average of Hard102K and its leads over Easy102K and Uniform102K."""
     hard = average["Hard102K"]
     return [hard, hard - average["Easy102K"], hard - average["Uniform102K"]]
 
 
-def _correlation(ceilings: dict[str, float], losses: dict[str, float] | None = None) -> dict:
+def set_correlation(ceilings: dict[str, float], losses: dict[str, float] | None = None) -> dict:
     """``loss_against_ceiling`` over sets, with the camera-ready's minimum losses unless others are given."""
     losses = losses or {name: min(figures.LOSSES[name].values()) for name in SETS}
     rows = [{"set": name, "val_loss": losses[name], "ceiling": ceilings[name]} for name in ceilings]
-    found = loss_against_ceiling(pd.DataFrame(rows))
-    if found["verdict"] != "ok":
-        raise Missing(f"the correlation is {found['verdict']}")
-    return found
+    correlation = loss_against_ceiling(pd.DataFrame(rows))
+    if correlation["verdict"] != "ok":
+        raise Missing(f"the correlation is {correlation['verdict']}")
+    return correlation
 
 
-def _trend(values: pd.Series) -> float:
+def spearman_trend(values: pd.Series) -> float:
     """Spearman's rho of values with their index; 0 where they do not vary."""
     return float(stats.spearmanr(values.index, values).statistic) if values.nunique() > 1 else 0.0
 
 
-def _sft_exaflops(name: str, length: float | None = None) -> float:
+def sft_step_exaflops(name: str, length: float | None = None) -> float:
     """Compute of one SFT step of Qwen2.5-7B on a set, at its mean length or another."""
     batch, own = {known: rest for known, *rest in retu.SETS.values()}[name]
     model = flops.BUNDLED["Qwen2.5-7B"]
     return flops.paradigm_step(model, "sft", batch_size=batch, mean_length=length or own) / flops.EXA
 
 
-def _listed(values: Iterable[float], digits: int) -> str:
+def listed(values: Iterable[float], digits: int) -> str:
+    """The values with so many digits, separated by commas."""
     return ", ".join(f"{value:.{digits}f}" for value in values)
 
 
-def _claim(number: str, source: str, check: Callable[[dict], Finding], *needed: str) -> Claim:
+def claim_of(number: str, source: str, check: Callable[[dict], Finding], *needed: str) -> Claim:
+    """The claim that a check's docstring states."""
     return number, source, " ".join(check.__doc__.split()), needed, check
 
 
@@ -487,44 +499,44 @@ FIGURE = "RETU camera-ready, figure of SFT compute"
 SUMMARY = "a summary of RETU on the web"
 
 CLAIMS: list[Claim] = [
-    _claim("1", f"{V1}, section 6.2.2", plasticity_of_scale, TABLE4),
-    _claim("2", f"{V1}, section 6.2.2", plasticity_leads_of_scale, TABLE4),
-    _claim("3", f"{V1}, section 6.2.2", sft_scores_of_hard, TABLE4),
-    _claim("4", f"{V1}, section 6.2.2", plasticity_of_hard, TABLE4),
-    _claim("5", f"{V1}, section 6.2.2", plasticity_rises_with_scale, TABLE4),
-    _claim("6", "RETU camera-ready, correlation figure", loss_tells_ceiling),
-    _claim("6 (v1)", f"{V1}, section 6.2.2", loss_tells_ceiling_v1, TABLE4),
-    _claim("7", "the released curves", loss_tells_peak, RL),
-    _claim("8", f"{V1}, section 6.3 and Table 1", loss_tells_score_llama),
-    _claim("9", f"{V1}, section 6.3 and Table 1", llama_gain),
-    _claim("10", f"{V1}, section 6.3 and Table 1", llama_upt),
-    _claim("11", f"{V1}, section 6.3 and Table 1", llama_scale),
-    _claim("12", f"{V1}, section 6.2.1", early_switch, TABLE4),
-    _claim("13", f"{V1}, section 6.2.2", sft_peaks, TABLE4),
-    _claim("14", f"{V1}, section 6.2.2", small_set_is_efficient, TABLE4),
-    _claim("15", f"{V1}, section 6.2.1", peaks_in_mild, TABLE4, RL),
-    _claim("16", f"{V1}, Table 4", parts_add_up, TABLE4),
-    _claim("17", f"{V1}, Table 4 and Eq. 21", sft_compute, TABLE4),
-    _claim("18", f"{V1}, appendix B.1", epochs, TABLE4),
-    _claim("19", f"{V1}, section 6.3", llama_compute),
-    _claim("20", f"{V1}, section 5.1", problems, RL, SFT),
-    _claim("21", f"{V1}, section 6.1", paradigms, RL, SFT),
-    _claim("22", f"{V1}, section 6.1", srft_spread),
-    _claim("23", f"{V1}, Table 4", pure_rl, TABLE4, RL),
-    _claim("24", f"{V1}, appendix D.2", fit_quality, RL),
-    _claim("25", f"{V1}, appendix D.1", fitted_share, RL),
-    _claim("26", f"{V1}, Table 4, caption", compute_slows_and_lifts, TABLE4),
-    _claim("27", FIGURE, panel_averages),
-    _claim("28", "Quagmires, abstract", largest_gain),
-    _claim("29", "Quagmires, takeaways 1 and 2", relative_gains),
-    _claim("30", "Quagmires, Table 10", low_budget_gain),
-    _claim("31", "Quagmires, Table 2", half_split),
-    _claim("32", "Quagmires, Tables 8 and 10", budget_averages),
-    _claim("33", "Quagmires, Figure 6", math500),
-    _claim("34", SUMMARY, mild_is_optimal),
-    _claim("35", SUMMARY, sources_of_889k),
-    _claim("36", f"{V1}, Table 3 and appendix E.1", hard_win_rate),
-    _claim("P_sft", FIGURE, sft_scores, SFT),
+    claim_of("1", f"{V1}, section 6.2.2", plasticity_of_scale, TABLE4),
+    claim_of("2", f"{V1}, section 6.2.2", plasticity_leads_of_scale, TABLE4),
+    claim_of("3", f"{V1}, section 6.2.2", sft_scores_of_hard, TABLE4),
+    claim_of("4", f"{V1}, section 6.2.2", plasticity_of_hard, TABLE4),
+    claim_of("5", f"{V1}, section 6.2.2", plasticity_rises_with_scale, TABLE4),
+    claim_of("6", "RETU camera-ready, correlation figure", loss_tells_ceiling),
+    claim_of("6 (v1)", f"{V1}, section 6.2.2", loss_tells_ceiling_v1, TABLE4),
+    claim_of("7", "the released curves", loss_tells_peak, RL),
+    claim_of("8", f"{V1}, section 6.3 and Table 1", loss_tells_score_llama),
+    claim_of("9", f"{V1}, section 6.3 and Table 1", llama_gain),
+    claim_of("10", f"{V1}, section 6.3 and Table 1", llama_upt),
+    claim_of("11", f"{V1}, section 6.3 and Table 1", llama_scale),
+    claim_of("12", f"{V1}, section 6.2.1", early_switch, TABLE4),
+    claim_of("13", f"{V1}, section 6.2.2", sft_peaks, TABLE4),
+    claim_of("14", f"{V1}, section 6.2.2", small_set_is_efficient, TABLE4),
+    claim_of("15", f"{V1}, section 6.2.1", peaks_in_mild, TABLE4, RL),
+    claim_of("16", f"{V1}, Table 4", parts_add_up, TABLE4),
+    claim_of("17", f"{V1}, Table 4 and Eq. 21", sft_compute, TABLE4),
+    claim_of("18", f"{V1}, appendix B.1", epochs, TABLE4),
+    claim_of("19", f"{V1}, section 6.3", llama_compute),
+    claim_of("20", f"{V1}, section 5.1", problems, RL, SFT),
+    claim_of("21", f"{V1}, section 6.1", paradigms, RL, SFT),
+    claim_of("22", f"{V1}, section 6.1", srft_spread),
+    claim_of("23", f"{V1}, Table 4", pure_rl, TABLE4, RL),
+    claim_of("24", f"{V1}, appendix D.2", fit_quality, RL),
+    claim_of("25", f"{V1}, appendix D.1", fitted_share, RL),
+    claim_of("26", f"{V1}, Table 4, caption", compute_slows_and_lifts, TABLE4),
+    claim_of("27", FIGURE, panel_averages),
+    claim_of("28", "Quagmires, abstract", largest_gain),
+    claim_of("29", "Quagmires, takeaways 1 and 2", relative_gains),
+    claim_of("30", "Quagmires, Table 10", low_budget_gain),
+    claim_of("31", "Quagmires, Table 2", half_split),
+    claim_of("32", "Quagmires, Tables 8 and 10", budget_averages),
+    claim_of("33", "Quagmires, Figure 6", math500),
+    claim_of("34", SUMMARY, mild_is_optimal),
+    claim_of("35", SUMMARY, sources_of_889k),
+    claim_of("36", f"{V1}, Table 3 and appendix E.1", hard_win_rate),
+    claim_of("P_sft", FIGURE, sft_scores, SFT),
     *(
         (f"phases {name}", FIGURE, f"The sub-phases shaded for {name} follow Eq. 13-17.", (),
          partial(sub_phases, name=name))
@@ -539,7 +551,7 @@ def ceiling_claims(data: dict) -> list[Claim]:
         f"{name}-{step}": a for name, rows in figures.CAMERA_READY.items() for step, (_, a) in rows.items()
     }
     there = [run for run in printed if run in data["ours"]]
-    found = [
+    claims = [
         (f"A {run}", FIGURE, f"RL from {run} has a ceiling of {printed[run]}.", (RL,),
          partial(ceiling, run=run, printed=printed[run]))
         for run in there
@@ -547,4 +559,4 @@ def ceiling_claims(data: dict) -> list[Claim]:
     absent = [run for run in printed if run not in there]
     rest = f"{RL} has no curve of {', '.join(absent)}", UNCHECKED
     others = f"The ceilings of RL from {len(absent)} other starts."
-    return found + [("A (others)", FIGURE, others, (RL,), lambda data: rest)] * bool(absent)
+    return claims + [("A (others)", FIGURE, others, (RL,), lambda data: rest)] * bool(absent)

@@ -33,22 +33,14 @@ class Missing(Exception):
 def read(folder: Path) -> dict:
     """What the claims are checked on.
 
-    Returns
-    -------
-    dict
-        By file name, None where there is none: of the points ``run, step, exaflops, score`` of the
-        overall score, Table 4 as it is.  ``benchmarks``: the scores of every evaluation, a row each.
-        ``pipeline``, ``shipped`` and ``ours``: what ``fits`` returns.
-
-    Raises
-    ------
-    InputError
-        Naming the file, and its row or the columns that it lacks.
+    By file name, None where there is none: of the points ``run, step, exaflops, score`` of the overall score,
+    Table 4 as it is.  ``benchmarks``: the scores of every evaluation, a row each.  ``pipeline``, ``shipped``
+    and ``ours``: what ``fits`` returns.  InputError names the file, and its row or the columns that it lacks.
     """
-    data = {name: _table(folder / name) if (folder / name).exists() else None for name in COLUMNS}
+    data = {name: read_table(folder / name) if (folder / name).exists() else None for name in COLUMNS}
     for name in (RL, SFT):
         if data[name] is not None:
-            data["benchmarks"] = pd.concat([data.get("benchmarks"), _by_benchmark(data[name])])
+            data["benchmarks"] = pd.concat([data.get("benchmarks"), scores_by_benchmark(data[name])])
             data[name] = data[name][data[name]["benchmark"] == "overall"]
     return data | fits(data[RL])
 
@@ -66,8 +58,8 @@ def fits(points: pd.DataFrame | None) -> dict[str, dict]:
     settings = SCRIPTS[SCRIPTS["last"] <= SCRIPTS["run"].map(points.groupby("run").size())]
     off = settings.assign(alpha=np.nan, tau=np.nan, cap=np.nan)
     return {
-        "pipeline": _fit_scripts(points, settings),
-        "shipped": _fit_scripts(points, off),
+        "pipeline": fit_by_scripts(points, settings),
+        "shipped": fit_by_scripts(points, off),
         "ours": fit_curves(points)["runs"],
     }
 
@@ -102,7 +94,7 @@ def scripted(data: dict) -> dict[str, dict]:
     return data["pipeline"]
 
 
-def _table(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> pd.DataFrame:
     """One of the files, checked: the rows of Table 4, or points as ``import_points`` gives them."""
     try:
         table = tables.read_csv(path)
@@ -124,12 +116,13 @@ def _table(path: Path) -> pd.DataFrame:
         raise InputError(message if str(path) in message else f"{path}: {message}") from error
 
 
-def _by_benchmark(points: pd.DataFrame) -> pd.DataFrame:
+def scores_by_benchmark(points: pd.DataFrame) -> pd.DataFrame:
     """The scores of every evaluation, a row each; the start of an RL run has its overall score only."""
     return points.pivot(index=["run", "exaflops"], columns="benchmark", values="score").dropna()
 
 
-def _fit_scripts(points: pd.DataFrame, settings: pd.DataFrame) -> dict:
+def fit_by_scripts(points: pd.DataFrame, settings: pd.DataFrame) -> dict:
+    """The paper's fit with these settings, and its error on the points behind those fitted."""
     if settings.empty:
         return {}
     rows = points[points["run"].isin(settings["run"])]
@@ -138,6 +131,8 @@ def _fit_scripts(points: pd.DataFrame, settings: pd.DataFrame) -> dict:
     asked = behind[["run", "exaflops"]] if len(behind) else None
     entries = fit_curves(rows, asked, "paper", settings)["runs"]
     for run, entry in entries.items():
-        off = behind.loc[behind["run"] == run, "score"] - [one["score"] for one in entry["predictions"]]
+        off = behind.loc[behind["run"] == run, "score"] - [
+            prediction["score"] for prediction in entry["predictions"]
+        ]
         entry["rmse"] = float(np.sqrt((off**2).mean())) if len(off) else None
     return entries

@@ -22,13 +22,13 @@ EXACT = 1e-9
 
 def agreement(pairs: Iterable[tuple[float, float]], unit: float) -> str:
     """The verdict on (recomputed, printed) figures, printed in steps of ``unit``; the worst decides."""
-    off = max(abs(found - printed) for found, printed in pairs)
+    off = max(abs(recomputed - printed) for recomputed, printed in pairs)
     return HOLDS if off <= unit / 2 + EXACT else ROUNDING if off <= unit + EXACT else FAILS
 
 
 def within(pairs: Iterable[tuple[float, float]], tolerance: float) -> bool:
     """Whether the figures of every pair differ by no more than ``tolerance``."""
-    return all(abs(found - printed) <= tolerance + EXACT for found, printed in pairs)
+    return all(abs(recomputed - printed) <= tolerance + EXACT for recomputed, printed in pairs)
 
 
 def if_true(true: bool) -> str:

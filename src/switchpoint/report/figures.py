@@ -1,6 +1,7 @@
 """The report's figures, each a string of SVG whose bytes depend on its inputs alone."""
 
 import io
+import itertools
 import re
 from collections.abc import Iterable
 
@@ -12,9 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
-from scipy import stats
 
-from switchpoint.report.tables import Z95, absent, compute_unit, pooled
+from switchpoint.analysis.outcomes import MIN_SETS
+from switchpoint.report.formatting import absent, compute_unit
 
 # Okabe and Ito's colours, told apart with every common colour blindness; black is the base model.
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
@@ -27,6 +28,7 @@ PHASES = {
     "severe": "#f6d9d2",
     "gap": "#eeeeee",
 }
+BASES = {"ceiling": "ceiling", "final score": "last score"}  # what an outcome of RL is called
 WIDTH = 11.7  # inches; the page shows it 1120 px wide
 MARGIN = 1.09  # how far beyond the last checkpoint the axis goes
 BEYOND, ROOM = 1.5, 6.0  # of the last compute, how far curves go; points around a run's scores
@@ -45,67 +47,65 @@ STYLE = {
 }
 
 
-def compute_performance(curves: pd.DataFrame) -> str:
+def compute_performance(pooled_curves: pd.DataFrame) -> str:
     """RETU Figure 2: overall score against all compute spent, SFT first, RL branching off it."""
-    curves = overall(curves)
-    factor, unit = compute_unit(curves["exaflops_total"])
-    curves = curves.assign(x=curves["exaflops_total"] * factor)
-    sft, rl = curves[curves["phase"] == "sft"], rl_points(curves)
-    sets = list(dict.fromkeys([*map(set_of, sft["run"]), *map(set_of, rl["run"])]))
-    colors = color_of([name for name in sets if name != "base"])
-    algorithms = list(dict.fromkeys(name.split("/")[1] for name in rl["run"]))
-    markers = marker_of(algorithms)
+    points = overall(pooled_curves)
+    factor, unit = compute_unit(points["exaflops_total"])
+    points = points.assign(x=points["exaflops_total"] * factor)
+    sft, rl = points[points["phase"] == "sft"], rl_points(points)
+    colors = color_of(pd.concat([sft["set"], rl["set"]]).dropna().unique())
+    markers = marker_of(rl["algorithm"].unique())
     with matplotlib.rc_context(STYLE):
         figure = Figure((WIDTH, 5.4), layout="constrained")
         axes = figure.add_subplot()
-        for base in curves.loc[curves["phase"] == "base", "score"]:
-            axes.axhline(base, color=BASE_COLOR, linewidth=1, linestyle=":")
-        for name, rows in sft[sft["x"] > 0].groupby(sft["run"].map(set_of), sort=False):
-            points = pooled(rows, ["step"]).sort_values("x")
-            draw(axes, points, colors[name], "o", linewidth=2.2, markersize=5)
-        for run, rows in rl[rl["x"] > 0].groupby("run", sort=False):
-            marker = markers[run.split("/")[1]]
-            draw(axes, rows, colors[set_of(run)], marker, linewidth=0.9, linestyle="--", markersize=3.5)
-        log_axis(axes, curves.loc[curves["x"] > 0, "x"])
+        for score in points.loc[points["phase"] == "base", "score"]:
+            axes.axhline(score, color=BASE_COLOR, linewidth=1, linestyle=":")
+        for name, rows in sft[sft["x"] > 0].groupby("set", sort=False):
+            draw(axes, rows.sort_values("x"), colors[name], "o", linewidth=2.2, markersize=5)
+        branches = rl[rl["x"] > 0].groupby(["run", "algorithm", "set"], sort=False, dropna=False)
+        for (_, algorithm, name), rows in branches:
+            color = BASE_COLOR if pd.isna(name) else colors[name]
+            draw(axes, rows, color, markers[algorithm], linewidth=0.9, linestyle="--", markersize=3.5)
+        log_axis(axes, points.loc[points["x"] > 0, "x"])
         axes.set(xlabel=f"Total compute, {unit} (SFT and RL)", ylabel="Overall score")
-        figure.legend(handles=performance_legend(colors, markers, "base" in sets), loc="outside right upper")
+        pure_rl = bool(rl["set"].isna().any())
+        figure.legend(handles=performance_legend(colors, markers, pure_rl), loc="outside right upper")
         return svg(figure, "compute", "Overall score against total compute")
 
 
-def performance_legend(colors: dict, markers: dict, pure: bool) -> list:
+def performance_legend(colors: dict, markers: dict, pure_rl: bool) -> list:
     """One entry per SFT set, one per RL algorithm, and the base model."""
-    sets = [name for name in colors if name != "base"]
     handles = [
-        Line2D([], [], color=colors[name], lw=2.2, marker="o", ms=5, label=f"SFT on {name}") for name in sets
+        Line2D([], [], color=color, lw=2.2, marker="o", ms=5, label=f"SFT on {name}")
+        for name, color in colors.items()
     ]
     handles += [
         Line2D([], [], color="#666666", lw=0.9, ls="--", marker=marker, ms=4, label=f"RL with {name}")
         for name, marker in markers.items()
     ]
-    if pure:
+    if pure_rl:
         handles.append(Patch(color=BASE_COLOR, label="RL from the base"))
     return [*handles, Line2D([], [], color=BASE_COLOR, lw=1, ls=":", label="Base model")]
 
 
 def ceiling_decomposition(
-    curves: pd.DataFrame, phases: dict, ceilings: dict, runs: pd.DataFrame, set_name: str
+    pooled_curves: pd.DataFrame, phases: dict, outcomes: pd.DataFrame, runs: pd.DataFrame, set_name: str
 ) -> str:
     """RETU Figure 3 for one SFT set: score after SFT, and what RL adds to it.
 
     The upper end is the fitted ceiling where every seed's is identified, else the last RL
     score, which only bounds the ceiling from below.
     """
-    curves = overall(curves)
-    sft = curves[(curves["phase"] == "sft") & (curves["run"].map(set_of) == set_name)]
-    factor, unit = compute_unit(curves.loc[curves["phase"] == "sft", "exaflops_total"])
-    points = pooled(sft, ["step"]).sort_values("exaflops_total")
-    after = outcomes(curves, ceilings, runs)
-    after = after[after["set"] == set_name]
+    sft = overall(pooled_curves[pooled_curves["phase"] == "sft"])
+    factor, unit = compute_unit(sft["exaflops_total"])
+    points = sft[sft["set"] == set_name].sort_values("exaflops_total")
+    points = points.assign(x=points["exaflops_total"] * factor)
+    after = outcomes[outcomes["set"] == set_name]
+    sft_runs = runs.loc[(runs["algorithm"] == "sft") & (runs["set"] == set_name), "run"]
     with matplotlib.rc_context(STYLE):
         figure = Figure((WIDTH, 3.4), layout="constrained")
         axes = figure.add_subplot()
-        points["x"] = points["exaflops_total"] * factor
-        shown = shade(axes, points, phases, list(sft["run"].unique()))
+        shown = shade(axes, points, phases, sft_runs)
         draw(axes, points, COLORS[0], "o", linewidth=2, markersize=5)
         where = points.set_index("step")["x"]
         algorithms = marker_of(after["algorithm"].unique())
@@ -129,7 +129,7 @@ def draw_outcome(axes: Axes, x: float, row: dict, marker: str) -> None:
         markersize=7, markerfacecolor=color if identified else "white", linewidth=1.2, capsize=3,
     )  # fmt: skip
     axes.annotate(
-        f"{row['value'] - start:+.1f}", (x, (start + row["value"]) / 2), (6, 0),
+        f"{row['gain']:+.1f}", (x, (start + row["value"]) / 2), (6, 0),
         textcoords="offset points", fontsize=8, color="#7a3500", va="center",
     )  # fmt: skip
 
@@ -137,7 +137,7 @@ def draw_outcome(axes: Axes, x: float, row: dict, marker: str) -> None:
 def decomposition_legend(after: pd.DataFrame, algorithms: dict, shown: list[str]) -> list:
     """The marks that the figure has, and the phases it is shaded with."""
     handles = [Line2D([], [], color=COLORS[0], marker="o", lw=2, label="After SFT (P_sft)")]
-    names = {"ceiling": "fitted ceiling", "final score": "last score"}
+    names = BASES | {"ceiling": "fitted ceiling"}
     for (algorithm, basis), _ in after.groupby(["algorithm", "basis"], sort=False):
         face = COLORS[1] if basis == "ceiling" else "white"
         handles.append(
@@ -149,28 +149,27 @@ def decomposition_legend(after: pd.DataFrame, algorithms: dict, shown: list[str]
     return handles + [Patch(color=PHASES[name], label=f"{name} phase") for name in PHASES if name in shown]
 
 
-def shade(axes: Axes, points: pd.DataFrame, phases: dict, runs: list[str]) -> list[str]:
+def shade(axes: Axes, points: pd.DataFrame, phases: dict, sft_runs: Iterable[str]) -> list[str]:
     """Colours the background by the phase of the nearest checkpoint; returns the phases there are.
 
     Seeds that disagree on a checkpoint's phase leave it unshaded.
     """
-    labelled = [phases["runs"][run]["guarded"] for run in runs if run in phases["runs"]]
-    labels = [{found.get(f"{step:.0f}") for found in labelled} for step in points["step"]]
+    guarded = [phases["runs"][run]["guarded"] for run in sft_runs if run in phases["runs"]]
+    labels = [{labelled.get(f"{step:.0f}") for labelled in guarded} for step in points["step"]]
     x = points["x"].to_numpy()
     edges = np.concatenate([[min(0, x[0])], (x[1:] + x[:-1]) / 2, [x[-1] * MARGIN]])
     shown = []
-    for found, left, right in zip(labels, edges[:-1], edges[1:], strict=True):
-        name = next(iter(found)) if len(found) == 1 else None
+    for of_seeds, left, right in zip(labels, edges[:-1], edges[1:], strict=True):
+        name = next(iter(of_seeds)) if len(of_seeds) == 1 else None
         if name in PHASES:
             axes.axvspan(left, right, color=PHASES[name], linewidth=0, zorder=-5)
             shown.append(name)
     return shown
 
 
-def fits(curves: pd.DataFrame, ceilings: dict) -> str:
+def fitted_curves(pooled_curves: pd.DataFrame, ceilings: dict) -> str:
     """RETU Figure 5b-f: every RL run's points, its fitted curve and its ceiling's interval."""
-    curves = overall(curves)
-    rl = rl_points(curves)
+    rl = rl_points(overall(pooled_curves))
     names = list(rl["run"].unique())
     factor, unit = compute_unit(rl["exaflops"])
     columns = min(3, len(names))
@@ -218,131 +217,61 @@ def draw_fit(axes: Axes, rows: pd.DataFrame, fit: dict, factor: float) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(5))
 
 
-def loss_against_ceiling(
-    losses: pd.DataFrame, ceilings: dict, curves: pd.DataFrame, runs: pd.DataFrame
-) -> str:
+def loss_against_outcome(highest: pd.DataFrame, correlation: dict) -> str:
     """RETU Figure 5a: each set's lowest validation loss against the best that RL made of it.
 
-    On ceilings when every set has an identified one for the commonest algorithm, else on last scores.
+    ``highest`` has a row per set (``highest_outcomes``), all on one basis; ``correlation`` is theirs.
     """
-    points, basis = best_of_sets(losses, outcomes(overall(curves), ceilings, runs))
     with matplotlib.rc_context(STYLE):
         figure = Figure((WIDTH * 0.62, 3.8), layout="constrained")
         axes = figure.add_subplot()
-        for row in points.to_dict("records"):
+        for row in highest.to_dict("records"):
             error = bars(row["low"], row["value"], row["high"])
             axes.errorbar(
                 [row["loss"]], [row["value"]], yerr=error, color=COLORS[0], marker="o", ms=7, capsize=3
             )
             label = f"{row['set']}-{row['start_step']:.0f}"
             axes.annotate(label, (row["loss"], row["value"]), (8, 4), textcoords="offset points", fontsize=8)
+        basis = BASES[highest["basis"].iloc[0]]
         axes.set(xlabel="Lowest validation loss of the set", ylabel=f"Best {basis} after RL")
-        axes.set_title(correlation(points["loss"], points["value"]), loc="left")
+        axes.set_title(correlation_words(correlation), loc="left")
         axes.margins(x=0.2, y=0.15)
         return svg(figure, "loss", "Lowest validation loss against the best score after RL")
 
 
-def best_of_sets(losses: pd.DataFrame, after: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Each set's lowest loss (mean over seeds) with its best outcome, and what these outcomes are."""
-    counts = after.groupby("algorithm")["set"].nunique()
-    after = after[after["algorithm"] == counts.idxmax()]
-    ceiling = after[after["basis"] == "ceiling"]
-    identified = set(ceiling["set"]) == set(after["set"])
-    if identified:
-        after = ceiling
-    else:
-        after = after.assign(value=after["final"], low=after["final_low"], high=after["final_high"])
-    best = after.sort_values("value", ascending=False).drop_duplicates("set").sort_values("set")
-    lowest = losses.groupby("run", sort=False)["loss"].min()
-    loss = lowest.groupby(lowest.index.map(set_of)).mean().rename("loss")
-    return best.merge(loss, left_on="set", right_index=True), "ceiling" if identified else "last score"
-
-
-def correlation(loss: pd.Series, value: pd.Series) -> str:
-    """Pearson's r in words, or why there is none."""
-    if len(loss) < 4:
-        return f"Too few sets for a correlation ({len(loss)}; at least 4)"
-    if loss.nunique() == 1 or value.nunique() == 1:
+def correlation_words(correlation: dict) -> str:
+    """Pearson's r, or why there is none."""
+    if correlation["n"] < MIN_SETS:
+        return f"Too few sets for a correlation ({correlation['n']}; at least {MIN_SETS})"
+    if correlation["verdict"] != "ok":
         return "No correlation: one axis does not vary"
-    r, p = stats.pearsonr(loss, value)
-    return f"Pearson r = {r:.2f} (p = {p:.2g}, {len(loss)} sets)"
+    return f"Pearson r = {correlation['pearson']:.2f} (p = {correlation['p']:.2g}, {correlation['n']} sets)"
 
 
 # What the figures are made of
 
 
-def overall(curves: pd.DataFrame) -> pd.DataFrame:
+def overall(points: pd.DataFrame) -> pd.DataFrame:
     """The rows of the weighted score."""
-    return curves[curves["benchmark"] == "overall"]
+    return points[points["benchmark"] == "overall"]
 
 
-def set_of(run: str) -> str:
-    """The SFT set in a run's name; ``base`` for the base model and pure RL."""
-    parts = run.split("/")
-    if parts[0] == "sft":
-        return parts[1]
-    return parts[2].rpartition("-")[0] or "base" if parts[0] == "rl" else "base"
-
-
-def rl_points(curves: pd.DataFrame) -> pd.DataFrame:
+def rl_points(points: pd.DataFrame) -> pd.DataFrame:
     """The RL runs' points in the order of their compute; each run has its start at 0."""
-    return curves[curves["phase"] == "rl"].sort_values(["run", "exaflops"])
-
-
-def outcomes(curves: pd.DataFrame, ceilings: dict, runs: pd.DataFrame) -> pd.DataFrame:
-    """What RL made of every SFT checkpoint, pooled over seeds.
-
-    Columns set, algorithm, start_step, p_start, basis (``ceiling`` or ``final score``), value, low,
-    high (its 95 % interval, missing where unknown), final, final_low, final_high.
-    """
-    first, last = (
-        rl_points(curves).drop_duplicates("run", keep=keep).set_index("run") for keep in ("first", "last")
-    )
-    rl = runs[runs["run"].isin(last.index) & (runs["parent"] != "base")].sort_values("run")
-    rl = rl.drop_duplicates(["algorithm", "parent", "start_step", "seed"])
-    found = [ceilings["runs"].get(run, {}) for run in rl["run"]]
-    spans = [fit.get("a_ci95") or (None, None) for fit in found]
-    table = rl[["set", "algorithm", "start_step"]].assign(
-        p_start=first["score"].reindex(rl["run"]).to_numpy(),
-        final=last["score"].reindex(rl["run"]).to_numpy(),
-        final_se=last["se"].reindex(rl["run"]).to_numpy(),
-        a=np.array([fit.get("a") for fit in found], dtype=float),
-        a_se=np.array(
-            [np.nan if None in span else (span[1] - span[0]) / (2 * Z95) for span in spans], dtype=float
-        ),
-    )
-    keys = ["set", "algorithm", "start_step"]
-    final = pooled(table, keys, "final", "final_se")
-    complete = table.groupby(keys)["a"].transform("count") == table.groupby(keys)["a"].transform("size")
-    ceiling = pooled(table[complete], keys, "a", "a_se")
-    both = final[[*keys, "p_start", "final", "final_se"]].merge(
-        ceiling[[*keys, "a", "a_se"]], how="left", on=keys
-    )
-    return with_intervals(both)
-
-
-def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
-    """Adds which estimate counts, and the 95 % intervals."""
-    known = table["a"].notna()
-    value, error = table["a"].where(known, table["final"]), table["a_se"].where(known, table["final_se"])
-    return table.assign(
-        basis=np.where(known, "ceiling", "final score"),
-        value=value, low=value - Z95 * error, high=value + Z95 * error,
-        final_low=table["final"] - Z95 * table["final_se"], final_high=table["final"] + Z95 * table["final_se"],
-    )  # fmt: skip
+    return points[points["phase"] == "rl"].sort_values(["run", "exaflops"])
 
 
 # Drawing
 
 
 def draw(axes: Axes, points: pd.DataFrame, color: str, marker: str, **style) -> None:
-    """Points with their 95 % intervals (±1.96 se) where they have one."""
+    """Points with their 95 % intervals where they have one."""
     axes.plot(points["x"], points["score"], color=color, marker=marker, **style)
-    known = points[points["se"].notna()]
+    known = points[points["low"].notna()]
     axes.errorbar(
         known["x"],
         known["score"],
-        yerr=Z95 * known["se"],
+        yerr=[known["score"] - known["low"], known["high"] - known["score"]],
         fmt="none",
         ecolor=color,
         elinewidth=0.8,
@@ -364,21 +293,14 @@ def log_axis(axes: Axes, x: pd.Series) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def color_of(names: Iterable[str]) -> dict[str, str]:
-    """A colour for every set; black for the base."""
-    names = list(names)
-    return dict(zip(names, cycle(COLORS, len(names)), strict=True)) | {"base": BASE_COLOR}
+def color_of(sets: Iterable[str]) -> dict[str, str]:
+    """A colour for every set; they begin again when they run out."""
+    return dict(zip(sets, itertools.cycle(COLORS), strict=False))
 
 
-def marker_of(names: Iterable[str]) -> dict[str, str]:
-    """A marker for every algorithm."""
-    names = list(names)
-    return dict(zip(names, cycle(MARKERS, len(names)), strict=True))
-
-
-def cycle(values: list[str], n: int) -> list[str]:
-    """The first n values, beginning again when they run out."""
-    return [values[i % len(values)] for i in range(n)]
+def marker_of(algorithms: Iterable[str]) -> dict[str, str]:
+    """A marker for every algorithm; they begin again when they run out."""
+    return dict(zip(algorithms, itertools.cycle(MARKERS), strict=False))
 
 
 def svg(figure: Figure, name: str, label: str) -> str:

@@ -10,12 +10,13 @@ def show_rank(result: dict) -> str:
         for entry in result["models"]
     ]
     dropped = f"{result['n_dropped']} dropped" if result["filter"]["applied"] else "not applied"
+    favourites = " or ".join(result["favourites"])
     lines = [
-        _table(rows),
-        f"Run RL on {' or '.join(result['favourites'])}: highest {result['predictor']} of {result['n_kept']}.",
+        text_table(rows),
+        f"Run RL on {favourites}: highest {result['predictor']} of {result['n_kept']}.",
         f"Filter by pass_1 and val_loss: {dropped} ({result['filter']['reason']}).",
     ]
-    return "\n".join(lines + _remarks(result))
+    return "\n".join(lines + remark_lines(result))
 
 
 def show_predict(result: dict) -> str:
@@ -25,7 +26,7 @@ def show_predict(result: dict) -> str:
     if good:
         r2 = next(iter(good.values()))["r2"]
         lines += [
-            _table([{"predictor": name} | _diagnostics(entry) for name, entry in good.items()]),
+            text_table([{"predictor": name} | predictor_row(entry) for name, entry in good.items()]),
             f"R2: on {r2['held_out']} runs after a fit to {r2['calibration']}, mean, standard deviation and "
             "standard error over the used random splits; LOO: leave one out; regret in points.",
         ]
@@ -34,12 +35,12 @@ def show_predict(result: dict) -> str:
     else:
         lines += [f"{name}: {e['verdict']}." for name, e in result["predictors"].items() if name not in good]
     if result["best"] and result["models"]:
-        rows = [_prediction(entry, result["best"]) for entry in result["models"]]
-        lines += [f"Predicted by {result['best']}, with 95 % prediction intervals:", _table(rows)]
-    return "\n".join(lines + _remarks(result))
+        rows = [prediction_row(entry, result["best"]) for entry in result["models"]]
+        lines += [f"Predicted by {result['best']}, with 95 % prediction intervals:", text_table(rows)]
+    return "\n".join(lines + remark_lines(result))
 
 
-def _diagnostics(entry: dict) -> dict:
+def predictor_row(entry: dict) -> dict:
     """A predictor's row of the table."""
     r2, loo, spearman = entry["r2"], entry["leave_one_out"], entry["spearman"]
     row = {"R2": r2["mean"], "sd": r2["standard_deviation"], "se": r2["standard_error"]}
@@ -49,25 +50,26 @@ def _diagnostics(entry: dict) -> dict:
     return row | {"regret": entry["regret"]["points"]}
 
 
-def _prediction(entry: dict, name: str) -> dict:
+def prediction_row(entry: dict, name: str) -> dict:
     """A model's row of the table."""
-    found = entry["predictions"][name]
-    row = {key: value for key, value in entry.items() if key != "predictions"} | {"score": found["score"]}
-    remark = "outside the calibrated range" if found["extrapolated"] else ""
-    return row | dict(zip(("low", "high", ""), (*found["pi95"], remark), strict=True))
+    prediction, known = entry["predictions"][name], {key: entry[key] for key in entry if key != "predictions"}
+    low, high = prediction["pi95"]
+    remark = "outside the calibrated range" if prediction["extrapolated"] else ""
+    return known | {"score": prediction["score"], "low": low, "high": high, "": remark}
 
 
-def _remarks(result: dict) -> list[str]:
+def remark_lines(result: dict) -> list[str]:
     """RETU's reading of the losses with its warning, the notes, and the columns not used."""
     lines, retu = [], result["val_loss"]["retu"]
     if retu:
         sets = " < ".join(f"{row['set']} ({row['val_loss']:g})" for row in retu["sets"])
         lines += [f"Minimum loss by training set (RETU: lower is more promising): {sets}."]
-        if (found := retu["correlation"]) and found["verdict"] == "ok":
-            low, high = found["ci95"]
+        if (correlation := retu["correlation"]) and correlation["verdict"] == "ok":
+            low, high = correlation["ci95"]
             lines += [
-                f"Minimum loss against best score after RL, {found['n']} sets: Pearson {found['pearson']:.3f}, "
-                f"95 % ({low:.3f}, {high:.3f}), p {found['p']:.3f}; Spearman {found['spearman']:.2f}."
+                f"Minimum loss against best score after RL, {correlation['n']} sets: "
+                f"Pearson {correlation['pearson']:.3f}, 95 % ({low:.3f}, {high:.3f}), "
+                f"p {correlation['p']:.3f}; Spearman {correlation['spearman']:.2f}."
             ]
         lines += [f"Warning: {result['val_loss']['warning']}."]
     lines += [f"{note}." for note in result["notes"]]
@@ -75,7 +77,7 @@ def _remarks(result: dict) -> list[str]:
     return [*lines, f"Columns not used: {ignored}."] if ignored else lines
 
 
-def _table(rows: list[dict]) -> str:
+def text_table(rows: list[dict]) -> str:
     """Rows as text between blank lines."""
     cells = pd.DataFrame(rows).astype(object)
     cells = cells.map(lambda x: "" if pd.isna(x) else f"{x:.4g}" if isinstance(x, float) else x)

@@ -111,8 +111,8 @@ def gain_table(gains: pd.DataFrame) -> str:
     """What RL adds to its start, paired by problem."""
     rows = [
         [
-            row["run"], with_error(row["difference"], row["se"]), f"{number(row['low'])} to {number(row['high'])}",
-            number(row["p"], 4), number(row["n"], 0),
+            row["run"], with_error(row["difference"], row["se"]),
+            f"{number(row['low'])} to {number(row['high'])}", number(row["p"], 4), number(row["n"], 0),
         ]
         for row in gains[gains["benchmark"] == "overall"].to_dict("records")
     ]  # fmt: skip

@@ -34,27 +34,61 @@ class Algorithm(Strict):
         1.0, description="Sampling temperature; the policy is softmax(logits / temperature)."
     )
     top_p: float = Field(1.0, description="Nucleus of the rollouts.")
+    updates_per_step: int = Field(1, description="Optimizer updates on each step's batch.")
+    generation_batch: int | None = Field(
+        None, description="B_gen, the size of a dynamic-sampling round; none: twice the training batch."
+    )
+    generation_unit: Literal["prompts", "responses"] = Field("prompts", description="What B_gen counts.")
+    betas: tuple[float, float] = Field((0.9, 0.999), description="AdamW's decay rates.")
     extraction: Literal["any", "boxed_or_answer", "boxed", "official"] = Field(
         "any", description="How the reward finds the answer; `official` also rewards what resembles the gold."
     )
 
 
+# Ours.
 GRPO = Algorithm()
 DAPO_D = GRPO.model_copy(update={"dynamic_sampling": True})
 DAPO_DC = DAPO_D.model_copy(
     update={"advantage_std": True, "clip_high": 0.28, "dual_clip": 10.0, "entropy_coef": 0.0}
 )
+# Batches of 128 prompts in updates of 64 (§6.1), and rounds of 128 responses where the text has them.
+TWO_UPDATES = {"updates_per_step": 2}
+ROUNDS_OF_RESPONSES = {"generation_batch": 128, "generation_unit": "responses"}
 # The official code of the paradigm comparison removes the clip range.
-OFFICIAL = {"clip_low": None, "clip_high": None, "aggregation": "seq_sum_const"}
-OFFICIAL_DAPO_DC = {"aggregation": "seq_mean_token_mean", "temperature": 0.7, "extraction": "official"}
+NO_CLIP = {"clip_low": None, "clip_high": None, "aggregation": "seq_sum_const"}
+OFFICIAL_DAPO_DC = {
+    "aggregation": "seq_mean_token_mean",
+    "temperature": 0.7,
+    "extraction": "official",
+    "generation_batch": 128,
+}
 
 PRESETS = ("recommended", "paper", "official")
 ALGORITHMS: dict[str, dict[str, Algorithm]] = {
-    "grpo": {"recommended": GRPO, "paper": GRPO, "official": GRPO.model_copy(update=OFFICIAL)},
-    "dapo_d": {"recommended": DAPO_D, "paper": DAPO_D, "official": DAPO_D.model_copy(update=OFFICIAL)},
+    "grpo": {
+        "recommended": GRPO,
+        "paper": GRPO.model_copy(update=TWO_UPDATES),
+        "official": GRPO.model_copy(update=TWO_UPDATES | NO_CLIP),
+    },
+    "dapo_d": {
+        "recommended": DAPO_D,
+        "paper": DAPO_D.model_copy(update=TWO_UPDATES | ROUNDS_OF_RESPONSES),
+        "official": DAPO_D.model_copy(update=TWO_UPDATES | ROUNDS_OF_RESPONSES | NO_CLIP),
+    },
     "dapo_dc": {
         "recommended": DAPO_DC,
-        "paper": DAPO_DC.model_copy(update={"dual_clip": None}),
+        "paper": DAPO_DC.model_copy(update={"dual_clip": None} | ROUNDS_OF_RESPONSES),
         "official": DAPO_DC.model_copy(update=OFFICIAL_DAPO_DC),
     },
 }
+
+
+def numbers_of(algorithm: str, preset: str, batch_size: int, rollouts: int, **given) -> Algorithm:
+    """The algorithm's numbers under a preset, B_gen in prompts; a value that is given and not None wins."""
+    row = ALGORITHMS[algorithm][preset]
+    generation_batch = row.generation_batch or 2 * batch_size
+    if row.generation_unit == "responses":
+        generation_batch = max(generation_batch // rollouts, 1)
+    resolved = {"generation_batch": generation_batch, "generation_unit": "prompts"}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return row.model_copy(update=resolved | chosen)

@@ -26,7 +26,7 @@ class Optimizer(Strict):
     """AdamW, shared by SFT and RL."""
 
     learning_rate: float = Field(gt=0, description="Peak learning rate.")
-    betas: tuple[float, float] = Field((0.9, 0.95), description="AdamW's decay rates.")
+    betas: tuple[float, float] = Field((0.9, 0.95), description="AdamW's decay rates (RETU: SFT's).")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
     microbatch_size: int = Field(32, ge=1, description="Sequences per forward and backward pass.")
@@ -171,7 +171,9 @@ class Sft(Optimizer):
     steps: int = Field(ge=1, description="Optimizer steps.")
     save_steps: list[int] = Field(min_length=1, description="Checkpoints: saved, evaluated, open to RL.")
     batch_size: int = Field(ge=1, description="Examples per step.")
-    schedule: Literal["constant", "cosine"] = Field("constant", description="Learning-rate schedule.")
+    schedule: Literal["constant", "cosine"] = Field(
+        "cosine", description="Learning-rate schedule after the warm-up; cosine: to 0 over the whole run."
+    )
     warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps spent warming up.")
     seeds: list[int] = Field([0], min_length=1, description="One run per seed.")
 
@@ -196,13 +198,18 @@ class RlDefaults(Optimizer):
     )
     steps: int = Field(ge=1, description="Optimizer steps.")
     batch_size: int = Field(ge=1, description="Prompts trained on per step, B_train.")
-    generation_batch: int = Field(ge=1, description="Prompts per dynamic-sampling round, B_gen.")
+    generation_batch: int | None = Field(
+        None, ge=1, description="Prompts per dynamic-sampling round, B_gen; none: the algorithm's."
+    )
     max_rounds: int = Field(10, ge=1, description="Rounds before a step is trained on what it has.")
     on_unfilled: Literal["train_partial", "skip", "fail"] = Field(
         "train_partial", description="What to do when the rounds do not fill the batch."
     )
     rollouts: int = Field(8, ge=1, description="Responses per prompt, G.")
-    updates_per_step: int = Field(1, ge=1, description="Optimizer updates per step.")
+    updates_per_step: int | None = Field(
+        None, ge=1, description="Optimizer updates per step; none: the algorithm's."
+    )
+    betas: tuple[float, float] | None = Field(None, description="AdamW's decay rates; none: the algorithm's.")
     max_new_tokens: int = Field(ge=1, description="Longest response.")
     eval_every: int = Field(ge=1, description="Steps between two monitoring evaluations.")
     save_every: int = Field(10, ge=1, description="Steps between two resumable states.")
@@ -305,8 +312,9 @@ def check_references(study: Study) -> None:
         for name in names:
             if name not in data.sources:
                 raise ValueError(f"{key} names the source {name!r}; data.sources has {sorted(data.sources)}")
+    in_pool = set(data.pool)
     for name in data.prompts.sources:
-        if name not in data.pool:
+        if name not in in_pool:
             raise ValueError(f"data.prompts.sources names {name!r}, which is not in data.pool {data.pool}")
     pool = [data.sources[name] for name in data.pool]
     generated = all(source.kind == "step_lists" for source in pool)

@@ -7,7 +7,7 @@ computes from the configuration alone and reads nothing.
 import functools
 
 from switchpoint.study import jobs, paths
-from switchpoint.study.algorithms import ALGORITHMS
+from switchpoint.study.algorithms import Algorithm, numbers_of
 from switchpoint.study.config import Optimizer, Sft, Study
 from switchpoint.study.names import RunName, Start
 from switchpoint.study.templates import template_hash
@@ -170,21 +170,19 @@ class Expansion:
 
     def rl_job(self, algorithm: str, start: str, seed: int | str) -> jobs.RlJob:
         """Of an RL run: what all share, and the algorithm's own numbers under the preset."""
-        rl, numbers = self.study.rl, ALGORITHMS[algorithm][self.study.rl.preset]
+        rl, numbers = self.study.rl, self.numbers(algorithm)
         return jobs.RlJob(
             recipe=RECIPES["rl"],
             algorithm=algorithm,
             start=start,
             seed=int(seed),
             numbers=numbers,
-            optimizer=optimizer_of(rl),
+            optimizer=optimizer_of(rl, betas=numbers.betas),
             steps=rl.steps,
             batch_size=rl.batch_size,
-            generation_batch=rl.generation_batch,
             max_rounds=rl.max_rounds,
             on_unfilled=rl.on_unfilled,
             rollouts=rl.rollouts,
-            updates_per_step=rl.updates_per_step,
             sampling=jobs.Sampling(
                 temperature=numbers.temperature,
                 top_p=numbers.top_p,
@@ -198,6 +196,12 @@ class Expansion:
             evaluation_recipe=RECIPES["evaluate"],
             out_of_distribution=self.out_of_distribution,
         )
+
+    def numbers(self, algorithm: str) -> Algorithm:
+        """The algorithm's numbers under the study's preset, and what the study says of them itself."""
+        rl = self.study.rl
+        given = {name: getattr(rl, name) for name in ("generation_batch", "updates_per_step", "betas")}
+        return numbers_of(algorithm, rl.preset, rl.batch_size, rl.rollouts, **given)
 
     def evaluate_job(self, group: str) -> jobs.EvaluateJob:
         """Of the evaluation of a group; RL runs have monitored themselves."""
@@ -261,7 +265,7 @@ class Expansion:
         sections = {f"SFT {name}": run.model_dump(mode="json") for name, run in self.study.sft.items()}
         sections["RL (all)"] = rl.model_dump(mode="json")
         for algorithm in dict.fromkeys(arm.algorithm for arm in self.study.arms):
-            sections[algorithm] = ALGORITHMS[algorithm][rl.preset].model_dump(mode="json")
+            sections[algorithm] = self.numbers(algorithm).model_dump(mode="json")
         sections["Evaluation"] = evaluation | {"template": self.study.model.template}
         return jobs.ReportJob(recipe=RECIPES["report"], study=self.study.study, hyperparameters=sections)
 
@@ -272,6 +276,6 @@ class Expansion:
         return [name for name, bench in benchmarks.items() if bench.out_of_distribution]
 
 
-def optimizer_of(run: Optimizer) -> Optimizer:
-    """The optimizer's numbers alone, of a section that holds them beside others."""
-    return Optimizer(**{name: getattr(run, name) for name in Optimizer.model_fields})
+def optimizer_of(run: Optimizer, **given) -> Optimizer:
+    """The optimizer's numbers alone, of a section that holds them beside others; what is given wins."""
+    return Optimizer(**{name: getattr(run, name) for name in Optimizer.model_fields} | given)

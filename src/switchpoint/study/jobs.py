@@ -141,11 +141,9 @@ class RlJob(Job):
     optimizer: Optimizer
     steps: int
     batch_size: int
-    generation_batch: int
     max_rounds: int
     on_unfilled: Literal["train_partial", "skip", "fail"]
     rollouts: int
-    updates_per_step: int
     sampling: Sampling
     template: Template
     eval_every: int

@@ -2,12 +2,15 @@
 
 import re
 import subprocess
+from base64 import urlsafe_b64encode
 from pathlib import Path
 
 from switchpoint.errors import InputError
 from switchpoint.study import config
 from switchpoint.study.expand import Expansion
 
+RECORDS = ".snakemake/metadata"  # one file per output that a job has made
+PROGRESS = ("attempts", "losses.csv", "points.csv")  # files of a state that nothing resumes from
 JOB = re.compile(r"^(?:local)?rule (?P<rule>\w+):\n(?P<fields>(?:    .*\n)+)", re.MULTILINE)
 
 
@@ -29,26 +32,34 @@ def dry_run(study_file: str) -> list[dict]:
 def pending_jobs(study_file: str) -> list[dict]:
     """One row per pending job: rule, job, state.
 
-    ``resumable``: it stopped and has a state to go on from; ``failed``: it ran, and its
-    outputs are not there; ``outdated``: its outputs are there and have to be made anew;
-    ``waiting``: it has not run.
+    ``outdated``: its outputs are there and have to be made anew; ``pending``: it has run well, and
+    outputs were taken away since; ``resumable``: it stopped and has a state to go on from; ``failed``:
+    it stopped and has none; ``waiting``: it has not run.
     """
     study = Expansion(config.load(study_file))
     logs, states = study.path("logs"), study.path("state")
     result = []
     for job in dry_run(study_file):
         name = str(Path(job["log"]).relative_to(logs).with_suffix(""))
-        if any(
-            path.name not in ("attempts", "losses.csv", "points.csv")
-            for path in Path(states, name).glob("*/*")
-        ):
-            state = "resumable"
-        elif all(Path(path).exists() for path in job["outputs"]):
+        if all(Path(path).exists() for path in job["outputs"]):
             state = "outdated"
+        elif ran_well(job):
+            state = "pending"
+        elif any(path.name not in PROGRESS for path in Path(states, name).glob("*/*")):
+            state = "resumable"
         else:
             state = "failed" if Path(job["log"]).exists() else "waiting"
         result.append({"rule": job["rule"], "job": name, "state": state})
     return result
+
+
+def ran_well(job: dict) -> bool:
+    """Whether the job's last attempt ended well: Snakemake's records of its outputs are newer than its log."""
+    log = Path(job["log"])
+    records = [Path(RECORDS, urlsafe_b64encode(path.encode()).decode()) for path in job["outputs"]]
+    return log.exists() and all(
+        record.exists() and record.stat().st_mtime >= log.stat().st_mtime for record in records
+    )
 
 
 def show(study_file: str) -> None:

@@ -115,7 +115,7 @@ def test_curve_of_a_fit():
 
 
 def test_pool_of_seeds():
-    pooled = budget.pool([line((0, 60), (4, 70)), line((0, 60), (2, 69), x_last=1.0)], offset=10)
+    pooled = budget.pool_curves([line((0, 60), (4, 70)), line((0, 60), (2, 69), x_last=1.0)], offset=10)
     assert pooled["x"].tolist() == [10, 12]
     assert pooled["score"].tolist() == [60, 67]
     assert pooled["high"].tolist() == [61, pytest.approx(67 + 1.96 * 2, abs=0.001)]  # se 2 of 65 and 69
@@ -249,8 +249,8 @@ def test_one_set_compares_its_starts():
 
 
 def test_a_start_is_not_compared_before_its_sft_is_paid():
-    late = budget.pool([CURVES["h-1"]], offset=30)  # 30 to 110 exaFLOPs, data to 50
-    early = budget.pool([line((0, 60), (40, 70), (60, 70))])
+    late = budget.pool_curves([CURVES["h-1"]], offset=30)  # 30 to 110 exaFLOPs, data to 50
+    early = budget.pool_curves([line((0, 60), (40, 70), (60, 70))])
     found = budget.equal_compute(STARTS[1:], {}, {"e-2": early, "h-1": late})["total"]
     assert [row["exaflops"] for row in found] == [50]  # at 60 only e-2 has data
     assert [score["score"] for score in found[0]["scores"]] == [80, 70]

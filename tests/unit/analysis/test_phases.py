@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from switchpoint.analysis import phases
-from switchpoint.analysis.phases import label_phases, min_val_loss_step, provisional
+from switchpoint.analysis.phases import label_phases, provisional, watch_losses
 from switchpoint.cli.commands import app
 from switchpoint.errors import InputError
 
@@ -88,7 +88,6 @@ def test_a_step_without_a_loss_is_excluded_and_counted():
     kept = label({step: loss for step, loss in gaps.items() if loss})
     assert found == kept | {"n_excluded": 2, "excluded": [0, 20]}
     assert found["windows"] == [[10, 30]]  # what is missing interrupts nothing
-    assert min_val_loss_step(table({"r": gaps})) == 10
     with pytest.raises(InputError, match=r"row 3 .*run b.: loss is nan; no step of the run has a loss"):
         label_phases(table({"a": gaps, "b": {0: None, 5: None}}).iloc[[0, 1, 5, 6]])
 
@@ -127,9 +126,6 @@ def test_rows_in_any_order_and_first_of_equal_minima():
     runs = label_phases(shuffled)["runs"]
     assert list(runs["a"]["labels"]) == ["0", "20", "30"]
     assert runs["a"]["step_min"] == 20
-    assert min_val_loss_step(shuffled[shuffled["run"] == "a"]) == 20
-    with pytest.raises(InputError, match="2 runs"):
-        min_val_loss_step(shuffled)
 
 
 @pytest.mark.parametrize(
@@ -388,7 +384,7 @@ def replay(path, tables: list, wanted):
         else:
             following.to_csv(path, index=False)
 
-    return list(phases.watch(path, 7.0, wait))
+    return list(watch_losses(path, 7.0, wait))
 
 
 def test_watch_follows_a_job_to_its_end(tmp_path):
@@ -409,7 +405,7 @@ def test_watch_started_late_says_the_same(tmp_path):
     path = tmp_path / "losses.csv"
     table({"r": HISTORY}).to_csv(path, index=False)
     (tmp_path / "run.json").write_text("{}")
-    late = list(phases.watch(path, 7.0))
+    late = list(watch_losses(path, 7.0))
     assert [re.search("L_min|falling|only", line) is not None for line in late] == [True] * 9 + [False] * 2
 
 
@@ -438,7 +434,7 @@ def test_watch_ends_when_the_losses_are_gone(tmp_path):
     assert lines[1] == f"{path} is gone: the job has ended; its final losses are in its output directory"
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(InputError, match="no such file"):
-        list(phases.watch(tmp_path / "losses.csv", 7.0))
+        list(watch_losses(tmp_path / "losses.csv", 7.0))
 
 
 def test_command(tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from reference import reference
 
 from switchpoint.analysis.ceilings import fit_curves
-from switchpoint.analysis.sigmoid import PaperSettings, least_squares, paper, rise, scalerl
+from switchpoint.analysis.sigmoid import PaperSettings, paper, rise, scalerl
 from switchpoint.errors import InputError
 from switchpoint.published.figures import SCRIPTS
 
@@ -17,6 +17,7 @@ P_START, A, C_MID, B = 60.0, 80.0, 2.0, 1.5
 X = np.linspace(0.5, 20, 40)
 EXACT = P_START + (A - P_START) * rise(X, C_MID, B)
 OFF = PaperSettings(alpha=None, tau=None)
+UNCAPPED = PaperSettings(alpha=None, tau=None, cap=None)
 
 # The ceilings that Appendix D's pipeline gives with the settings of RETU's fit scripts, on the curves at hand.
 REBUILT = {
@@ -37,12 +38,21 @@ def test_rise(c_mid, b, x):
 
 
 @pytest.mark.parametrize("unit", [1e-9, 1.0, 1e18])
-@pytest.mark.parametrize("fitted", [paper, least_squares, scalerl])
-def test_exact_points_give_the_curve_back_in_any_unit(fitted, unit):
-    fit = fitted(X * unit, EXACT, P_START)
-    assert fit.a == pytest.approx(A, abs=0.51 if fitted is scalerl else 0.01)
-    assert fit.c_mid / unit == pytest.approx(C_MID, rel=0.1 if fitted is scalerl else 1e-3)
-    assert fit(X * unit) == pytest.approx(EXACT, abs=0.7 if fitted is scalerl else 0.01)
+@pytest.mark.parametrize("settings", [PaperSettings(), UNCAPPED])
+def test_exact_points_give_the_curve_back_in_any_unit(settings, unit):
+    fit = paper(X * unit, EXACT, P_START, settings)
+    assert fit.a == pytest.approx(A, abs=0.01)
+    assert fit.c_mid / unit == pytest.approx(C_MID, rel=1e-3)
+    assert fit(X * unit) == pytest.approx(EXACT, abs=0.01)
+    assert not fit.at_bound
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e18])
+def test_exact_points_give_the_curve_back_to_within_the_grid_of_scalerl(unit):
+    fit = scalerl(X * unit, EXACT, P_START)
+    assert fit.a == pytest.approx(A, abs=0.51)
+    assert fit.c_mid / unit == pytest.approx(C_MID, rel=0.1)
+    assert fit(X * unit) == pytest.approx(EXACT, abs=0.7)
     assert not fit.at_bound
 
 
@@ -78,7 +88,7 @@ def test_the_cap_binds_and_is_said():
     fit = paper(X, rising, P_START, PaperSettings(alpha=None, tau=None))
     assert fit.at_bound
     assert fit.a == pytest.approx(P_START + 1.5 * 2.0, abs=0.01)
-    assert least_squares(X, rising, P_START).a > fit.a
+    assert paper(X, rising, P_START, UNCAPPED).a > fit.a
 
 
 def test_points_outside_the_slice_are_not_fitted():

@@ -10,7 +10,7 @@ from reference import reference
 from switchpoint import files
 from switchpoint.data import adapters, sources
 from switchpoint.errors import InputError
-from switchpoint.study import config
+from switchpoint.study import config, jobs
 
 ROWS = {
     "gsm8k": ({"question": "2 + 2?", "answer": "It is <<2+2=4>>4.\n#### 1,004"}, "1004"),
@@ -33,19 +33,13 @@ def write(path: Path, rows: list[dict]) -> str:
     return str(path)
 
 
-def source(benchmark: str, path: str, revision: str | None = None) -> dict:
-    """A source of that benchmark, with its lock beside it."""
+def job(benchmark: str, path: str, revision: str | None = None) -> jobs.IngestJob:
+    """The job that reads a source of that benchmark, with its lock beside it."""
     lock = f"{path}.lock"
     sha256 = files.sha256(path) if Path(path).is_file() else "unresolved"
     files.write_json(lock, {"name": benchmark, "revision": revision, "sha256": sha256})
-    return {
-        "kind": "benchmark",
-        "benchmark": benchmark,
-        "path": path,
-        "split": "test",
-        "lock": lock,
-        "name": benchmark,
-    }
+    source = config.BenchmarkFile(kind="benchmark", benchmark=benchmark, path=path, lock=lock)
+    return jobs.IngestJob(recipe=1, name=benchmark, seed=0, source=source)
 
 
 def test_every_adapter_is_tested():
@@ -65,7 +59,7 @@ def test_a_row_becomes_a_record(benchmark, suffix, tmp_path):
         pd.DataFrame([row]).to_parquet(path)
     else:
         path.write_text(json.dumps(row) + "\n" if suffix == "jsonl" else json.dumps([row]))
-    (record,) = sources.ingest(source(benchmark, str(path))).to_dict("records")
+    (record,) = sources.ingest(job(benchmark, str(path))).to_dict("records")
     assert record["answer"] == gold
     assert record["problem"] in ("p", "q", "2 + 2?")
     assert record["id"] == f"{benchmark}-0"
@@ -74,7 +68,7 @@ def test_a_row_becomes_a_record(benchmark, suffix, tmp_path):
 def test_a_folder_is_read_as_the_hub_is(tmp_path):
     write(tmp_path / "test.jsonl", [ROWS["gsm8k"][0]])
     write(tmp_path / "train.jsonl", [ROWS["gsm8k"][0]] * 3)
-    frame = sources.ingest(source("gsm8k", str(tmp_path)))
+    frame = sources.ingest(job("gsm8k", str(tmp_path)))
     assert frame["answer"].tolist() == ["1004"]
 
 
@@ -93,12 +87,12 @@ def test_a_wrong_row_is_named(benchmark, row, words, tmp_path):
     rows = [ROWS[benchmark][0], row] if words != "none of the columns" else [row]
     path = write(tmp_path / "test.jsonl", rows)
     with pytest.raises(InputError, match=words):
-        sources.ingest(source(benchmark, path))
+        sources.ingest(job(benchmark, path))
 
 
 def test_a_changed_file_is_refused(tmp_path):
     path = write(tmp_path / "test.jsonl", [ROWS["gsm8k"][0]])
-    made = source("gsm8k", path)
+    made = job("gsm8k", path)
     write(tmp_path / "test.jsonl", [ROWS["gsm8k"][0]] * 2)
     with pytest.raises(InputError, match="sha256"):
         sources.ingest(made)
@@ -110,4 +104,4 @@ def test_the_real_files_have_their_published_sizes(tmp_path):
         copy = tmp_path / f"{name}.jsonl"
         copy.write_bytes(reference("benchmarks", f"{name}.jsonl").read_bytes())
         # These files hold plain records already.
-        assert len(sources.ingest(source("records", str(copy)))) == size
+        assert len(sources.ingest(job("records", str(copy)))) == size

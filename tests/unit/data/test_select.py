@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switchpoint.data import decontaminate, difficulty, order, select
+from switchpoint.data import benchmarks, decontaminate, difficulty, order, select
 from switchpoint.errors import InputError
+from switchpoint.study.jobs import Slice
 
 
 def rows(problems: list[str], prefix: str = "p") -> pd.DataFrame:
@@ -56,6 +57,16 @@ def test_forbidden_overlaps_are_named():
     assert "validation and set:S share 1" in problems
     assert "benchmark:b and prompts share 1" in problems
     assert "set:S and prompts" not in problems
+
+
+def test_benchmarks_are_gathered_and_split():
+    slices = {"a": Slice(source="one", monitor=2), "b": Slice(source="two", monitor=1)}
+    gathered = benchmarks.gather(slices, {"one": rows(["p", "q", "r"]), "two": rows(["s", "t"])})
+    assert gathered["id"].tolist() == ["a/p0", "a/p1", "a/p2", "b/p0", "b/p1"]
+    marked = benchmarks.split(gathered, slices)
+    assert marked["split"].tolist() == ["monitor", "monitor", "test", "monitor", "test"]
+    with pytest.raises(InputError, match=r"benchmark a keeps 2 problems .* \(2\); lower"):
+        benchmarks.split(gathered.drop(index=0), slices)
 
 
 def test_win_rates():

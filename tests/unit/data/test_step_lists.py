@@ -12,6 +12,7 @@ from switchpoint.data import step_lists
 from switchpoint.errors import InputError
 from switchpoint.grading import grader
 from switchpoint.study import templates
+from switchpoint.study.jobs import Template
 from switchpoint.training import models
 
 WORDS = {
@@ -20,6 +21,11 @@ WORDS = {
 }  # fmt: skip
 TOKENIZER = models.make_tokenizer()
 KEYS = st.text(alphabet="abc0123456789", min_size=1, max_size=8)
+
+
+def template(name: str) -> Template:
+    """A prompt template, as a job names it."""
+    return Template(name=name, sha256=templates.template_hash(name))
 
 
 def apply(sign: str, state: int, operand: int) -> int:
@@ -70,13 +76,13 @@ def test_the_shipped_tokenizer_is_the_generated_one():
     shipped = models.load_tokenizer("assets/tiny-base")
     assert shipped.get_vocab() == TOKENIZER.get_vocab()
     assert shipped.chat_template == models.CHAT_TEMPLATE
-    prompt = models.render_prompt(shipped, "Start with 3. (1) add 4.", templates.template_job("retu"))
+    prompt = models.render_prompt(shipped, "Start with 3. (1) add 4.", template("retu"))
     assert shipped.decode(prompt) == "Start with 3. (1) add 4.<sol>"
 
 
 def test_a_template_that_the_model_refuses_is_named():
     with pytest.raises(InputError, match=r"refuses model\.template"):
-        models.render_prompt(TOKENIZER, "Start with 3.", templates.template_job("qwen_boxed"))
+        models.render_prompt(TOKENIZER, "Start with 3.", template("qwen_boxed"))
 
 
 def test_a_system_message_is_refused():

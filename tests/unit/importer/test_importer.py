@@ -8,8 +8,7 @@ from written import rows_of, write_table
 
 from switchpoint.analysis.points import read_points
 from switchpoint.errors import InputError
-from switchpoint.importer import points as importer
-from switchpoint.importer.points import Options, import_files, import_points
+from switchpoint.importer.points import Options, import_files, import_points, parse_numbers, parse_pairs
 
 # ---- csv
 
@@ -190,13 +189,13 @@ def test_format_by_name():
 
 
 def test_pairs():
-    assert importer.pairs(["val/x=1/acc=math"], "--score") == {"val/x=1/acc": "math"}
-    assert importer.numbers(["4.5", "math=3"], "--p-start") == {"overall": 4.5, "math": 3}
+    assert parse_pairs(["val/x=1/acc=math"], "--score") == {"val/x=1/acc": "math"}
+    assert parse_numbers(["4.5", "math=3"], "--p-start") == {"overall": 4.5, "math": 3}
     for bad in (["a"], ["=a"], ["a="], ["a=1", "a=2"]):
         with pytest.raises(InputError, match="give --score NAME=VALUE, each name once"):
-            importer.pairs(bad, "--score")
+            parse_pairs(bad, "--score")
     with pytest.raises(InputError, match=r"--weights: could not convert .*; give --weights NAME=NUMBER"):
-        importer.numbers(["a=b"], "--weights")
+        parse_numbers(["a=b"], "--weights")
 
 
 def test_a_failed_import_leaves_the_old_file(tmp_path):

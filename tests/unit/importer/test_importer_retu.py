@@ -257,7 +257,7 @@ def test_hostile_opcodes(tmp_path, code, message):
     path = tmp_path / "x.pkl"
     path.write_bytes(b"\x80\x04" + code)
     with pytest.raises(InputError) as error:
-        retu._unpickled(path)
+        retu.unpickle(path)
     assert message in str(error.value)
     assert len(str(error.value)) < 400
     assert "this" not in sys.modules
@@ -266,7 +266,7 @@ def test_hostile_opcodes(tmp_path, code, message):
 def test_a_pickle_cannot_change_the_stand_ins():
     attributes = b"N}" + text("__defaults__") + b"K\x01K\x02\x86s\x86b"
     load(b"\x80\x04" + SCALAR + attributes + b".")
-    assert retu._scalar.__defaults__ is None
+    assert retu.number_of.__defaults__ is None
     assert retu._Unpickler(io.BytesIO(b"")).find_class("numpy.core.multiarray", "scalar").__defaults__ is None
 
 
@@ -277,9 +277,9 @@ def test_a_truncated_pickle(tmp_path):
         for cut in range(len(whole)):
             path.write_bytes(whole[:cut])
             with pytest.raises(InputError, match=r"x.pkl: .*; give a whole pickle"):
-                retu._unpickled(path)
+                retu.unpickle(path)
     with pytest.raises(InputError, match="Is a directory"):
-        retu._unpickled(tmp_path)
+        retu.unpickle(tmp_path)
 
 
 MUTATIONS = """
@@ -296,7 +296,7 @@ for _ in range(400):
         code[draw.randrange(len(code))] = draw.randrange(256)
     path.write_bytes(code)
     try:
-        rows = list(retu._points(path))
+        rows = list(retu.cache_points(path))
     except InputError:
         refused += 1
     else:

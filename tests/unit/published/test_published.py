@@ -16,7 +16,14 @@ from switchpoint.errors import InputError
 from switchpoint.published import figures
 from switchpoint.published.claims import CLAIMS
 from switchpoint.published.data import RL, SFT, TABLE4, Missing, read
-from switchpoint.published.table import count_line, counts, markdown, published, show, write
+from switchpoint.published.claim_table import (
+    claims_markdown,
+    claims_text,
+    count_line,
+    recompute_claims,
+    verdict_counts,
+    write_claims,
+)
 from switchpoint.published.verdicts import (
     FAILS,
     HOLDS,
@@ -53,7 +60,7 @@ PRINTED_ONLY = [number for number, _, _, needed, _ in CLAIMS if not needed]
 
 @pytest.fixture(scope="module")
 def claims():
-    return {claim["id"]: claim for claim in published(reference("published"))}
+    return {claim["id"]: claim for claim in recompute_claims(reference("published"))}
 
 
 @pytest.fixture
@@ -78,7 +85,7 @@ def base(table):
 
 
 def by_id(folder):
-    return {claim["id"]: claim for claim in published(folder)}
+    return {claim["id"]: claim for claim in recompute_claims(folder)}
 
 
 def test_every_verdict(claims):
@@ -304,12 +311,12 @@ def test_fits_without_validation_points(folder):
 )  # fmt: skip
 def test_bad_files_are_named(folder, stem, change, message):
     with pytest.raises(InputError, match=message):
-        published(folder(**{stem: change}))
+        recompute_claims(folder(**{stem: change}))
 
 
 def test_no_folder(tmp_path):
     with pytest.raises(InputError, match=r"nowhere: no such folder; give the one that holds rl_points.csv"):
-        published(tmp_path / "nowhere")
+        recompute_claims(tmp_path / "nowhere")
 
 
 def test_every_claim_is_whole(claims):
@@ -324,7 +331,7 @@ def test_every_claim_is_whole(claims):
 
 
 def test_text_ends_with_the_counts(claims):
-    text = show(list(claims.values()))
+    text = claims_text(list(claims.values()))
     assert max(map(len, text.splitlines()[:-1])) <= 100
     assert text.count("\n\n") == len(claims)
     assert text.splitlines()[-1] == (
@@ -336,31 +343,31 @@ def test_text_ends_with_the_counts(claims):
 
 def test_files(tmp_path, claims):
     rows = list(claims.values())
-    write(rows, tmp_path / "a.json")
-    assert json.loads((tmp_path / "a.json").read_text()) == {"claims": rows, "counts": counts(rows)}
-    assert sum(counts(rows).values()) == len(rows)
-    write(rows, tmp_path / "a.csv")
+    write_claims(rows, tmp_path / "a.json")
+    assert json.loads((tmp_path / "a.json").read_text()) == {"claims": rows, "counts": verdict_counts(rows)}
+    assert sum(verdict_counts(rows).values()) == len(rows)
+    write_claims(rows, tmp_path / "a.csv")
     assert pd.read_csv(tmp_path / "a.csv", dtype=str).to_dict("records") == rows
-    write(rows, tmp_path / "a.md")
+    write_claims(rows, tmp_path / "a.md")
     lines = (tmp_path / "a.md").read_text().splitlines()
-    assert "\n".join(lines) + "\n" == markdown(rows)
+    assert "\n".join(lines) + "\n" == claims_markdown(rows)
     assert {line.count("|") for line in lines[: len(rows) + 2]} == {5}
     assert lines[-1] == count_line(rows)
     with pytest.raises(InputError, match=r"a.txt: no such format; end it in .json, .csv or .md"):
-        write(rows, tmp_path / "a.txt")
+        write_claims(rows, tmp_path / "a.txt")
 
 
 def test_command(tmp_path):
-    claims = published(tmp_path)
+    claims = recompute_claims(tmp_path)
     shown = CliRunner().invoke(app, ["published", str(tmp_path)])
-    assert (shown.exit_code, shown.output) == (0, show(claims) + "\n")
+    assert (shown.exit_code, shown.output) == (0, claims_text(claims) + "\n")
     written = CliRunner().invoke(app, ["published", str(tmp_path), "--out", str(tmp_path / "a.json")])
     assert written.output == count_line(claims) + "\n"
     assert json.loads((tmp_path / "a.json").read_text())["claims"] == claims
 
 
 def test_no_torch():
-    code = "import sys, switchpoint.published.table; sys.exit('torch' in sys.modules)"
+    code = "import sys, switchpoint.published.claim_table; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

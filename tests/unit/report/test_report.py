@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from switchpoint.analysis import advice as advising
+from switchpoint.analysis.advice import advise
 from switchpoint.analysis.ceilings import fit_curves
 from switchpoint.analysis.collect import models_table
 from switchpoint.analysis.phases import label_phases
+from switchpoint.analysis.pooling import pool_curves, pool_results
 from switchpoint.analysis.predictors import predict
-from switchpoint.report import advice_tables as analysis
-from switchpoint.report import figures, page, tables
+from switchpoint.report import analysis_tables, figures, formatting, page, study_tables
 from switchpoint.scores import PAIRED_COLUMNS
 
 SCALE = 1e-8
@@ -174,9 +174,10 @@ def make(tmp_path_factory):
         overlaps = pd.DataFrame([["S", 150, 0], ["gsm", 0, 60]], columns=["table", "S", "gsm"])
         statistics = pd.DataFrame({"set": ["S"], "n": [150], "prompt_tokens": [20.3], "response_tokens": [29.9],
                                    "win_rate": [np.nan]})  # fmt: skip
-        frames = {"curves": curves, "results": result_rows(curves), "overlaps": overlaps, "statistics": statistics,
-                  "verdicts": verdict_rows(result_rows(curves)), "gains": gain_rows(rl_runs),
-                  "runs": pd.DataFrame([base, *runs, *rl_runs], columns=columns),
+        results = result_rows(curves)
+        frames = {"pooled_curves": pool_curves(curves), "pooled_results": pool_results(results),
+                  "overlaps": overlaps, "statistics": statistics, "verdicts": verdict_rows(results),
+                  "gains": gain_rows(rl_runs), "runs": pd.DataFrame([base, *runs, *rl_runs], columns=columns),
                   "losses": pd.DataFrame(losses, columns=["run", "step", "loss", "se", "exaflops"])}  # fmt: skip
         for name, frame in frames.items():
             frame.to_csv(directory / f"{name}.csv", index=False)
@@ -186,7 +187,7 @@ def make(tmp_path_factory):
             "phases": {"runs": labels},
             "ceilings": {"runs": fits},
             "advice": advice,
-            "predictors": predict(models_table(frames["results"], frames["losses"], frames["runs"])),
+            "predictors": predict(models_table(results, frames["losses"], frames["runs"])),
         }.items():
             (directory / f"{name}.json").write_text(json.dumps(record))
         return page.load(directory, directory)
@@ -248,27 +249,29 @@ def test_every_run_appears(inputs, html):
 
 
 def test_an_unidentified_ceiling_has_an_interval_but_no_number(inputs):
-    for run, shown in ((UNIDENTIFIED, "61.2 or more"), (UNBOUNDED, tables.MISSING)):
+    for run, shown in ((UNIDENTIFIED, "61.2 or more"), (UNBOUNDED, formatting.MISSING)):
         row = re.search(
-            rf'<th scope="row">{run}</th>(.*?)</tr>', analysis.fit_table(inputs["ceilings"], [run])
+            rf'<th scope="row">{run}</th>(.*?)</tr>', analysis_tables.fit_table(inputs["ceilings"], [run])
         )
         cells = re.findall(r"<td>(.*?)</td>", row.group(1))
         assert cells[0] == cells[2] == "unidentified"
         assert cells[3] == shown
-        assert cells[4:7] == [tables.MISSING] * 3
+        assert cells[4:7] == [formatting.MISSING] * 3
         assert f"{inputs['ceilings']['runs'][run]['a_point']:.1f}" not in cells
 
 
 def test_an_identified_ceiling_has_its_interval(inputs):
-    seen = words(analysis.fit_table(inputs["ceilings"], [COLLAPSED]))
+    seen = words(analysis_tables.fit_table(inputs["ceilings"], [COLLAPSED]))
     assert "42.0" in seen
     assert "40.5 to 43.5" in seen
     assert "collapsed" in seen
 
 
 def test_a_real_analysis_is_shown_whole(inputs):
-    curves, runs = inputs["curves"], inputs["runs"]
-    losses = inputs["losses"]
+    rows, _, _, _ = sft_inputs()
+    base = point_rows("base", "base", 0, 0, 0, 30.0, 2.6)
+    curves = pd.DataFrame(base + rows + rl_inputs(RL)[0])
+    runs, losses = inputs["runs"], inputs["losses"]
     examples = pd.concat(
         [
             losses.assign(example=i, tokens=10, nll=10 * losses["loss"] * (1 + (-1) ** i / 50))
@@ -277,16 +280,19 @@ def test_a_real_analysis_is_shown_whole(inputs):
     )
     phases = label_phases(losses, examples)
     ceilings = fit_curves(curves)
-    advice = advising.advise(curves, runs, ceilings, phases, reference="rl/grpo/base/seed_0")
-    html = page.render({**inputs, "phases": phases, "ceilings": ceilings, "advice": advice}, "toy", {})
+    advice = advise(curves, runs, ceilings, phases, reference="rl/grpo/base/seed_0")
+    real = page.with_outcomes({**inputs, "phases": phases, "ceilings": ceilings, "advice": advice})
+    html = page.render(real, "toy", {})
     seen = words(html)
     assert advice["headline"] in seen
     for reason in advice["reasons"]:
         assert reason in seen
     for run in advice["stop_continue"]:
-        assert f"{run['run']}" in analysis.next_table(advice)
+        assert f"{run['run']}" in analysis_tables.continuation_table(advice)
         assert run["verdict"] in seen
-    assert sum(row["leader"] in analysis.equal_compute_table(advice) for row in advice["equal_compute"]["rl"])
+    assert sum(
+        row["leader"] in analysis_tables.equal_compute_table(advice) for row in advice["equal_compute"]["rl"]
+    )
     assert "Ratio to rl/grpo/base/seed_0" in seen
     assert "0 of 3" in seen  # diverged seeds of S-40
     assert "sft/S/seed_0, step 10" in seen
@@ -296,7 +302,7 @@ def test_a_real_analysis_is_shown_whole(inputs):
 
 def test_predictors_that_cannot_be_used_say_why(inputs):
     few = predict(pd.DataFrame({"model": ["a", "b"], "pass_1": [1.0, 2.0], "rl_score": [3.0, None]}))
-    seen = words("<p>" + analysis.predictor_table(few) + "</p>")
+    seen = words("<p>" + analysis_tables.predictor_table(few) + "</p>")
     assert "undefined" in seen
     assert page.render({**inputs, "predictors": few}, "toy", {})
 
@@ -350,12 +356,10 @@ def test_intervals_gains_and_verdicts_are_shown(html):
 
 
 def test_pass_at_k_is_shown_where_there_is_any(inputs):
-    results = inputs["results"]
+    results = inputs["pooled_results"]
     assert "pass@4" not in page.render(inputs, "toy", {})
-    more = {
-        **inputs,
-        "results": pd.concat([results, results.assign(metric="pass@4", score=results["score"] + 9)]),
-    }
+    passes = results.assign(metric="pass@4", score=results["score"] + 9)
+    more = {**inputs, "pooled_results": pd.concat([results, passes])}
     seen = words(page.render(more, "toy", {}))
     assert "pass@4" in seen
     assert "39.0 ± 2.6" in seen
@@ -368,40 +372,27 @@ def test_figures_are_whole_svg(html):
         assert ElementTree.fromstring(source).tag.endswith("svg")
 
 
-def test_a_correlation_needs_four_sets():
-    few, many = pd.Series([0.1, 0.2, 0.3]), pd.Series([0.1, 0.2, 0.3, 0.5])
-    assert "Too few" in figures.correlation(few, -few)
-    assert "r = -1.00" in figures.correlation(many, -many)
+def test_a_correlation_is_said_or_why_there_is_none():
+    few, same = (
+        {"n": 3, "verdict": "undefined: 3 sets"},
+        {"n": 4, "verdict": "undefined: ceiling is the same"},
+    )
+    assert "Too few" in figures.correlation_words(few)
+    assert "does not vary" in figures.correlation_words(same)
+    assert "r = -1.00 (p = 0.01, 4 sets)" in figures.correlation_words(
+        {"n": 4, "verdict": "ok", "pearson": -1.0, "p": 0.01}
+    )
 
 
 def test_compute_has_a_readable_unit():
-    assert tables.compute_unit(pd.Series([0, 3e-8])) == (1e9, "gigaFLOPs")
-    assert tables.compute_unit(pd.Series([2e-6])) == (1e6, "teraFLOPs")
-    assert tables.compute_unit(pd.Series([448.0])) == (1.0, "exaFLOPs")
-    assert tables.compute_unit(pd.Series([0.0])) == (1.0, "exaFLOPs")
-
-
-def test_pooling_takes_the_larger_error():
-    rows = pd.DataFrame({"g": ["a", "a", "b", "c"], "score": [10.0, 20, 5, 5], "se": [1.0, 1, np.nan, 2]})
-    table = tables.pooled(rows, ["g"])
-    assert table["se"].iloc[[0, 2]].tolist() == pytest.approx([5, 2])
-    assert np.isnan(table["se"].iloc[1])
-    assert table["seeds"].tolist() == [2, 1, 1]
-
-
-def test_outcomes_fall_back_to_the_last_score(inputs):
-    curves = figures.overall(inputs["curves"])
-    table = figures.outcomes(curves, inputs["ceilings"], inputs["runs"]).set_index(["set", "start_step"])
-    assert table.loc[("S", 40), "basis"] == "ceiling"
-    open_one = table.loc[("S", 160)]
-    last = curves.loc[curves["run"] == UNIDENTIFIED, "score"].iloc[-1]
-    assert open_one["basis"] == "final score"
-    assert open_one["value"] == pytest.approx(last)
-    assert open_one["p_start"] == pytest.approx(curves.loc[curves["run"] == UNIDENTIFIED, "score"].iloc[0])
+    assert formatting.compute_unit(pd.Series([0, 3e-8])) == (1e9, "gigaFLOPs")
+    assert formatting.compute_unit(pd.Series([2e-6])) == (1e6, "teraFLOPs")
+    assert formatting.compute_unit(pd.Series([448.0])) == (1.0, "exaFLOPs")
+    assert formatting.compute_unit(pd.Series([0.0])) == (1.0, "exaFLOPs")
 
 
 def test_markdown_results(inputs):
-    lines = tables.results_markdown(inputs["results"]).splitlines()
+    lines = study_tables.results_markdown(inputs["pooled_results"]).splitlines()
     assert lines[0] == "| model | overall | se | gsm | aime |"
     assert lines[1] == "| --- | ---: | ---: | ---: | ---: |"
     assert lines[2] == "| base | 30.0 | 2.6 | 36.0 | 24.0 |"
@@ -410,4 +401,4 @@ def test_markdown_results(inputs):
 
 
 def test_cells_are_escaped():
-    assert "&lt;b&gt;" in tables.html_table(["x"], [["<b>"]])
+    assert "&lt;b&gt;" in formatting.html_table(["x"], [["<b>"]])

@@ -1,5 +1,6 @@
 """Evaluation profiles, templates, and what a job depends on."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,20 @@ def test_a_benchmark_may_not_bear_a_scores_name():
     config["data"]["benchmarks"]["overall"] = config["data"]["benchmarks"].pop("gsm")
     with pytest.raises(InputError, match="'overall'"):
         studies.parse(config)
+
+
+def test_planning_checks_ten_thousand_locks_in_a_second(tmp_path):
+    """It looks whether they are there, and opens neither them nor their data."""
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    for number in range(10_000):
+        (tmp_path / f"{number}.lock").write_text("unread")
+        source = {"kind": "file", "path": f"gone/{number}.jsonl", "lock": str(tmp_path / f"{number}.lock")}
+        config["data"]["sources"][f"raw_{number}"] = source
+        config["data"]["pool"].append(f"raw_{number}")
+    config["data"]["prompts"]["sources"] = list(config["data"]["pool"])
+    started = time.process_time()
+    study = studies.parse(config)
+    studies.check_files(study)
+    jobs = [Expansion(study).ingest_job(name) for name in study.data.sources]
+    assert time.process_time() - started < 1.0
+    assert len(jobs) == 10_009

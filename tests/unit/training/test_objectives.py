@@ -45,7 +45,7 @@ def loop_loss(numbers: Algorithm, rewards: list[float], max_tokens: int = 10) ->
         return sum(map(sum, sequences)) / sum(LENGTHS)
     if numbers.aggregation == "seq_mean_token_mean":
         return sum(sum(losses) / len(losses) for losses in sequences) / len(sequences)
-    return sum(map(sum, sequences)) / max_tokens / len(sequences)
+    return sum(map(sum, sequences)) / max_tokens
 
 
 def tensor_loss(
@@ -140,6 +140,29 @@ def test_sft_loss_is_the_token_mean_and_adds_up_over_micro_batches():
     assert whole.item() == pytest.approx(expected, abs=1e-12)
     assert parts.item() == pytest.approx(expected, abs=1e-12)
     assert torch.autograd.gradcheck(lambda x: objectives.sft_loss(x, mask, 7), logprobs.requires_grad_())
+
+
+def test_the_official_sum_is_not_divided_by_the_number_of_sequences():
+    """The official code of GRPO and DAPO-d: the sum over tokens by the longest response alone."""
+    losses, mask = torch.ones(4, 3), torch.tensor([[1.0, 1, 1], [1, 1, 0], [1, 0, 0], [1, 1, 1]])
+    for algorithm in ("grpo", "dapo_d"):
+        how = ALGORITHMS[algorithm]["official"].aggregation
+        found = objectives.aggregate(losses, mask, how, n_tokens=9, n_sequences=4, max_tokens=10)
+        assert found.item() == pytest.approx(0.9)
+
+
+def test_the_clip_fraction_counts_the_tokens_whose_gradient_is_cut_off():
+    ratios = torch.tensor([[1.3, 1.25, 0.7, 1.0], [1.3, 0.7, 0.81, 0.79]])
+    old = torch.zeros(2, 4)
+    advantages = torch.tensor([[1.0], [-1.0]])
+    found = objectives.clipped_tokens(ratios.log(), old, advantages, 0.2, 0.28)
+    assert found.tolist() == [[1, 0, 0, 0], [0, 1, 0, 1]]
+    assert objectives.clipped_tokens(ratios.log(), old, advantages, None, None).sum() == 0
+    logprobs = ratios.log().requires_grad_()
+    objectives.policy_loss(
+        logprobs, old, advantages, clip_low=0.2, clip_high=0.28, dual_clip=None
+    ).sum().backward()
+    assert torch.equal(logprobs.grad == 0, found.bool())
 
 
 def test_an_unknown_aggregation_is_refused():

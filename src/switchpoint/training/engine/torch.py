@@ -11,16 +11,12 @@ from pathlib import Path
 import torch
 
 from switchpoint import files
-from switchpoint.errors import InputError
+from switchpoint.errors import DivergedError
 from switchpoint.study.config import Optimizer
 from switchpoint.training.engine.batch import Sequence, TokenBatch, by_length, collate
 
 Figures = dict[str, float]
 LossOf = Callable[[TokenBatch], tuple[torch.Tensor, Figures]]
-
-
-class DivergedError(InputError):
-    """The loss or the gradient is not finite; the weights are those before the update."""
 
 
 def device() -> torch.device:
@@ -107,6 +103,23 @@ class Engine:
             for row, logprobs, mask in zip(rows, batch.logprobs, batch.mask, strict=True):
                 result[row] = logprobs[mask.bool()].cpu()
         return result
+
+    def check_finite(self, sequence: Sequence) -> None:
+        """DivergedError unless the model's log-probabilities of the sequence are finite."""
+        if not torch.isfinite(self.logprobs([sequence])[0]).all():
+            raise DivergedError(
+                f"update {self.steps}: the model's output is not finite; lower the learning rate"
+            )
+
+    def snapshot(self) -> list[torch.Tensor]:
+        """A copy of the weights, for ``restore``."""
+        return [parameter.detach().clone() for parameter in self.model.parameters()]
+
+    @torch.no_grad()
+    def restore(self, weights: list[torch.Tensor]) -> None:
+        """Puts a snapshot's weights back."""
+        for parameter, kept in zip(self.model.parameters(), weights, strict=True):
+            parameter.copy_(kept)
 
     def microbatches(self, sequences: list[Sequence]) -> Iterator[tuple[list[int], TokenBatch]]:
         """The sequences in micro-batches of similar length: their indices and tensors."""

@@ -14,15 +14,18 @@ import pandas as pd
 
 from switchpoint import files, flops, scores, tables
 from switchpoint.data import order
+from switchpoint.errors import DivergedError
 from switchpoint.study.jobs import RlJob
 from switchpoint.study.names import Start
 from switchpoint.training import evaluation, models
 from switchpoint.training.engine.batch import Sequence, TokenBatch
-from switchpoint.training.engine.torch import DivergedError, Engine, configure
+from switchpoint.training.engine.torch import Engine, configure
 from switchpoint.training.job_run import JobRun, Progress
 from switchpoint.training.rl import batches, objectives
 from switchpoint.training.rl.dynamic_sampling import Batch, Group, fill_batch
 from switchpoint.training.rollouts.torch import Prompt, Sampler
+
+MAX_EMPTY_STEPS = 5  # in a row that kept no group, after which a run is exhausted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,14 +56,15 @@ class RlState:
     flops: float = 0.0
     log: list[dict] = dataclasses.field(default_factory=list)
     evaluated: dict[str, float] = dataclasses.field(default_factory=dict)  # step to exaFLOPs
+    empty_steps: int = 0  # steps in a row, up to the last one, that kept no group
     status: str = "running"
 
 
 def run(job: RlJob, base: str, sft: str | None, prompts: str, benchmarks: str, out: str, state: str) -> None:
     """Trains; writes ``model/``, ``samples.parquet``, ``points.csv`` and ``run.json``, whatever the end.
 
-    A run without a mixed group left ends as ``exhausted``, one with a non-finite loss as
-    ``diverged``; both keep the last good model and exit well.  ``points.csv`` is in the state, too,
+    A run that keeps no group in ``MAX_EMPTY_STEPS`` steps in a row ends as ``exhausted``, one whose loss,
+    gradient or output is not finite as ``diverged``; both keep the last good model and exit well.  ``points.csv`` is in the state, too,
     as far as the run has got.
     """
     start = resolve_start(job.start, base, sft)
@@ -102,7 +106,7 @@ class RlRun:
         if job_run.checkpoint.exists():
             self.state = RlState(**self.engine.load(job_run.checkpoint))
             print(f"resumed at step {self.state.step}", flush=True)
-        if job.updates_per_step == 1 and job.numbers.clip_low is not None:
+        if job.numbers.updates_per_step == 1 and job.numbers.clip_low is not None:
             print("one update per step: the ratio is 1 and the clip range cannot act", flush=True)
 
     def train(self, out: str) -> None:
@@ -117,7 +121,9 @@ class RlRun:
                 self.step()
                 if state.status != "running":
                     break
-                show(state.step, **{key: state.log[-1][key] for key in ("reward", "rounds", "entropy")})
+                show(
+                    state.step, **{key: state.log[-1][key] for key in ("reward", "rounds", "response_tokens")}
+                )
             self.engine.save(self.job_run.checkpoint, dataclasses.asdict(state))
         self.publish(out)
 
@@ -133,26 +139,27 @@ class RlRun:
             self.sample_groups,
             state.cursor,
             batch_size=job.batch_size,
-            generation_batch=job.generation_batch,
+            generation_batch=job.numbers.generation_batch,
             max_rounds=job.max_rounds,
             filtered=job.numbers.dynamic_sampling,
             on_unfilled=job.on_unfilled,
         )
-        state.cursor = batch.cursor
-        if not batch.groups and job.on_unfilled != "skip":
-            state.status = "exhausted"
-            return
+        weights = self.engine.snapshot()
         try:
             figures = self.update(batch.groups) if batch.groups else {}
         except DivergedError as error:
             print(error, flush=True)
+            self.engine.restore(weights)
             state.status = "diverged"
             return
         self.sampler.sync(self.engine)
-        generated, trained = token_sums(batch.generated), token_sums(batch.groups)
-        state.flops += flops.step(self.architecture, generated, trained)
+        state.cursor = batch.cursor
+        state.flops += flops.step(self.architecture, token_sums(batch.generated), token_sums(batch.groups))
         state.step += 1
-        state.log.append(log_line(state.step, batch, {"loss": 0.0, "entropy": 0.0} | figures))
+        state.log.append(log_line(state.step, batch, figures))
+        state.empty_steps = 0 if batch.groups else state.empty_steps + 1
+        if state.empty_steps == MAX_EMPTY_STEPS:
+            state.status = "exhausted"
 
     def sample_groups(self, first: int, count: int) -> list[Group]:
         """G graded rollouts for ``count`` prompts of the endless stream, from position ``first``."""
@@ -174,15 +181,15 @@ class RlRun:
         return [make_group(question, [next(answers) for _ in samples]) for question in questions]
 
     def update(self, groups: list[Group]) -> dict[str, float]:
-        """The optimizer updates of one step on its groups; returns the log's figures."""
+        """The optimizer updates of one step on its groups; returns the log's figures, their means over the updates."""
         sequences = batches.on_policy(groups, self.job.numbers.advantage_std)
-        if self.job.updates_per_step > 1:
+        if self.job.numbers.updates_per_step > 1:
             sequences = with_old_logprobs(sequences, self.engine)
-        per_update = math.ceil(len(sequences) / self.job.updates_per_step)
-        figures = {}
-        for first in range(0, len(sequences), per_update):
-            figures = self.engine.step(sequences[first : first + per_update], self.loss_of)
-        return figures
+        size = math.ceil(len(sequences) / self.job.numbers.updates_per_step)
+        parts = [sequences[first : first + size] for first in range(0, len(sequences), size)]
+        updates = [self.engine.step(part, self.loss_of) for part in parts]
+        self.engine.check_finite(min(sequences, key=len))
+        return {name: sum(figures[name] for figures in updates) / len(updates) for name in updates[0]}
 
     def loss_of(self, batch: TokenBatch):
         """The policy loss with its entropy bonus, and what is logged of it."""
@@ -205,8 +212,12 @@ class RlRun:
             n_sequences=batch.n_sequences,
             max_tokens=self.job.sampling.max_new_tokens,
         )
+        clipped = objectives.clipped_tokens(
+            batch.logprobs, old, batch.advantages, numbers.clip_low, numbers.clip_high
+        )
         gap = (batch.logprobs - batch.sampling_logprobs).abs()
-        return loss, {"entropy": batch.mean(entropy), "logprob_gap": batch.mean(gap)}
+        shares = {"entropy": entropy, "logprob_gap": gap, "clip_fraction": clipped}
+        return loss, {name: batch.mean(values) for name, values in shares.items()}
 
     def monitor(self) -> None:
         """Evaluates the policy on the monitoring problems, and shows all points so far in the state."""

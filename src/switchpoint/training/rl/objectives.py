@@ -50,6 +50,21 @@ def policy_loss(
     return loss
 
 
+def clipped_tokens(
+    logprobs: torch.Tensor,
+    old_logprobs: torch.Tensor,
+    advantages: torch.Tensor,
+    clip_low: float | None,
+    clip_high: float | None,
+) -> torch.Tensor:
+    """1.0 where the clip range acts on a token: where its gradient is cut off.  Shapes as ``policy_loss``."""
+    if clip_low is None:
+        return torch.zeros_like(logprobs)
+    ratio = (logprobs - old_logprobs).exp()
+    above, below = (ratio > 1 + clip_high) & (advantages > 0), (ratio < 1 - clip_low) & (advantages < 0)
+    return (above | below).float()
+
+
 def aggregate(
     losses: torch.Tensor, mask: torch.Tensor, how: str, *, n_tokens: int, n_sequences: int, max_tokens: int
 ) -> torch.Tensor:
@@ -57,7 +72,7 @@ def aggregate(
 
     token_mean           sum over tokens / n_tokens (Eq. 3; DAPO)
     seq_mean_token_mean  mean over sequences of each sequence's token mean (original GRPO)
-    seq_sum_const        sum over tokens / max_tokens / n_sequences (Dr. GRPO)
+    seq_sum_const        sum over tokens / max_tokens (the official code of GRPO, DAPO-d, LUFFY, SRFT and UPT)
     """
     if how == "token_mean":
         return (losses * mask).sum() / n_tokens
@@ -65,7 +80,7 @@ def aggregate(
         means = (losses * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
         return means.sum() / n_sequences
     if how == "seq_sum_const":
-        return (losses * mask).sum() / max_tokens / n_sequences
+        return (losses * mask).sum() / max_tokens
     raise ValueError(f"aggregation is {how!r}; use token_mean, seq_mean_token_mean or seq_sum_const")
 
 

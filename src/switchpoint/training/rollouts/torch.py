@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
+from switchpoint.errors import DivergedError
 from switchpoint.study.jobs import Sampling
 from switchpoint.training.engine.torch import Engine, device
 
@@ -146,6 +147,10 @@ def sample_chunk(model, prompts: list[Prompt], sampling: Sampling, end_tokens: s
             if len(alive) < len(rows):
                 cache.batch_select_indices(alive)
                 rows = rows[alive]
+    if not torch.isfinite(logprobs).all():
+        raise DivergedError(
+            "the model's output is not finite; its training has diverged: lower the learning rate"
+        )
     return [
         Rollout(
             token_ids=tokens[row, lengths[row] : ends[row]].tolist(),

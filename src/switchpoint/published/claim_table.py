@@ -21,33 +21,26 @@ from switchpoint.published.verdicts import UNCHECKED, VERDICTS
 WIDTH, MARGIN = 100, 20
 
 
-def published(folder: str | Path) -> list[dict]:
+def recompute_claims(folder: str | Path) -> list[dict]:
     """Every claim with its recomputation from the published data in ``folder``.
 
-    Returns
-    -------
-    list of dict
-        ``id``, ``source``, ``claim``, ``recomputation`` and ``verdict`` (one of
-        ``verdicts.VERDICTS``), all texts; scores in points, compute in exaFLOPs.  A claim
-        whose file or rows are not there is ``not checkable``.
-
-    Raises
-    ------
-    InputError
-        When there is no folder, or naming the file and its bad row or missing column.
+    Each is {``id``, ``source``, ``claim``, ``recomputation``, ``verdict``} (one of ``verdicts.VERDICTS``),
+    all texts; scores in points, compute in exaFLOPs.  A claim whose file or rows are not there is ``not
+    checkable``.  InputError when there is no folder, or naming the file and its bad row or missing column.
     """
     if not Path(folder).is_dir():
         raise InputError(f"{folder}: no such folder; give the one that holds {', '.join(COLUMNS)}")
     data = read(Path(folder))
-    found = []
+    claims = []
     for name, source, claim, needed, check in [*CLAIMS, *ceiling_claims(data)]:
-        recomputation, verdict = _checked(data, needed, check)
+        recomputation, verdict = check_claim(data, needed, check)
         entry = {"id": name, "source": source, "claim": claim}
-        found.append(entry | {"recomputation": recomputation, "verdict": verdict})
-    return found
+        claims.append(entry | {"recomputation": recomputation, "verdict": verdict})
+    return claims
 
 
-def _checked(data: dict, needed: tuple[str, ...], check: Callable[[dict], Finding]) -> Finding:
+def check_claim(data: dict, needed: tuple[str, ...], check: Callable[[dict], Finding]) -> Finding:
+    """What a check finds; ``not checkable`` where the data lack what it needs."""
     absent = [name for name in needed if data[name] is None]
     if absent:
         return f"the folder has no {', '.join(absent)}", UNCHECKED
@@ -57,24 +50,25 @@ def _checked(data: dict, needed: tuple[str, ...], check: Callable[[dict], Findin
         return str(lack), UNCHECKED
 
 
-def counts(claims: list[dict]) -> dict[str, int]:
+def verdict_counts(claims: list[dict]) -> dict[str, int]:
     """How many claims have each verdict, in the order of ``VERDICTS``; none with 0."""
-    found = Counter(claim["verdict"] for claim in claims)
-    return {verdict: found[verdict] for verdict in VERDICTS if found[verdict]}
+    numbers = Counter(claim["verdict"] for claim in claims)
+    return {verdict: numbers[verdict] for verdict in VERDICTS if numbers[verdict]}
 
 
 def count_line(claims: list[dict]) -> str:
-    """The counts in words."""
-    listed = "; ".join(f"{verdict}: {number}" for verdict, number in counts(claims).items())
+    """The verdicts' counts in words."""
+    listed = "; ".join(f"{verdict}: {number}" for verdict, number in verdict_counts(claims).items())
     return f"{len(claims)} claims. {listed}."
 
 
-def show(claims: list[dict]) -> str:
+def claims_text(claims: list[dict]) -> str:
     """The claims as text, a block each, and the counts."""
-    return "\n\n".join([*map(_block, claims), count_line(claims)])
+    return "\n\n".join([*map(claim_block, claims), count_line(claims)])
 
 
-def _block(claim: dict) -> str:
+def claim_block(claim: dict) -> str:
+    """A claim as text, wrapped."""
     rows = {"claim": f"{claim['claim']} ({claim['source']})", "found": claim["recomputation"]}
     lines = [
         textwrap.fill(
@@ -85,24 +79,25 @@ def _block(claim: dict) -> str:
     return "\n".join([f"{claim['id']:<{MARGIN}}{claim['verdict']}", *lines])
 
 
-def markdown(claims: list[dict]) -> str:
+def claims_markdown(claims: list[dict]) -> str:
     """The claims as a Markdown table, and the counts."""
-    rows = [
-        f"| {one['id']} | {one['claim']} ({one['source']}) | {one['recomputation']} | {one['verdict']} |"
-        for one in claims
+    cells = [
+        [claim["id"], f"{claim['claim']} ({claim['source']})", claim["recomputation"], claim["verdict"]]
+        for claim in claims
     ]
+    rows = [f"| {' | '.join(row)} |" for row in cells]
     head = ["| # | claim | recomputation | verdict |", "|---|---|---|---|"]
     return "\n".join([*head, *rows, "", count_line(claims), ""])
 
 
-def write(claims: list[dict], out: str | Path) -> None:
+def write_claims(claims: list[dict], out: str | Path) -> None:
     """Writes the claims by the file's ending: .json (with the counts), .csv or .md."""
     match Path(out).suffix:
         case ".json":
-            files.write_json(out, {"claims": claims, "counts": counts(claims)})
+            files.write_json(out, {"claims": claims, "counts": verdict_counts(claims)})
         case ".csv":
             files.write_text(out, pd.DataFrame(claims).to_csv(index=False))
         case ".md":
-            files.write_text(out, markdown(claims))
+            files.write_text(out, claims_markdown(claims))
         case _:
             raise InputError(f"{out}: no such format; end it in .json, .csv or .md")

@@ -1,0 +1,87 @@
+"""What RL made of every start, and whether the validation loss foretells it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from switchpoint.analysis.outcomes import highest_outcomes, loss_correlation, rl_outcomes
+
+RUNS = ["run", "parent", "set", "algorithm", "seed", "start_step"]
+
+
+def study(starts: dict[tuple[str, int, int], list[float]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Points and runs of RL from (set, step, seed) with these scores, in the order of their compute."""
+    rows, runs = [], []
+    for (name, step, seed), scores in starts.items():
+        run = f"rl/grpo/{name}-{step}/seed_{seed}"
+        runs.append((run, f"sft/{name}/seed_{seed}", name, "grpo", seed, step))
+        rows += [
+            {"run": run, "phase": "rl", "benchmark": "overall", "exaflops": k, "score": score, "se": 1.0}
+            for k, score in enumerate(scores)
+        ]
+    return pd.DataFrame(rows), pd.DataFrame(runs, columns=RUNS)
+
+
+def fits(**ceilings: tuple[float | None, list]) -> dict:
+    """Entries of ``fit_curves`` by <set>_<step>_<seed>."""
+    entries = {}
+    for key, (a, ends) in ceilings.items():
+        name, step, seed = key.split("_")
+        entries[f"rl/grpo/{name}-{step}/seed_{seed}"] = {"a": a, "a_ci95": ends}
+    return {"runs": entries}
+
+
+def test_a_ceiling_counts_where_every_seed_has_one():
+    points, runs = study({("S", 10, 0): [50, 60], ("S", 10, 1): [52, 64], ("S", 20, 0): [50, 70]})
+    found = fits(S_10_0=(70.0, [68.0, 72.0]), S_10_1=(74.0, [72.0, 76.0]), S_20_0=(None, [66.0, None]))
+    first, second = rl_outcomes(points, found, runs).to_dict("records")
+    assert (first["basis"], first["value"], first["p_start"], first["gain"]) == ("ceiling", 72.0, 51.0, 21.0)
+    assert first["low"] == pytest.approx(72 - 1.96 * 2)  # the seeds' spread, 2, exceeds their own errors
+    assert (first["final"], first["final_low"]) == (62.0, pytest.approx(62 - 1.96 * 2))
+    assert (second["basis"], second["value"], second["gain"]) == ("final score", 70.0, 20.0)
+    assert (second["low"], second["high"]) == pytest.approx((70 - 1.96, 70 + 1.96))
+
+
+def test_two_names_of_one_start_count_once():
+    points, runs = study({("S", 10, 0): [50, 60]})
+    again = "rl/grpo/S-min_val_loss/seed_0"
+    points = pd.concat([points, points.assign(run=again, score=points["score"] + 8)])
+    runs = pd.concat([runs, runs.assign(run=again)])
+    assert rl_outcomes(points, {"runs": {}}, runs)["final"].tolist() == [60.0]
+
+
+def test_without_rl_there_is_no_outcome():
+    points, runs = study({("S", 10, 0): [50, 60]})
+    outcomes = rl_outcomes(points[:0], {"runs": {}}, runs)
+    assert outcomes.empty
+    highest = highest_outcomes(pd.DataFrame({"run": ["sft/S/seed_0"], "loss": [0.5]}), outcomes)
+    assert highest.empty
+    assert loss_correlation(highest)["n"] == 0
+
+
+LOSSES = pd.DataFrame(
+    {"run": ["sft/A/seed_0", "sft/A/seed_0", "sft/A/seed_1", "sft/B/seed_0"], "loss": [0.5, 0.4, 0.6, 0.3]}
+)
+
+
+def test_sets_are_compared_on_ceilings_if_all_have_one():
+    points, runs = study({("A", 10, 0): [50, 60], ("A", 20, 0): [50, 62], ("B", 10, 0): [50, 58]})
+    both = fits(A_10_0=(70.0, [68.0, 72.0]), A_20_0=(66.0, [64.0, 68.0]), B_10_0=(68.0, [66.0, 70.0]))
+    highest = highest_outcomes(LOSSES, rl_outcomes(points, both, runs))
+    assert highest[["set", "start_step", "value"]].to_numpy().tolist() == [["A", 10, 70.0], ["B", 10, 68.0]]
+    assert highest["loss"].tolist() == pytest.approx([0.5, 0.3])  # of A the mean of its seeds' lowest
+    assert set(highest["basis"]) == {"ceiling"}
+    one = highest_outcomes(
+        LOSSES, rl_outcomes(points, fits(A_10_0=both["runs"]["rl/grpo/A-10/seed_0"].values()), runs)
+    )
+    assert one[["start_step", "value", "basis"]].to_numpy().tolist() == [
+        [20, 62.0, "final score"], [10, 58.0, "final score"],
+    ]  # fmt: skip
+
+
+def test_a_correlation_needs_four_sets():
+    losses, sets = np.array([0.1, 0.2, 0.3, 0.5]), list("ABCD")
+    highest = pd.DataFrame({"set": sets, "loss": losses, "value": 70 - losses})
+    assert loss_correlation(highest)["pearson"] == pytest.approx(-1)
+    assert loss_correlation(highest[:3]) == {"n": 3, "verdict": "undefined: 3 sets, fewer than 4"}
+    assert "same in all sets" in loss_correlation(highest.assign(value=70.0))["verdict"]

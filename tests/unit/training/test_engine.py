@@ -1,0 +1,185 @@
+"""One optimizer update: micro-batches, several updates on a step's batch, and updates that would break the model."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from switchpoint.errors import DivergedError
+from switchpoint.study import config as studies
+from switchpoint.study.algorithms import numbers_of
+from switchpoint.study.config import Optimizer
+from switchpoint.study.expand import Expansion
+from switchpoint.training import models
+from switchpoint.training.engine.batch import Sequence
+from switchpoint.training.engine.torch import Engine
+from switchpoint.training.rl.dynamic_sampling import Group
+from switchpoint.training.rl.loop import Question, RlRun
+from switchpoint.training.rollouts.torch import Rollout
+from switchpoint.training.sft import learning_rate_factor, mean_loss
+
+LENGTHS = [(5, 9), (2, 1), (7, 4), (3, 12), (4, 6), (1, 3), (6, 2), (9, 7)]
+
+
+def make_engine(microbatch_size: int = 32, learning_rate: float = 1e-3) -> Engine:
+    model, tokenizer = models.load("assets/tiny-base")
+    numbers = Optimizer(learning_rate=learning_rate, microbatch_size=microbatch_size)
+    return Engine(model, numbers, tokenizer.pad_token_id)
+
+
+def make_sequences() -> list[Sequence]:
+    """Random token ids of many lengths, with advantages and sampling log-probabilities."""
+    random = torch.Generator().manual_seed(0)
+
+    def tokens(count: int) -> list[int]:
+        return torch.randint(5, 60, (count,), generator=random).tolist()
+
+    return [
+        Sequence(
+            tokens(prompt),
+            tokens(response),
+            advantage=(-1.0) ** row * row,
+            sampling_logprobs=[-1.0] * response,
+        )
+        for row, (prompt, response) in enumerate(LENGTHS)
+    ]
+
+
+def make_groups() -> list[Group]:
+    """The same sequences as four groups of two rollouts of one prompt."""
+    sequences, groups = make_sequences(), []
+    for first in range(0, 8, 2):
+        rollouts = [
+            Rollout(one.response, one.sampling_logprobs, False) for one in sequences[first : first + 2]
+        ]
+        question = Question(str(first), "1", sequences[first].prompt)
+        groups.append(Group(question, rollouts, [1, 0], ["graded", "graded"]))
+    return groups
+
+
+def make_run(engine: Engine, **numbers) -> RlRun:
+    """An RL run with nothing but what its update needs."""
+    run = object.__new__(RlRun)
+    job = Expansion(studies.load("config.yaml")).rl_job("dapo_dc", "base", 0)
+    run.job = job.model_copy(update={"numbers": job.numbers.model_copy(update=numbers)})
+    run.engine = engine
+    return run
+
+
+@pytest.mark.parametrize("size", [1, 3, 8])
+def test_micro_batches_change_no_update(size):
+    whole, parts = make_engine(), make_engine(size)
+    one, other = whole.step(make_sequences(), mean_loss), parts.step(make_sequences(), mean_loss)
+    assert one == pytest.approx(other, rel=1e-5)
+    for left, right in zip(whole.model.parameters(), parts.model.parameters(), strict=True):
+        torch.testing.assert_close(left, right, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [2, 32])
+def test_two_updates_on_a_batch_of_several_micro_batches(size):
+    """The second update is off-policy: its ratio is not 1 and the clip acts; the figures are of both."""
+    engine = make_engine(size, learning_rate=3e-3)
+    run = make_run(engine, updates_per_step=2)
+    figures = run.update(make_groups())
+    assert engine.steps == 2
+    first = make_run(make_engine(size, learning_rate=3e-3)).update(make_groups()[:2])
+    assert first["clip_fraction"] == 0.0
+    assert figures["clip_fraction"] > 0.0
+    assert figures["entropy"] != pytest.approx(first["entropy"], rel=1e-6)
+    halves = make_run(make_engine(32, learning_rate=3e-3), updates_per_step=2).update(make_groups())
+    assert figures == pytest.approx(halves, rel=1e-4, abs=1e-6)
+
+
+def test_old_log_probabilities_are_those_before_the_first_update():
+    engine = make_engine(3)
+    sequences = make_sequences()
+    logprobs = engine.logprobs(sequences)
+    assert [len(one) for one in logprobs] == [response for _, response in LENGTHS]
+    alone = [engine.logprobs([one])[0] for one in sequences]
+    for one, other in zip(logprobs, alone, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
+
+
+def weights(engine: Engine) -> list[torch.Tensor]:
+    return [parameter.detach().clone() for parameter in engine.model.parameters()]
+
+
+def test_a_finite_loss_with_a_gradient_that_is_not_updates_nothing():
+    engine = make_engine()
+    before = weights(engine)
+
+    def square_root_at_zero(batch):  # 0, with an infinite slope
+        return ((batch.logprobs - batch.logprobs.detach()) * batch.mask).abs().sum().sqrt(), {}
+
+    with pytest.raises(DivergedError, match="gradient norm nan"):
+        engine.step(make_sequences(), square_root_at_zero)
+    assert engine.steps == 0
+    assert all(torch.equal(one, other) for one, other in zip(before, weights(engine), strict=True))
+    engine.step(make_sequences(), mean_loss)  # no gradient is left over
+    assert all(torch.isfinite(one).all() for one in weights(engine))
+
+
+def test_an_update_that_breaks_the_output_is_found_and_undone():
+    engine = make_engine()
+    before, step = engine.snapshot(), engine.optimizer.step
+
+    def overflowing():
+        step()
+        engine.model.lm_head.weight.data[7] = math.inf
+
+    engine.optimizer.step = overflowing
+    with pytest.raises(DivergedError, match="output is not finite"):
+        make_run(engine).update(make_groups())
+    engine.restore(before)
+    assert torch.isfinite(engine.logprobs(make_sequences())[0]).all()
+    assert all(torch.equal(one, other) for one, other in zip(before, weights(engine), strict=True))
+
+
+@pytest.mark.parametrize(("steps", "warmup"), [(5, 0.01), (310, 0.05), (100, 0.07), (30, 0.1), (7, 0.99)])
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_the_learning_rate_never_overshoots_its_peak(steps, warmup, schedule):
+    job = Expansion(studies.load("config.yaml")).sft_job("S", 0)
+    job = job.model_copy(update={"steps": steps, "warmup": warmup, "schedule": schedule})
+    factors = [learning_rate_factor(job, step) for step in range(steps)]
+    peak = factors.index(max(factors))
+    assert max(factors) == 1.0
+    assert factors[: peak + 1] == sorted(factors[: peak + 1])
+    assert factors[peak:] == sorted(factors[peak:], reverse=True)
+    assert min(factors) > 0
+
+
+def test_sft_is_cosine_unless_a_study_says_constant():
+    fields = {"steps": 4, "save_steps": [4], "batch_size": 1, "learning_rate": 1e-3}
+    assert studies.Sft(**fields).schedule == "cosine"
+    job = Expansion(studies.load("config.yaml")).sft_job("S", 0)
+    job = job.model_copy(update={"steps": 4, "warmup": 0.0, "schedule": "cosine"})
+    expected = [0.5 * (1 + math.cos(math.pi * step / 4)) for step in range(4)]
+    assert [learning_rate_factor(job, step) for step in range(4)] == pytest.approx(expected)
+
+
+# Updates per step, prompts per sampling round (of 128 responses or prompts), AdamW's betas.
+ROWS = {
+    ("grpo", "paper"): (2, 256),
+    ("grpo", "official"): (2, 256),
+    ("dapo_d", "paper"): (2, 16),
+    ("dapo_d", "official"): (2, 16),
+    ("dapo_dc", "paper"): (1, 16),
+    ("dapo_dc", "official"): (1, 128),
+    ("dapo_dc", "recommended"): (1, 256),
+}
+
+
+@pytest.mark.parametrize(("algorithm", "preset"), ROWS)
+def test_updates_rounds_and_betas_belong_to_the_algorithm(algorithm, preset):
+    row = numbers_of(algorithm, preset, batch_size=128, rollouts=8)
+    assert (row.updates_per_step, row.generation_batch) == ROWS[algorithm, preset]
+    assert row.betas == (0.9, 0.999)
+    own = numbers_of(algorithm, preset, 128, 8, updates_per_step=3, generation_batch=5, betas=(0.8, 0.9))
+    assert (own.updates_per_step, own.generation_batch, own.betas) == (3, 5, (0.8, 0.9))
+
+
+def test_sequences_are_as_long_as_prompt_and_response():
+    one = Sequence([1, 2], [3])
+    assert len(one) == 3
+    assert len(dataclasses.replace(one, response=[3, 4])) == 4
