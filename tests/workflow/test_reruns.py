@@ -133,7 +133,7 @@ def test_runs_that_keep_nothing_or_diverge_end_well(clone):
     results = clone / "results/tiny"
     kept = [results / name / "model.safetensors" for name in ("sft/S/seed_0/step_8", f"{exhausted}/model")]
     assert kept[0].read_bytes() == kept[1].read_bytes()
-    model, _ = models.load(results / diverged / "model")
+    model = models.load(results / diverged / "model").model
     assert all(parameter.isfinite().all() for parameter in model.parameters())
     runs = pd.read_csv(results / "analysis/runs.csv").set_index("run")
     assert runs.loc[[exhausted, diverged], "status"].tolist() == ["exhausted", "diverged"]

@@ -294,17 +294,15 @@ def excluded_starts(candidates: list[dict]) -> list[tuple[dict, dict]]:
             estimates, errors = (
                 np.array([start[key] for start in group]) for key in ("estimate", "estimate_se")
             )
-            able = possible_bests(estimates, errors)
-            pairs += [(group[i], group[estimates.argmax()]) for i in np.flatnonzero(~able)]
+            excluded = ~possible_bests(estimates, errors)
+            pairs += [(group[i], group[estimates.argmax()]) for i in np.flatnonzero(excluded)]
     return pairs
 
 
 def gap_words(start: dict, highest: dict) -> str:
     """How far a start lies below another."""
-    gap, error = (
-        highest["estimate"] - start["estimate"],
-        math.hypot(start["estimate_se"], highest["estimate_se"]),
-    )
+    gap = highest["estimate"] - start["estimate"]
+    error = math.hypot(start["estimate_se"], highest["estimate_se"])
     return (
         f"{start['start']} ({start['phase']}) reaches {start['estimate']:.1f}, {gap:.1f} points "
         f"(se {error:.1f}) below {highest['start']} ({highest['phase']})"

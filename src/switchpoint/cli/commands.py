@@ -23,9 +23,9 @@ def grade(
     workers: Annotated[int | None, typer.Option(help="Worker processes; all cores without it.")] = None,
 ) -> None:
     """Grades answers: one line of correct, extracted, status per line of PAIRS, in order."""
-    from switchpoint.grading import grader as grading
+    from switchpoint.grading.grader import grade_file
 
-    counts = grading.grade_file(pairs, out, extraction, workers)
+    counts = grade_file(pairs, out, extraction, workers)
     typer.echo(json.dumps(counts))
 
 

@@ -82,14 +82,14 @@ def prompts(
 ) -> None:  # fmt: skip
     """Draws the RL prompts, and the mix set: those with an expert trajectory."""
     from switchpoint.data import select as selection
-    from switchpoint.training import models
+    from switchpoint.training.tokenizer import Tokenizer
 
     asked = jobs.PromptsJob.read(job, "--job")
     chosen = selection.select_prompts(
         pd.read_parquet(pool), pd.read_parquet(win_rates), set(pd.read_parquet(validation)["id"]),
         asked.sources, asked.size, *asked.win_rate, asked.seed,
     )  # fmt: skip
-    mixed = selection.mix(chosen, models.token_counter(base), asked.mix_max_tokens)
+    mixed = selection.mix(chosen, Tokenizer(base).count, asked.mix_max_tokens)
     tables.write_parquet(chosen, out)
     tables.write_parquet(mixed, mix)
 
@@ -118,7 +118,7 @@ def data_report(
 ) -> None:  # fmt: skip
     """Writes the overlap table, which must be 0 where overlap is forbidden, and the data statistics."""
     from switchpoint.data import select as selection
-    from switchpoint.training import models
+    from switchpoint.training.tokenizer import Tokenizer
 
     drawn = {Path(path).stem: pd.read_parquet(path) for path in sets}
     read = {"validation": validation, "prompts": prompts, "mix": mix}
@@ -131,7 +131,7 @@ def data_report(
     with files.atomic(overlaps) as temporary:
         table.to_csv(temporary)
     rates = pd.read_parquet(win_rates)
-    tables.write_csv(selection.statistics(drawn, rates, models.token_counter(base)), statistics)
+    tables.write_csv(selection.statistics(drawn, rates, Tokenizer(base).count), statistics)
 
 
 @app.command("make-base")

@@ -17,6 +17,7 @@ from switchpoint.training import models
 from switchpoint.training.engine.torch import configure
 from switchpoint.training.job_run import JobRun, Progress
 from switchpoint.training.rollouts.torch import Prompt, Rollout, Sampler
+from switchpoint.training.tokenizer import Tokenizer
 
 BLOCK = 512  # problems sampled together
 
@@ -31,11 +32,16 @@ class Answer:
 
 
 def answer(
-    sampler: Sampler, tokenizer, prompts: list[Prompt], golds: list, sampling: Sampling, extraction: str
+    sampler: Sampler,
+    tokenizer: Tokenizer,
+    prompts: list[Prompt],
+    golds: list,
+    sampling: Sampling,
+    extraction: str,
 ) -> list[Answer]:
     """A graded response to each prompt, in order."""
     rollouts = sampler.sample(prompts, sampling)
-    texts = tokenizer.batch_decode([rollout.token_ids for rollout in rollouts], skip_special_tokens=True)
+    texts = tokenizer.decode([rollout.token_ids for rollout in rollouts])
     verdicts = grader.shared().grade(golds, texts, extraction)
     return [Answer(*fields) for fields in zip(rollouts, texts, verdicts, strict=True)]
 
@@ -50,9 +56,9 @@ class Block:
     problems: pd.DataFrame  # with token_ids, the rendered prompts
 
 
-def rendered(tokenizer, problems: pd.DataFrame, template: Template) -> pd.DataFrame:
+def rendered(tokenizer: Tokenizer, problems: pd.DataFrame, template: Template) -> pd.DataFrame:
     """The problems with their prompts' token_ids."""
-    token_ids = [models.render_prompt(tokenizer, problem, template) for problem in problems["problem"]]
+    token_ids = [tokenizer.render_prompt(problem, template) for problem in problems["problem"]]
     return problems.assign(token_ids=token_ids)
 
 
@@ -72,7 +78,7 @@ def make_blocks(problems: pd.DataFrame, split: str, samples: dict[str, int]) -> 
 
 
 def evaluate_block(
-    sampler: Sampler, tokenizer, block: Block, settings: EvaluationSettings, run: str, step: int
+    sampler: Sampler, tokenizer: Tokenizer, block: Block, settings: EvaluationSettings, run: str, step: int
 ) -> pd.DataFrame:
     """The graded samples of a block, one row each; a row's randomness depends on (seed, problem, sample) alone."""
     problems = list(block.problems.itertuples())
@@ -89,7 +95,12 @@ def evaluate_block(
 
 
 def evaluate(
-    sampler: Sampler, tokenizer, problems: pd.DataFrame, settings: EvaluationSettings, run: str, step: int
+    sampler: Sampler,
+    tokenizer: Tokenizer,
+    problems: pd.DataFrame,
+    settings: EvaluationSettings,
+    run: str,
+    step: int,
 ) -> pd.DataFrame:
     """Samples and grades the rendered problems of every split that the settings have, in their order.
 
@@ -133,6 +144,7 @@ def run(
     samples = evaluate_checkpoints(job_run, job, records, checkpoints, pd.read_parquet(benchmarks), part)
     tables.write_parquet(samples, f"{out}/samples.parquet")
     figures = {"checkpoints": records, "verdicts": counts(samples)}
+    grader.close_shared()
     job_run.finish(f"{out}/run.json", "finished", keep_state=True, **figures)
 
 
@@ -141,7 +153,9 @@ def measure_win_rates(job: EvaluateJob, model: str, pool: str, state: str) -> tu
     job_run = open_run(job, [model], {"pool": pool}, state)
     problems = pd.read_parquet(pool).assign(split="test", benchmark="pool")
     record = {"run": "solver", "step": 0}
-    return job_run, evaluate_checkpoints(job_run, job, [record], [model], problems)
+    samples = evaluate_checkpoints(job_run, job, [record], [model], problems)
+    grader.close_shared()
+    return job_run, samples
 
 
 def open_run(job: EvaluateJob, checkpoints: list[str], inputs: dict[str, str], state: str) -> JobRun:
@@ -166,17 +180,20 @@ def evaluate_checkpoints(
     ``records`` say which run and step each checkpoint is.
     """
     kept, show = [], Progress("evaluate", len(checkpoints))
+    prompted: dict[tuple[str, str], pd.DataFrame] = {}  # checkpoints of one tokenizer share their prompts
     for number, (record, path) in enumerate(zip(records, checkpoints, strict=True), start=1):
-        model, tokenizer = models.load(path)
-        sampler = Sampler(model, models.end_tokens(model, tokenizer))
-        prompted = rendered(tokenizer, problems, job.settings.template)
+        policy = models.load(path)
+        sampler = Sampler(policy.model, policy.ends)
+        renderer = files.sha256(f"{path}/tokenizer.json"), policy.tokenizer.template
+        if renderer not in prompted:
+            prompted[renderer] = rendered(policy.tokenizer, problems, job.settings.template)
         for split, samples in job.settings.samples.items():
-            for block in make_blocks(prompted, split, samples)[part[0] :: part[1]]:
+            for block in make_blocks(prompted[renderer], split, samples)[part[0] :: part[1]]:
                 file = job_run.state / f"{job_run.inputs[path][:16]}_{block.name}.parquet"
                 if not file.exists():
                     where = record["run"], record["step"]
                     tables.write_parquet(
-                        evaluate_block(sampler, tokenizer, block, job.settings, *where), file
+                        evaluate_block(sampler, policy.tokenizer, block, job.settings, *where), file
                     )
                 kept.append(file)
         show(number, checkpoint=record["step"])

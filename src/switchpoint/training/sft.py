@@ -24,6 +24,7 @@ from switchpoint.training.engine.torch import Engine, configure
 from switchpoint.training.job_run import JobRun, Progress
 from switchpoint.training.rl.objectives import sft_loss
 from switchpoint.training.rollouts.torch import Prompt, Sampler
+from switchpoint.training.tokenizer import Tokenizer
 
 STOP_CHECKS = 16  # responses sampled after training, of which one has to end
 
@@ -44,16 +45,16 @@ class SftRun:
     def __init__(self, job: SftJob, job_run: JobRun, base: str, data: str, validation: str):
         configure(job.seed)
         self.job, self.job_run, self.base = job, job_run, base
-        self.model, self.tokenizer = models.load(base)
+        self.policy = models.load(base)
         self.architecture = flops.architecture(base)
-        self.examples, self.truncated = encode(self.tokenizer, pd.read_parquet(data), job)
+        self.examples, self.truncated = encode(self.policy.tokenizer, pd.read_parquet(data), job)
         held_out = pd.read_parquet(validation)
         self.held_out_ids = list(held_out["id"])
-        self.held_out, self.held_out_truncated = encode(self.tokenizer, held_out, job)
+        self.held_out, self.held_out_truncated = encode(self.policy.tokenizer, held_out, job)
         self.engine = Engine(
-            self.model,
+            self.policy.model,
             job.optimizer,
-            self.tokenizer.pad_token_id,
+            self.policy.tokenizer.pad_token_id,
             schedule=lambda step: learning_rate_factor(job, step),
         )
         self.progress = {"losses": [], "nll": [], "tokens": 0, "squared": 0, "clipped": 0}
@@ -73,7 +74,7 @@ class SftRun:
                 self.validate()
                 self.save_model()
                 self.engine.save(self.job_run.checkpoint, self.progress)
-        sampler = Sampler(self.model.eval(), models.end_tokens(self.model, self.tokenizer))
+        sampler = Sampler(self.policy.model, self.policy.ends)
         check_stops(sampler, [one.prompt for one in self.held_out], job)
         self.publish(out)
 
@@ -113,7 +114,7 @@ class SftRun:
         card = f"# {name}, step {step}\n\nMade by Switchpoint from {self.base}.\n"
         spent = {"exaflops": self.exaflops, "exaflops_total": self.exaflops}
         record = {"run": name, "phase": "sft", "step": step, **spent, **self.job_run.origin()}
-        models.save(self.model, self.tokenizer, self.job_run.state / f"step_{step}", card, record)
+        models.save(self.policy, self.job_run.state / f"step_{step}", card, record)
 
     def publish(self, out: Path) -> None:
         """Every declared output."""
@@ -146,12 +147,12 @@ class SftRun:
         return pd.concat(by_step)[["run", "step", "example", "nll", "tokens"]]
 
 
-def encode(tokenizer, rows: pd.DataFrame, job: SftJob) -> tuple[list[Sequence], int]:
+def encode(tokenizer: Tokenizer, rows: pd.DataFrame, job: SftJob) -> tuple[list[Sequence], int]:
     """Each row as a prompt and an expert response, cut to ``max_length`` tokens, and how many were cut."""
     examples, truncated, longest = [], 0, job.max_length
     for problem, solution in zip(rows["problem"], rows["solution"], strict=True):
-        prompt = models.render_prompt(tokenizer, problem, job.template)
-        response = models.render_response(tokenizer, solution)
+        prompt = tokenizer.render_prompt(problem, job.template)
+        response = tokenizer.render_response(solution)
         truncated += len(prompt) + len(response) > longest
         examples.append(Sequence(prompt, response[: max(longest - len(prompt), 0)]))
     if any(not one.response for one in examples):

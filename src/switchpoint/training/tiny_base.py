@@ -5,19 +5,46 @@ from an unreliable "web".  The model ends up answering directly and badly, while
 the steps out is latent in it; SFT elicits that.
 """
 
+import itertools
 import math
+import re
 from pathlib import Path
 
+from switchpoint import files
 from switchpoint.data import step_lists
 from switchpoint.study.config import Optimizer, PretrainingStage
 from switchpoint.study.jobs import BaseJob
-from switchpoint.training import models
 from switchpoint.training.engine.batch import Sequence, TokenBatch
 from switchpoint.training.engine.torch import Engine, configure
 from switchpoint.training.job_run import JobRun
 from switchpoint.training.rl.objectives import sft_loss
 
 WARMUP = 50  # steps
+# One token per number, word or mark, each with the space that follows it, so that a
+# step's label and phrase are the same tokens in the problem and in the solution.
+PIECES = r"\\boxed\{|\(\d+\) |\d+| = |[A-Za-z]+:? ?|[.,;] ?|\s|\S"
+SPECIAL_TOKENS = {"pad_token": "<pad>", "eos_token": "<eos>", "unk_token": "<unk>"}
+ANSWER_MARKER = "<sol>"
+MAX_STEPS = 12
+CHAT_TEMPLATE = (
+    "{%- for message in messages -%}"
+    "{%- if message['role'] == 'user' -%}{{ message['content'] }}<sol>"
+    "{%- elif message['role'] == 'assistant' -%}{{ message['content'] }}<eos>"
+    "{%- else -%}{{ raise_exception('only user and assistant messages') }}{%- endif -%}"
+    "{%- endfor -%}"
+)
+TINY_LLAMA = {
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 32,  # vLLM on CPU refuses 16
+    "intermediate_size": 168,
+    "max_position_embeddings": 512,
+    "tie_word_embeddings": False,  # vLLM on CPU does not reload a tied head
+}
+
+
 CARD = """# Tiny base model
 
 A Llama of 124,000 parameters for step-list arithmetic, pretrained by Switchpoint's rule
@@ -30,7 +57,11 @@ def run(job: BaseJob, out: str, state: str) -> None:
     """Pretrains and publishes the model directory."""
     made = JobRun(job, {}, state)
     model, tokenizer = pretrain(job)
-    models.save(model, tokenizer, made.state / "model", CARD, made.origin())
+    directory = made.state / "model"
+    model.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    (directory / "README.md").write_text(CARD, encoding="utf-8")
+    files.write_json(directory / "run.json", made.origin())
     made.publish("model", out)
     made.finish(Path(out) / "run.json", "finished")
 
@@ -38,8 +69,8 @@ def run(job: BaseJob, out: str, state: str) -> None:
 def pretrain(job: BaseJob):
     """(model, tokenizer) after the stages."""
     configure(job.seed)
-    tokenizer = models.make_tokenizer()
-    model = models.make_tiny_llama(tokenizer)
+    tokenizer = make_tokenizer()
+    model = make_tiny_llama(tokenizer)
     for number, stage in enumerate(job.stages, start=1):
         optimizer = Optimizer(learning_rate=stage.learning_rate, microbatch_size=16)
         engine = Engine(
@@ -72,3 +103,52 @@ def documents(seed: int, number: int, step: int, stage: PretrainingStage) -> lis
 def mean_loss(batch: TokenBatch):
     """Mean negative log-likelihood of all tokens but each document's first."""
     return sft_loss(batch.logprobs, batch.mask, batch.n_tokens), {}
+
+
+def vocabulary() -> list[str]:
+    """Every piece that a generated text can hold, in a fixed order."""
+    phrases = itertools.chain.from_iterable(step_lists.PHRASES.values())
+    texts = [f"({n}) " for n in range(1, MAX_STEPS + 1)]
+    texts += [str(state) for state in step_lists.STATES]
+    texts += [f"{phrase} " for phrase in phrases] + step_lists.SEPARATORS + step_lists.CLOSINGS
+    texts += [f"{name} has " for name in step_lists.NAMES] + ["Start with ", " = ", " ", ".", "\\boxed{", "}"]
+    pieces = itertools.chain.from_iterable(re.findall(PIECES, text) for text in texts)
+    return [*SPECIAL_TOKENS.values(), ANSWER_MARKER, *dict.fromkeys(pieces)]
+
+
+def make_tokenizer():
+    """The step-list tokenizer: every generated text decodes to itself, character by character."""
+    from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers
+    from tokenizers.models import WordLevel
+    from transformers import PreTrainedTokenizerFast
+
+    ids = {piece: index for index, piece in enumerate(vocabulary())}
+    tokenizer = Tokenizer(WordLevel(ids, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(PIECES), behavior="isolated")
+    tokenizer.decoder = decoders.Fuse()
+    tokenizer.add_special_tokens([*SPECIAL_TOKENS.values(), ANSWER_MARKER])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        additional_special_tokens=[ANSWER_MARKER],
+        chat_template=CHAT_TEMPLATE,
+        clean_up_tokenization_spaces=False,
+        model_max_length=TINY_LLAMA["max_position_embeddings"],
+        **SPECIAL_TOKENS,
+    )
+
+
+def make_tiny_llama(tokenizer):
+    """The tiny base model's architecture with fresh weights (seed torch first)."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        **TINY_LLAMA,
+    )
+    model = LlamaForCausalLM(config)
+    model.generation_config.eos_token_id = [tokenizer.eos_token_id]
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    return model

@@ -39,10 +39,12 @@ def study(scores: dict, se: float | None = 0.5, base: float | None = None, algor
             curves += [row, row | {"benchmark": "math", "score": 1.0}]
         runs.append(
             {"run": run, "parent": f"sft/a/seed_{seed}" if step else "base", "set": "a" if step else None,
-             "algorithm": algorithm, "seed": seed, "start_step": step, "sft_exaflops": step / 10, "val_loss": 1.0,
+             "algorithm": algorithm, "seed": seed, "start_step": step, "sft_exaflops": step / 10,
+             "val_loss": 1.0,
              "status": "finished"}
         )  # fmt: skip
-    sft = {"run": "sft/a/seed_0", "parent": "base", "set": "a", "algorithm": "sft", "seed": 0, "start_step": 0,
+    sft = {"run": "sft/a/seed_0", "parent": "base", "set": "a", "algorithm": "sft", "seed": 0,
+     "start_step": 0,
            "sft_exaflops": 9.0, "val_loss": 1.0, "status": "finished"}  # fmt: skip
     curves.append(
         {"run": "sft/a/seed_0", "phase": "sft", "exaflops": 9.0, "benchmark": "overall", "score": 50.0}
@@ -174,9 +176,9 @@ def test_noise_is_insufficient_and_what_settles_it_is_said():
     assert (advice["recommended"], advice["best"]) == (None, None)
     assert advice["max_loss"] == pytest.approx(1 + 1.6449 * 8**0.5, abs=1e-2)
     assert advice["needed"] == (
-        "no start is excluded and a-20, the cheapest, may lie 5.7 points below a-30; the standard error of their "
-        "difference, now 2.83, has to fall to 1.22 points: evaluations of 5.4 times the size, or RL twice as long "
-        "to identify the ceilings (a-20 to 8 exaFLOPs, a-30 to 8 exaFLOPs)"
+        "no start is excluded and a-20, the cheapest, may lie 5.7 points below a-30; the standard error of "
+        "their difference, now 2.83, has to fall to 1.22 points: evaluations of 5.4 times the size, or RL "
+        "twice as long to identify the ceilings (a-20 to 8 exaFLOPs, a-30 to 8 exaFLOPs)"
     )
 
 
@@ -484,7 +486,8 @@ def test_the_command_on_plain_files(tmp_path):
     runs[RUN_COLUMNS].to_csv(tmp_path / "runs.csv", index=False)
     (tmp_path / "fits.json").write_text('{"runs": {}}')
     files = [f"--{name}={tmp_path / file}" for name, file in
-             {"curves": "curves.csv", "runs": "runs.csv", "ceilings": "fits.json", "out": "advice.json"}.items()]  # fmt: skip
+             {"curves": "curves.csv", "runs": "runs.csv", "ceilings": "fits.json",
+              "out": "advice.json"}.items()]  # fmt: skip
     result = CliRunner().invoke(app, ["advise", *files])
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("Start RL from a-30.\n")

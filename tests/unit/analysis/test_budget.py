@@ -49,7 +49,8 @@ def test_gain_per_exaflop_of_the_next_quarter_and_of_a_doubling():
     assert [gain["per_exaflop"] for gain in found["gains"]] == [0.25, 0.25]
     assert found["gains"][1]["per_exaflop_ci95"] == [0.2, 0.3]
     assert found["words"] == (
-        "continue r: twice the RL compute (4 exaFLOPs more) gains +1.0 points (95 % +0.8 to +1.2), 0.25 per exaFLOP."
+        "continue r: twice the RL compute (4 exaFLOPs more) gains +1.0 points (95 % +0.8 to +1.2), "
+        "0.25 per exaFLOP."
     )
 
 
@@ -214,7 +215,8 @@ def test_sets_at_equal_compute():
     assert first["leader"] == "h"
     assert first["significant"] is True
     assert first["scores"] == [
-        {"group": "h", "start": "h-1", "score": 75, "ci95": [73.5, 76.5], "extrapolated": False, "n_starts": 1},
+        {"group": "h", "start": "h-1", "score": 75, "ci95": [73.5, 76.5], "extrapolated": False,
+         "n_starts": 1},
         {"group": "e", "start": "e-1", "score": 70, "ci95": [69, 71], "extrapolated": False, "n_starts": 2},
     ]  # fmt: skip
     assert first["words"] == "At 10 exaFLOPs: h 75.0, e 70.0; h leads, significant."

@@ -1,10 +1,11 @@
-"""The table of SFT checkpoints that predictors are judged on."""
+"""The tables of all runs, and that of SFT checkpoints that predictors are judged on."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from switchpoint.analysis.collect import models_table
+from switchpoint import files
+from switchpoint.analysis.collect import models_table, result_rows, rl_row, sft_row
 
 RUN = ["run", "parent", "set", "algorithm", "seed", "start_step"]
 
@@ -22,7 +23,8 @@ def test_checkpoints_with_their_predictors_and_scores_after_rl():
             rows += [(run, "sft", "S", step, "avg", "overall", 40 + step + shift),
                      (run, "sft", "S", step, "avg", "math", 0.0),
                      (run, "sft", "S", step, "pass@4", "overall", 60 + step + shift)]  # fmt: skip
-    scores = {"rl/dapo_dc/S-10/seed_0": 70.0, "rl/dapo_dc/S-10/seed_1": 74.0, "rl/dapo_dc/S-min_val_loss/seed_0": 99.0,
+    scores = {"rl/dapo_dc/S-10/seed_0": 70.0, "rl/dapo_dc/S-10/seed_1": 74.0,
+     "rl/dapo_dc/S-min_val_loss/seed_0": 99.0,
               "rl/grpo/S-20/seed_0": 50.0, "rl/dapo_dc/base/seed_0": 10.0}  # fmt: skip
     rows += [(run, "rl", "S", 3, "avg", "overall", score) for run, score in scores.items()]
     runs = pd.DataFrame(
@@ -60,3 +62,44 @@ def test_a_study_without_rl_has_no_scores_after_it():
     runs = pd.DataFrame([("sft/S/seed_0", "base", "S", "sft", 0, 0)], columns=RUN)
     losses = pd.DataFrame({"run": ["sft/S/seed_0"], "step": [10], "loss": [0.5], "exaflops": [1.0]})
     assert models_table(results(rows), losses, runs)["rl_score"].isna().all()
+
+
+def test_a_runs_name_says_what_it_is(tmp_path):
+    points = pd.DataFrame({"run": ["rl/grpo/S-min_val_loss/seed_2"], "step": [0]})
+    losses = pd.DataFrame(
+        {"run": "sft/S/seed_2", "step": [0, 10], "loss": [0.9, 0.5], "exaflops": [0.0, 2.0]}
+    )
+    points.to_csv(tmp_path / "points.csv", index=False)
+    losses.to_csv(tmp_path / "losses.csv", index=False)
+    start = {"start_step": 10, "sft_exaflops": 2.0, "val_loss": 0.5}
+    files.write_json(tmp_path / "run.json", {"status": "finished", "start": start})
+    rl, sft = rl_row(str(tmp_path)), sft_row(str(tmp_path))
+    assert rl == {
+        "run": "rl/grpo/S-min_val_loss/seed_2", "parent": "sft/S/seed_2", "set": "S", "algorithm": "grpo",
+        "seed": 2, "start_step": 10, "sft_exaflops": 2.0, "val_loss": 0.5, "status": "finished",
+    }  # fmt: skip
+    assert list(sft) == list(rl)
+    assert (sft["parent"], sft["set"], sft["algorithm"], sft["seed"]) == ("base", "S", "sft", 2)
+    assert (sft["sft_exaflops"], sft["val_loss"]) == (2.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("run", "fields"),
+    [
+        ("base", ["base", None, None, None, None]),
+        ("sft/S/seed_1", ["sft", "S", None, None, 1]),
+        ("rl/grpo/S-10/seed_1", ["rl", "S", "grpo", "S-10", 1]),
+        ("rl/grpo/base/seed_0", ["rl", None, "grpo", "base", 0]),
+    ],
+)
+def test_results_carry_the_parts_of_the_runs_name(run, fields):
+    samples = pd.DataFrame(
+        {"benchmark": "math", "id": [0, 0, 1, 1], "correct": [True, False, True, True], "n_tokens": 5,
+         "truncated": False, "verdict": "graded"}
+    )  # fmt: skip
+    table = result_rows(run, 10, samples, [], {"math": "easy"}, [2])
+    first = table.iloc[0]
+    assert [first[name] for name in ("phase", "set", "algorithm", "start", "seed")] == fields
+    assert table["metric"].unique().tolist() == ["avg", "pass@2"]
+    scores = table[table["benchmark"] == "overall"].set_index("metric")["score"]
+    assert scores.to_dict() == {"avg": 75.0, "pass@2": 100.0}

@@ -71,12 +71,10 @@ def test_sets_are_compared_on_ceilings_if_all_have_one():
     assert highest[["set", "start_step", "value"]].to_numpy().tolist() == [["A", 10, 70.0], ["B", 10, 68.0]]
     assert highest["loss"].tolist() == pytest.approx([0.5, 0.3])  # of A the mean of its seeds' lowest
     assert set(highest["basis"]) == {"ceiling"}
-    one = highest_outcomes(
-        LOSSES, rl_outcomes(points, fits(A_10_0=both["runs"]["rl/grpo/A-10/seed_0"].values()), runs)
-    )
-    assert one[["start_step", "value", "basis"]].to_numpy().tolist() == [
-        [20, 62.0, "final score"], [10, 58.0, "final score"],
-    ]  # fmt: skip
+    of_one = fits(A_10_0=(70.0, [68.0, 72.0]))
+    highest = highest_outcomes(LOSSES, rl_outcomes(points, of_one, runs))
+    assert highest[["start_step", "value"]].to_numpy().tolist() == [[20, 62.0], [10, 58.0]]
+    assert set(highest["basis"]) == {"final score"}
 
 
 def test_a_correlation_needs_four_sets():

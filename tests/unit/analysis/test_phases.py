@@ -115,7 +115,8 @@ def test_lone_spike_is_guarded():
 
 def test_one_point_and_stable_start():
     assert label({0: 1.5}) == {
-        "loss_min": 1.5, "step_min": 0, "stable": [0, 0], "labels": {"0": "stable"}, "guarded": {"0": "stable"},
+        "loss_min": 1.5, "step_min": 0, "stable": [0, 0], "labels": {"0": "stable"},
+        "guarded": {"0": "stable"},
         "windows": [[0, 0]], "first_window_end": 0, "n_excluded": 0, "excluded": [],
     }  # fmt: skip
     assert label({0: 1.01, 5: 1.0})["labels"]["0"] == "stable"

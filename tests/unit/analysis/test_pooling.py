@@ -17,7 +17,8 @@ def points(run: str, phase: str, step: int, score: float, se: float, exaflops: f
 def result(run: str, phase: str, score: float, seed: int, step: int = 40, low: float = 0.0, **names) -> dict:
     return {
         "run": run, "phase": phase, "set": None, "algorithm": None, "start": None, "seed": seed, "step": step,
-        "metric": "avg", "benchmark": "overall", "score": score, "se": 2.0, "low": low, "high": 100.0, "n": 100,
+        "metric": "avg", "benchmark": "overall", "score": score, "se": 2.0, "low": low, "high": 100.0,
+        "n": 100,
         "truncated": 0.0,
     } | names  # fmt: skip
 

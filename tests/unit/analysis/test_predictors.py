@@ -28,7 +28,7 @@ from switchpoint.report.predictors_text import show_predict, show_rank
 
 
 def models(n: int = 12, n_rl: int = 12, noise: float = 1.0, seed: int = 0, r: float = 0.6) -> pd.DataFrame:
-    """Models whose score after RL is 60 + 4 a + 4 b + noise; pass_64 sees a, val_loss sees b, of correlation r."""
+    """Models whose score after RL is 60 + 4 a + 4 b + noise; pass_64 sees a, val_loss b, correlated by r."""
     rng = np.random.default_rng(seed)
     a, other, c = rng.normal(size=(3, n))
     b = r * a + math.sqrt(1 - r**2) * other
@@ -115,7 +115,8 @@ def test_loss_against_ceiling_that_says_nothing():
 def test_r2_of_two_splits_by_hand():
     x, y = np.array([[0.0, 1, 2, 3]]), np.array([0.0, 1, 4, 2])
     found = split_r2(x, y, np.array([[0, 1, 2, 3], [2, 3, 0, 1]]), 2)
-    # First split: y = x predicts 2, 3 for 4, 2: 1 - 5/2. Second: y = 8 - 2x predicts 8, 6 for 0, 1: 1 - 89/.5.
+    # First split: y = x predicts 2, 3 for 4, 2: 1 - 5/2.
+    # Second: y = 8 - 2x predicts 8, 6 for 0, 1: 1 - 89/.5.
     assert found["mean"] == pytest.approx((-1.5 - 177) / 2)
     assert found["standard_deviation"] == pytest.approx(175.5 / math.sqrt(2))
     assert found["standard_error"] == pytest.approx(175.5 / 2)

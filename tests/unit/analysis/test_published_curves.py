@@ -35,7 +35,8 @@ def errors(points):
     }
     table = {
         name: {
-            run: np.sqrt(np.mean([(p["score"] - s) ** 2 for p, s in zip(fits["runs"][run]["predictions"], rows, strict=True)]))
+            run: np.sqrt(np.mean([(p["score"] - s) ** 2 for p,
+                s in zip(fits["runs"][run]["predictions"], rows, strict=True)]))
             for run, rows in rest.groupby("run")["score"]
         }
         for name, fits in found.items()

@@ -19,9 +19,10 @@ EXACT = P_START + (A - P_START) * rise(X, C_MID, B)
 OFF = PaperSettings(alpha=None, tau=None)
 UNCAPPED = PaperSettings(alpha=None, tau=None, cap=None)
 
-# The ceilings that Appendix D's pipeline gives with the settings of RETU's fit scripts, on the curves at hand.
+# The ceilings that Appendix D's pipeline gives with the settings of RETU's fit scripts.
 REBUILT = {
-    "base-0": 71.96, "SFT889K-360": 82.54, "SFT889K-1080": 79.70, "SFT889K-1800": 80.98, "SFT889K-5400": 82.83,
+    "base-0": 71.96, "SFT889K-360": 82.54, "SFT889K-1080": 79.70, "SFT889K-1800": 80.98,
+    "SFT889K-5400": 82.83,
     "SFT889K-9000": 83.37, "SFT889K-12600": 83.35, "Easy102K-360": 76.69, "Easy102K-720": 78.53,
     "Easy102K-1080": 78.83, "Easy102K-1440": 76.67, "Easy102K-1800": 77.78, "S1K-62": 77.25, "S1K-124": 77.32,
     "S1K-186": 76.88, "S1K-248": 76.62, "S1K-310": 76.46,

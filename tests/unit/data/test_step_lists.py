@@ -13,13 +13,14 @@ from switchpoint.errors import InputError
 from switchpoint.grading import grader
 from switchpoint.study import templates
 from switchpoint.study.jobs import Template
-from switchpoint.training import models
+from switchpoint.training import tiny_base
+from switchpoint.training.tokenizer import Tokenizer
 
 WORDS = {
     "add": "+", "gets": "+", "subtract": "-", "loses": "-", "times": "*", "has times": "*",
     "divide by": "/", "splits by": "/", "take mod": "%", "keeps mod": "%", "take gcd": "g", "keeps gcd": "g",
 }  # fmt: skip
-TOKENIZER = models.make_tokenizer()
+TOKENIZER = tiny_base.make_tokenizer()
 KEYS = st.text(alphabet="abc0123456789", min_size=1, max_size=8)
 
 
@@ -73,16 +74,16 @@ def test_pretraining_documents_round_trip(key, stage, share):
 
 
 def test_the_shipped_tokenizer_is_the_generated_one():
-    shipped = models.load_tokenizer("assets/tiny-base")
-    assert shipped.get_vocab() == TOKENIZER.get_vocab()
-    assert shipped.chat_template == models.CHAT_TEMPLATE
-    prompt = models.render_prompt(shipped, "Start with 3. (1) add 4.", template("retu"))
-    assert shipped.decode(prompt) == "Start with 3. (1) add 4.<sol>"
+    shipped = Tokenizer("assets/tiny-base")
+    assert shipped.fast.get_vocab() == TOKENIZER.get_vocab()
+    assert shipped.template == tiny_base.CHAT_TEMPLATE
+    prompt = shipped.render_prompt("Start with 3. (1) add 4.", template("retu"))
+    assert shipped.fast.decode(prompt, skip_special_tokens=False) == "Start with 3. (1) add 4.<sol>"
 
 
 def test_a_template_that_the_model_refuses_is_named():
     with pytest.raises(InputError, match=r"refuses model\.template"):
-        models.render_prompt(TOKENIZER, "Start with 3.", template("qwen_boxed"))
+        Tokenizer("assets/tiny-base").render_prompt("Start with 3.", template("qwen_boxed"))
 
 
 def test_a_system_message_is_refused():

@@ -8,7 +8,15 @@ from written import rows_of, write_table
 
 from switchpoint.analysis.points import read_points
 from switchpoint.errors import InputError
-from switchpoint.importer.points import Options, import_files, import_points, parse_numbers, parse_pairs
+from switchpoint.importer.points import (
+    COLUMNS,
+    Options,
+    guess_format,
+    import_files,
+    import_points,
+    parse_numbers,
+    parse_pairs,
+)
 
 # ---- csv
 
@@ -19,7 +27,7 @@ def test_csv_with_mapped_columns(tmp_path):
     )
     column = {"run": "name", "exaflops": "compute", "score": "acc"}
     points, summary = import_points([path], "csv", Options(column=column, scale=100, sft_exaflops=5))
-    assert list(points) == importer.COLUMNS
+    assert list(points) == COLUMNS
     assert rows_of(points, "run", "phase", "exaflops", "exaflops_total", "benchmark", "score") == [
         ("r", "rl", 0, 5, "overall", 20),
         ("r", "rl", 1.5, 6.5, "overall", 30),
@@ -53,7 +61,7 @@ def test_csv_with_a_column_per_benchmark_and_the_weighted_mean(tmp_path):
 def test_curves_pass_through_unchanged(tmp_path):
     curves = pd.DataFrame(
         [("r", "rl", 0, 0.0, 7.0, "math", 50.0, 1.5, 10), ("r", "rl", 4, 2.0, 9.0, "math", 60.0, 1.0, 10)],
-        columns=importer.COLUMNS,
+        columns=COLUMNS,
     )
     curves.to_csv(tmp_path / "a.csv", index=False)
     points, _ = import_points([str(tmp_path / "a.csv")], "csv", Options())
@@ -62,7 +70,8 @@ def test_curves_pass_through_unchanged(tmp_path):
 
 def test_csv_p_start_becomes_the_anchor(tmp_path):
     path = write_table(
-        tmp_path / "a.csv", run=["a", "a", "b"], exaflops=[1, 2, 1], exaflops_total=[6, 7, 1], score=[0.5, 0.6, 0.7],
+        tmp_path / "a.csv", run=["a", "a", "b"], exaflops=[1, 2, 1], exaflops_total=[6, 7, 1],
+        score=[0.5, 0.6, 0.7],
         se=[0.01] * 3, p_start=[0.4, None, 0.3],
     )  # fmt: skip
     points, _ = import_points([path], "csv", Options(scale=100))
@@ -180,10 +189,10 @@ def test_every_csv_score_is_a_point_or_counted(tmp_path_factory, found, start):
 
 def test_format_by_name():
     names = ["a.csv", "x/trainer_state.json", "a.pkl", "events.out.tfevents.17.host"]
-    assert [importer.guess_format(name) for name in names] == ["csv", "trl", "retu", "tensorboard"]
+    assert [guess_format(name) for name in names] == ["csv", "trl", "retu", "tensorboard"]
     for name in ("log.jsonl", "log.json", "all_results.json", "x", "."):
         with pytest.raises(InputError, match="give --format csv, verl, trl, tensorboard, retu, published"):
-            importer.guess_format(name)
+            guess_format(name)
     with pytest.raises(InputError, match=r"format is 'wandb'; give --format csv"):
         import_points(["a.csv"], "wandb", Options())
 

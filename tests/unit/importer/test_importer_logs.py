@@ -33,7 +33,8 @@ SCORES = {MATH: "math", GSM8K: "gsm8k"}
 def test_verl(tmp_path):
     path = write_lines(tmp_path / "log.jsonl", VERL)
     options = Options(
-        run="r", score=SCORES, exaflops_per_step=0.25, scale=100, sft_exaflops=3.0, weights={"math": 1.0, "gsm8k": 3.0}
+        run="r", score=SCORES, exaflops_per_step=0.25, scale=100, sft_exaflops=3.0,
+        weights={"math": 1.0, "gsm8k": 3.0}
     )  # fmt: skip
     points, summary = import_points([path], "verl", options)
     assert rows_of(points, "step", "exaflops", "exaflops_total", "benchmark", "score", "n") == [
@@ -90,7 +91,8 @@ def test_p_start_without_step_0(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"score": {}}, "log.jsonl: give --score TAG=BENCHMARK; the tags are perf/mfu, val-core/gsm8k/acc/mean@1, val"),
+        ({"score": {}},
+         "log.jsonl: give --score TAG=BENCHMARK; the tags are perf/mfu, val-core/gsm8k/acc/mean@1, val"),
         ({"score": {"acc": "math"}}, "log.jsonl: no tag acc; the tags are perf/mfu, val-core/gsm8k/acc"),
         ({"exaflops_per_step": None, "exaflops": "flops"}, "no tag flops; the tags are"),
         ({"exaflops_per_step": None}, "give the compute in one way: --exaflops TAG or --exaflops-per-step X"),
@@ -111,7 +113,8 @@ def test_bad_verl_options(tmp_path, options, message):
     [
         ("", r"no tag a; the tags are none \(is it --format verl\?\)"),
         ('{"step": 1}\n', "line 1: no record of tags and values; is it --format verl"),
-        ('{"step": 1, "data": {}}\n{"st\n{"step": 2, "data": {}}\n', "log.jsonl: line 2 is no JSON .*; mend it"),
+        ('{"step": 1, "data": {}}\n{"st\n{"step": 2, "data": {}}\n',
+         "log.jsonl: line 2 is no JSON .*; mend it"),
         ('{"step": 1.5, "data": {}}\n', "line 1: step is 1.5; give a whole number of 0 or more"),
         ('{"step": true, "data": {}}\n', "line 1: step is True"),
         (f'{{"step": {"9" * 5000}, "data": {{}}}}\n', "line 1: step is inf"),
@@ -162,7 +165,8 @@ def test_trainer_state(tmp_path):
     assert summary["format"] == "trl"
     # The epoch of step 10 stands there twice.
     assert summary["counts"] == {
-        "records": 5, "scores": 2, "steps": 3, "steps_without_score": 1, "unused_tags": 4, "values_not_numbers": 0,
+        "records": 5, "scores": 2, "steps": 3, "steps_without_score": 1, "unused_tags": 4,
+        "values_not_numbers": 0,
         "values_replaced": 1,
     }  # fmt: skip
 
@@ -229,7 +233,8 @@ def test_tensorboard(tmp_path):
     assert rows_of(read_points(out, "math"), "exaflops", "score") == [(0, 10), (1.5, 40), (3.5, 70)]
     assert summary["format"] == "tensorboard"
     assert summary["counts"] == {
-        "records": 8, "scores": 3, "steps": 4, "steps_without_score": 1, "unused_tags": 1, "values_not_numbers": 1,
+        "records": 8, "scores": 3, "steps": 4, "steps_without_score": 1, "unused_tags": 1,
+        "values_not_numbers": 1,
         "values_replaced": 1,
     }  # fmt: skip
 

@@ -139,7 +139,7 @@ nested = st.recursive(
 
 
 def load(data: bytes):
-    return retu._Unpickler(io.BytesIO(data)).load()
+    return retu.GuardedUnpickler(io.BytesIO(data)).load()
 
 
 @settings(max_examples=30, deadline=None)
@@ -198,10 +198,12 @@ def commands(marker: str) -> dict[str, tuple[object, str]]:
         "key": ({run: 1}, "global '(posix|nt).system'"),
         "argument": (Call(np.dtype, run), "global '(posix|nt).system'"),
         "eval": (Call(eval, f"open('{marker}', 'w')"), "global '(builtins|__builtin__).eval'"),
-        "getattr": (Call(getattr, Call(__import__, "os"), "system"), "global '(builtins|__builtin__).getattr'"),
+        "getattr": (Call(getattr, Call(__import__, "os"), "system"),
+         "global '(builtins|__builtin__).getattr'"),
         "Popen": (Call(subprocess.Popen, ["touch", marker]), "global '(subprocess|commands).Popen'"),
         "loads": (Call(pickle.loads, pickle.dumps(run)), "global '(_pickle|pickle|cPickle).loads'"),
-        "array": (np.array([1.0]), r"global '(numpy\._core.multiarray._reconstruct|numpy._core.numeric._frombuffer)'"),
+        "array": (np.array([1.0]),
+         r"global '(numpy\._core.multiarray._reconstruct|numpy._core.numeric._frombuffer)'"),
         "object": (Call(np.dtype, "O"), "numpy type 'O'"),
         "dtype of objects": (np.dtype([("a", object)]), "numpy type 'V8'"),
     }  # fmt: skip
@@ -267,7 +269,10 @@ def test_a_pickle_cannot_change_the_stand_ins():
     attributes = b"N}" + text("__defaults__") + b"K\x01K\x02\x86s\x86b"
     load(b"\x80\x04" + SCALAR + attributes + b".")
     assert retu.number_of.__defaults__ is None
-    assert retu._Unpickler(io.BytesIO(b"")).find_class("numpy.core.multiarray", "scalar").__defaults__ is None
+    assert (
+        retu.GuardedUnpickler(io.BytesIO(b"")).find_class("numpy.core.multiarray", "scalar").__defaults__
+        is None
+    )
 
 
 def test_a_truncated_pickle(tmp_path):
@@ -370,10 +375,12 @@ def test_published_rl_points_alone(tmp_path):
 
 def test_published_base_starts_at_step_0_of_any_set(tmp_path):
     rl = write_table(
-        tmp_path / "rl.csv", dataset=["base"], sft_step=[0], p_sft=[40], rl_exaflops=[1], math=[30], overall=[50]
+        tmp_path / "rl.csv", dataset=["base"], sft_step=[0], p_sft=[40], rl_exaflops=[1], math=[30],
+        overall=[50]
     )  # fmt: skip
     sft = write_table(
-        tmp_path / "sft.csv", dataset=["A", "A"], sft_step=[0, 9], sft_exaflops=[0, 3], math=[20, 25], overall=[40, 45]
+        tmp_path / "sft.csv", dataset=["A", "A"], sft_step=[0, 9], sft_exaflops=[0, 3], math=[20, 25],
+        overall=[40, 45]
     )  # fmt: skip
     points, summary = import_points([rl, sft], "published", Options())
     assert summary["not_fittable"] == {}
@@ -389,7 +396,8 @@ def test_published_base_starts_at_step_0_of_any_set(tmp_path):
 @pytest.mark.parametrize(
     ("column", "values", "message"),
     [
-        ("p_sft", [40, 41], r"line 3, .*run A-360, p_start: run A-360 has a point of overall at 0 exaflops already"),
+        ("p_sft", [40, 41],
+         r"line 3, .*run A-360, p_start: run A-360 has a point of overall at 0 exaflops already"),
         ("p_sft", [40, "x"], r"line 3, .*p_start is x; give a finite number"),
         ("overall", [50, None], "line 3, .*score is nan; give a finite number"),
         ("overall", [50, 105], r"rl.csv: line 3, run A-360: score is 105 points"),

@@ -14,8 +14,6 @@ from typer.testing import CliRunner
 from switchpoint.cli.commands import app
 from switchpoint.errors import InputError
 from switchpoint.published import figures
-from switchpoint.published.claims import CLAIMS
-from switchpoint.published.data import RL, SFT, TABLE4, Missing, read
 from switchpoint.published.claim_table import (
     claims_markdown,
     claims_text,
@@ -24,6 +22,8 @@ from switchpoint.published.claim_table import (
     verdict_counts,
     write_claims,
 )
+from switchpoint.published.claims import CLAIMS
+from switchpoint.published.data import RL, SFT, TABLE4, Missing, read
 from switchpoint.published.verdicts import (
     FAILS,
     HOLDS,
@@ -42,15 +42,18 @@ from switchpoint.published.verdicts import (
 EXPECTED = {
     "1": V1_ONLY, "2": V1_ONLY, "3": ROUNDING, "4": V1_ONLY, "5": FAILS, "6": HOLDS, "6 (v1)": UNCHECKED,
     "7": INFORMATION, "8": FAILS, "9": ROUNDING, "10": HOLDS, "11": HOLDS, "12": V1_ONLY, "13": FAILS,
-    "14": HOLDS, "15": FAILS, "16": HOLDS, "17": HOLDS, "18": HOLDS, "19": HOLDS, "20": HOLDS, "21": UNCHECKED,
+    "14": HOLDS, "15": FAILS, "16": HOLDS, "17": HOLDS, "18": HOLDS, "19": HOLDS, "20": HOLDS,
+    "21": UNCHECKED,
     "22": UNCHECKED, "23": V1_ONLY, "24": FAILS, "25": FAILS, "26": IN_PART, "27": HOLDS, "28": HOLDS,
-    "29": HOLDS, "30": FAILS, "31": FAILS, "32": HOLDS, "33": UNCHECKED, "34": FAILS, "35": FAILS, "36": HOLDS,
+    "29": HOLDS, "30": FAILS, "31": FAILS, "32": HOLDS, "33": UNCHECKED, "34": FAILS, "35": FAILS,
+    "36": HOLDS,
     "P_sft": HOLDS, "phases S1K": HOLDS, "phases Easy102K": ROUNDING, "phases Uniform102K": ROUNDING,
     "phases Hard102K": HOLDS, "phases SFT889K": ROUNDING,
 }  # fmt: skip
 # The camera-ready's ceilings by Appendix D: the same to 0.3 points, the same but on the bound, others.
 CEILINGS = {
-    HOLDS: "base-0 S1K-62 S1K-186 S1K-248 S1K-310 Easy102K-360 Easy102K-1440 SFT889K-1800 SFT889K-5400 SFT889K-9000",
+    HOLDS: "base-0 S1K-62 S1K-186 S1K-248 S1K-310 Easy102K-360 Easy102K-1440 SFT889K-1800 SFT889K-5400 "
+    "SFT889K-9000",
     IN_PART: "Easy102K-720 Easy102K-1080 Easy102K-1800 Easy102K-6120 SFT889K-360",
     FAILS: "S1K-124 SFT889K-1080 SFT889K-12600",
 }
@@ -244,8 +247,10 @@ LLAMA_LINE = {name: (0.7 - 0.1 * i, 50.0, 50.0 + i) for i, name in enumerate(fig
         ("34", "PHASES", {name: dict.fromkeys(figures.LOSSES[name], "mild") for name in figures.SETS}, HOLDS),
         ("35", "SUMMARY_SOURCES", figures.SOURCES, HOLDS),
         ("36", "HARD_WIN_RATE", 0.3, FAILS),
-        ("phases Easy102K", "LOSSES", {**figures.LOSSES, "Easy102K": {**figures.LOSSES["Easy102K"], 360: 0.47}}, FAILS),
-        ("phases Hard102K", "LOSSES", {**figures.LOSSES, "Hard102K": {**figures.LOSSES["Hard102K"], 360: 0.41}}, HOLDS),
+        ("phases Easy102K", "LOSSES",
+         {**figures.LOSSES, "Easy102K": {**figures.LOSSES["Easy102K"], 360: 0.47}}, FAILS),
+        ("phases Hard102K", "LOSSES",
+         {**figures.LOSSES, "Hard102K": {**figures.LOSSES["Hard102K"], 360: 0.41}}, HOLDS),
     ],
 )  # fmt: skip
 def test_verdicts_follow_the_printed_figures(monkeypatch, number, name, value, verdict):
@@ -296,15 +301,19 @@ def test_fits_without_validation_points(folder):
     [
         ("table4_v1", lambda t: t.drop(columns="c_mid"), "table4_v1.csv: no column c_mid"),
         ("table4_v1", lambda t: t.drop(columns="dataset"), "table4_v1.csv: no column dataset"),
-        ("table4_v1", lambda t: t.assign(p_sft="high"), r"table4_v1.csv: row 1 .*p_sft is 'high'; give a finite"),
-        ("table4_v1", lambda t: pd.concat([t, t.tail(1)]), r"table4_v1.csv: row 34 .*sft_step is 14080; its set has"),
-        ("table4_v1", lambda t: t.replace("S1K", "s1K"), r"table4_v1.csv: row 2 .*dataset is 's1K'; the published"),
+        ("table4_v1", lambda t: t.assign(p_sft="high"),
+         r"table4_v1.csv: row 1 .*p_sft is 'high'; give a finite"),
+        ("table4_v1", lambda t: pd.concat([t, t.tail(1)]),
+         r"table4_v1.csv: row 34 .*sft_step is 14080; its set has"),
+        ("table4_v1", lambda t: t.replace("S1K", "s1K"),
+         r"table4_v1.csv: row 2 .*dataset is 's1K'; the published"),
         ("table4_v1", lambda t: t.head(0), "table4_v1.csv: no rows"),
         ("rl_points", lambda t: t.drop(columns="overall"), "rl_points.csv: no column overall"),
         ("rl_points", lambda t: t.drop(columns="aime25"), "rl_points.csv: no column aime25"),
         ("rl_points", lambda t: t.assign(gsm8k="x"), r"rl_points.csv: row 1 .*gsm8k is 'x'"),
         ("rl_points", lambda t: t.assign(overall=170.0), r"rl_points.csv: .*line 2, run base-0.*170"),
-        ("rl_points", lambda t: pd.concat([t, t.tail(1)]), r"rl_points.csv: .*line 925, run S1K-310.* already"),
+        ("rl_points", lambda t: pd.concat([t, t.tail(1)]),
+         r"rl_points.csv: .*line 925, run S1K-310.* already"),
         ("sft_points", lambda t: t.drop(columns="sft_exaflops"), "sft_points.csv: no column sft_exaflops"),
         ("sft_points", lambda t: t.assign(sft_step=0.5), r"sft_points.csv: row 1 .*0.5"),
     ],

@@ -107,14 +107,18 @@ def fit(run: str, p_start: float, peak: float) -> dict:
     entry = {"a": p_start + 12, "a_ci95": [p_start + 10.5, p_start + 13.5], "c_mid": 25 * SCALE, "b": 1.0,
              "p_start": p_start, "plasticity": 12.0, "plasticity_ci95": [10.5, 13.5], "status": "identified",
              "reason": None, "observed_peak": peak, "n_used": 10, "n_dropped": 0, "method": "profile",
-             "alpha": None, "r2_train": 0.9, "heldout_rmse": 0.8, "heldout_rmse_naive": None, "predictions": [],
+             "alpha": None, "r2_train": 0.9, "heldout_rmse": 0.8, "heldout_rmse_naive": None,
+             "predictions": [],
              "noise_sd": 1.23, "a_point": p_start + 12,
-             "decomposition": {"p_0": 30.0, "delta_sft": p_start - 30, "p_sft": p_start, "delta_rl": peak - p_start,
+             "decomposition": {"p_0": 30.0, "delta_sft": p_start - 30, "p_sft": p_start,
+              "delta_rl": peak - p_start,
                                "p_post": peak, "a_post": None, "plasticity_rl": None},
-             "curve": [{"exaflops": x * SCALE, "score": p_start + 12 * x / (x + 25), "ci95": [p_start, p_start + 12]}
+             "curve": [{"exaflops": x * SCALE, "score": p_start + 12 * x / (x + 25),
+                 "ci95": [p_start, p_start + 12]}
                        for x in (0, 10, 50, 100, 140, 400)]}  # fmt: skip
     if run in (UNIDENTIFIED, UNBOUNDED):
-        entry |= {"a": None, "a_ci95": [LOW_END, None], "plasticity": None, "plasticity_ci95": [LOW_END, None],
+        entry |= {"a": None, "a_ci95": [LOW_END, None], "plasticity": None,
+         "plasticity_ci95": [LOW_END, None],
                   "status": "unidentified", "reason": "half the rise lies beyond the data"}  # fmt: skip
     if run == UNBOUNDED:
         entry |= {"c_mid": None, "b": None, "r2_train": None, "heldout_rmse": None, "a_ci95": [None, None]}
@@ -131,11 +135,13 @@ def result_rows(curves: pd.DataFrame) -> pd.DataFrame:
     is_rl = last["phase"] == "rl"
     start = parts.str[2].where(is_rl)
     return last.assign(
-        set=parts.str[1].where(last["phase"] == "sft", [start_of(name)[0] if isinstance(name, str) else None for name in start]),
+        set=parts.str[1].where(last["phase"] == "sft",
+         [start_of(name)[0] if isinstance(name, str) else None for name in start]),
         algorithm=parts.str[1].where(is_rl), start=start,
         seed=parts.str[-1].str.extract(r"seed_(\d)", expand=False).astype(float), truncated=1.5, metric="avg",
         low=last["score"] - 5, high=last["score"] + 5,
-    )[["run", "phase", "set", "algorithm", "start", "seed", "step", "metric", "benchmark", "score", "se", "low", "high",
+    )[["run", "phase", "set", "algorithm", "start", "seed", "step", "metric", "benchmark", "score", "se",
+     "low", "high",
        "n", "truncated"]]  # fmt: skip
 
 
@@ -172,13 +178,15 @@ def make(tmp_path_factory):
         base = ("base", None, None, None, None, None, 0.0, None, "finished")
         curves = pd.DataFrame(point_rows("base", "base", 0, 0, 0, 30.0, 2.6) + rows + rl_rows)
         overlaps = pd.DataFrame([["S", 150, 0], ["gsm", 0, 60]], columns=["table", "S", "gsm"])
-        statistics = pd.DataFrame({"set": ["S"], "n": [150], "prompt_tokens": [20.3], "response_tokens": [29.9],
+        statistics = pd.DataFrame({"set": ["S"], "n": [150], "prompt_tokens": [20.3],
+            "response_tokens": [29.9],
                                    "win_rate": [np.nan]})  # fmt: skip
         results = result_rows(curves)
         frames = {"pooled_curves": pool_curves(curves), "pooled_results": pool_results(results),
                   "overlaps": overlaps, "statistics": statistics, "verdicts": verdict_rows(results),
                   "gains": gain_rows(rl_runs), "runs": pd.DataFrame([base, *runs, *rl_runs], columns=columns),
-                  "losses": pd.DataFrame(losses, columns=["run", "step", "loss", "se", "exaflops"])}  # fmt: skip
+                  "losses": pd.DataFrame(losses,
+                   columns=["run", "step", "loss", "se", "exaflops"])}  # fmt: skip
         for name, frame in frames.items():
             frame.to_csv(directory / f"{name}.csv", index=False)
         advice = advice or {"verdict": "start_here", "recommended": "S-40", "tied": ["S-40", "Full-400"],

@@ -23,9 +23,9 @@ LENGTHS = [(5, 9), (2, 1), (7, 4), (3, 12), (4, 6), (1, 3), (6, 2), (9, 7)]
 
 
 def make_engine(microbatch_size: int = 32, learning_rate: float = 1e-3) -> Engine:
-    model, tokenizer = models.load("assets/tiny-base")
+    policy = models.load("assets/tiny-base")
     numbers = Optimizer(learning_rate=learning_rate, microbatch_size=microbatch_size)
-    return Engine(model, numbers, tokenizer.pad_token_id)
+    return Engine(policy.model, numbers, policy.tokenizer.pad_token_id)
 
 
 def make_sequences() -> list[Sequence]:
@@ -124,8 +124,8 @@ def test_an_update_that_breaks_the_output_is_found_and_undone():
     engine = make_engine()
     before, step = engine.snapshot(), engine.optimizer.step
 
-    def overflowing():
-        step()
+    def overflowing(learning_rate):
+        step(learning_rate)
         engine.model.lm_head.weight.data[7] = math.inf
 
     engine.optimizer.step = overflowing

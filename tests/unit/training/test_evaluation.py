@@ -37,13 +37,13 @@ def make_sampling(temperature=1.0, max_new_tokens=40, seed=0) -> Sampling:
 
 @pytest.fixture(scope="module")
 def sampled():
-    model, tokenizer = models.load("assets/tiny-base")
+    policy = models.load("assets/tiny-base")
     prompts = [
-        rollouts.Prompt(models.render_prompt(tokenizer, text, RETU), f"{text}/{n}")
+        rollouts.Prompt(policy.tokenizer.render_prompt(text, RETU), f"{text}/{n}")
         for n in range(8)
         for text in PROBLEMS
     ]
-    return model, tokenizer, prompts
+    return policy.model, policy.tokenizer, prompts
 
 
 def draw(sampled, prompts=None, max_new_tokens=40, temperature=1.0):
@@ -99,7 +99,7 @@ def test_top_p_draws_from_the_likeliest_tokens():
 
 def test_a_model_that_never_stops_is_refused(sampled):
     model, tokenizer, _ = sampled
-    prompts = [models.render_prompt(tokenizer, text, RETU) for text in PROBLEMS]
+    prompts = [tokenizer.render_prompt(text, RETU) for text in PROBLEMS]
     config = studies.load("config.yaml")
     job = Expansion(config).sft_job("S", 0).model_copy(update={"max_length": 30})
     sft.check_stops(rollouts.Sampler(model, {tokenizer.eos_token_id}), prompts, job)

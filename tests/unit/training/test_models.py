@@ -2,19 +2,23 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from switchpoint.study import templates
+from switchpoint.errors import InputError
+from switchpoint.study import paths, templates
 from switchpoint.study.config import Optimizer
-from switchpoint.study.jobs import Template
+from switchpoint.study.jobs import BaseJob, Template
 from switchpoint.training import models
 from switchpoint.training.engine.batch import Sequence
 from switchpoint.training.engine.torch import Engine
+from switchpoint.training.tokenizer import Tokenizer
 
 BASE = "assets/tiny-base"
 RETU = Template(name="retu", sha256=templates.template_hash("retu"))
@@ -41,30 +45,84 @@ ENVIRONMENT = {
 def test_the_shipped_base_is_small_and_complete():
     files = list(Path(BASE).iterdir())
     assert sum(file.stat().st_size for file in files) <= 600_000
-    model, tokenizer = models.load(BASE)
-    assert models.end_tokens(model, tokenizer) == {tokenizer.eos_token_id}
+    policy = models.load(BASE)
+    assert policy.ends == {policy.tokenizer.eos_token_id}
     record = json.loads(Path(BASE, "run.json").read_text())
-    assert record["job"]["stages"]
+    assert BaseJob.model_validate_json(json.dumps(record["job"])).stages
 
 
-def test_a_saved_model_loads_unchanged(tmp_path):
-    model, tokenizer = models.load(BASE)
-    models.save(model, tokenizer, tmp_path / "copy", "# card\n", {"step": 3})
+def test_a_saved_model_loads_unchanged_here_and_in_transformers(tmp_path):
+    policy = models.load(BASE)
+    models.save(policy, tmp_path / "copy", "# card\n", {"step": 3})
+    assert sorted(path.name for path in (tmp_path / "copy").iterdir()) == sorted(paths.MODEL_FILES)
     assert json.loads((tmp_path / "copy/run.json").read_text()) == {"step": 3}
-    again, _ = models.load(tmp_path / "copy")
-    for name, value in model.state_dict().items():
-        assert torch.equal(value, again.state_dict()[name])
+    again = models.load(tmp_path / "copy").model.state_dict()
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "copy").state_dict()
+    for name, value in policy.model.state_dict().items():
+        assert torch.equal(value, again[name])
+        assert torch.equal(value, theirs[name])
+    assert AutoTokenizer.from_pretrained(tmp_path / "copy").eos_token_id == policy.tokenizer.eos_token_id
+
+
+TEMPLATES = {
+    "the base's": None,
+    "chatml": (
+        "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>'"
+        " + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    ),
+    "blocks and macros": (
+        "{%- macro say(text) -%}\n  [{{ text | trim }}]\n{%- endmacro -%}\n"
+        "{% for message in messages %}\n    {% if loop.first %}\n{{ pad_token }}{% endif %}"
+        "{{ say(message.content) }}{% if loop.index > 3 %}{% break %}{% endif %}\n{% endfor %}\n"
+        "{{ messages | tojson }}{{ strftime_now('%Y') | length }}"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize("problem", ["Start with 3. (1) add 4.", "  é < & {x} \n", "Tom has 9. (1) gets 7"])
+def test_prompts_are_rendered_as_by_transformers(name, problem, tmp_path):
+    directory = shutil.copytree(BASE, tmp_path / "model")
+    if TEMPLATES[name]:
+        (directory / "chat_template.jinja").write_text(TEMPLATES[name])
+    theirs = AutoTokenizer.from_pretrained(directory)
+    message = {"role": "user", "content": problem}
+    text = theirs.apply_chat_template([message], tokenize=False, add_generation_prompt=True)
+    ours = Tokenizer(directory)
+    assert ours.render_prompt(problem, RETU) == theirs(text, add_special_tokens=False)["input_ids"]
+    ids = [*ours.encode(problem), ours.eos_token_id]
+    assert ours.decode([ids, ids[:2]]) == theirs.batch_decode([ids, ids[:2]], skip_special_tokens=True)
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [("{{ raise_exception('no system') }}", "no system"), ("{{ messages.x.y }}", "refuses"), ("{% if %}", "refuses"),
+     ("{{ ''.__class__.__mro__ }}", "refuses")],
+)  # fmt: skip
+def test_a_template_that_refuses_is_named(template, words, tmp_path):
+    directory = shutil.copytree(BASE, tmp_path / "model")
+    (directory / "chat_template.jinja").write_text(template)
+    with pytest.raises(InputError, match=words):
+        Tokenizer(directory).render_prompt("1 + 1?", RETU)
+
+
+@pytest.mark.parametrize("missing", ["tokenizer.json", "chat_template.jinja"])
+def test_an_incomplete_tokenizer_is_named(missing, tmp_path):
+    directory = shutil.copytree(BASE, tmp_path / "model")
+    (directory / missing).unlink()
+    with pytest.raises(InputError, match=missing):
+        Tokenizer(directory)
 
 
 def test_vllm_loads_the_base_and_agrees_with_transformers():
-    model, tokenizer = models.load(BASE)
-    prompt = models.render_prompt(tokenizer, "Start with 29. (1) subtract 8 (2) add 8 (3) take mod 5.", RETU)
+    policy = models.load(BASE)
+    prompt = policy.tokenizer.render_prompt("Start with 29. (1) subtract 8 (2) add 8 (3) take mod 5.", RETU)
     command = [sys.executable, "-c", VLLM, BASE, json.dumps(prompt)]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | ENVIRONMENT, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     tokens, logprobs, reason = json.loads(done.stdout.partition("FOUND")[2])
-    engine = Engine(model, Optimizer(learning_rate=1e-3), tokenizer.pad_token_id)
+    engine = Engine(policy.model, Optimizer(learning_rate=1e-3), policy.tokenizer.pad_token_id)
     (ours,) = engine.logprobs([Sequence(prompt, tokens)])
     assert logprobs == pytest.approx(ours.tolist(), abs=1e-4)
     assert reason == "stop"
-    assert tokens[-1] == tokenizer.eos_token_id
+    assert tokens[-1] == policy.tokenizer.eos_token_id

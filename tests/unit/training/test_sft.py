@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from switchpoint import files
-from switchpoint.analysis.phases import label_phases, watch
+from switchpoint.analysis.phases import label_phases, watch_losses
 from switchpoint.data import step_lists
 from switchpoint.study import config as studies
 from switchpoint.study.expand import Expansion
@@ -72,7 +72,7 @@ def test_a_killed_run_shows_its_losses_and_ends_as_a_whole_one(whole, tmp_path, 
     assert not (tmp_path / NAME / "losses.csv").exists()
 
     monkeypatch.setattr(sft.SftRun, "step", step)
-    lines = list(watch(shown, 1.0, wait=lambda _: train(tmp_path)))
+    lines = list(watch_losses(shown, 1.0, wait=lambda _: train(tmp_path)))
     for one, other in zip(outputs(tmp_path), (losses, examples), strict=True):
         pd.testing.assert_frame_equal(one, other)
     assert not shown.exists()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
+from torch.optim.adamw import adamw
 
 from switchpoint import files
 from switchpoint.errors import DivergedError
@@ -38,6 +39,31 @@ def constant(step: int) -> float:
     return 1.0
 
 
+class AdamW:
+    """torch's AdamW by its function: its class imports a compiler, which takes a second of every job.
+
+    ``moments`` holds the means of the gradients, those of their squares, and the numbers of steps.
+    """
+
+    def __init__(self, model, numbers: Optimizer):
+        self.parameters, self.numbers = list(model.parameters()), numbers
+        zeros = [torch.zeros_like(parameter) for parameter in self.parameters]
+        self.moments = zeros, [one.clone() for one in zeros], [torch.tensor(0.0) for _ in zeros]
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:
+        """One update of every parameter that has a gradient."""
+        used = [row for row, parameter in enumerate(self.parameters) if parameter.grad is not None]
+        parameters = [self.parameters[row] for row in used]
+        means, squares, steps = ([moments[row] for row in used] for moments in self.moments)
+        beta1, beta2 = self.numbers.betas
+        adamw(
+            parameters, [parameter.grad for parameter in parameters], means, squares, [], steps,
+            foreach=device().type != "cpu", amsgrad=False, beta1=beta1, beta2=beta2, lr=learning_rate,
+            weight_decay=self.numbers.weight_decay, eps=1e-8, maximize=False,
+        )  # fmt: skip
+
+
 class Engine:
     """A model and its AdamW optimizer.
 
@@ -56,12 +82,7 @@ class Engine:
         self.model = model.to(device())
         self.numbers, self.pad_token_id = optimizer, pad_token_id
         self.temperature, self.schedule = temperature, schedule
-        self.optimizer = torch.optim.AdamW(
-            model.parameters(),
-            lr=optimizer.learning_rate,
-            weight_decay=optimizer.weight_decay,
-            betas=optimizer.betas,
-        )
+        self.optimizer = AdamW(self.model, optimizer)
         self.steps = 0
 
     def step(self, sequences: list[Sequence], loss_of: LossOf) -> Figures:
@@ -82,15 +103,13 @@ class Engine:
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.numbers.max_grad_norm)
         figures["norm"] = float(norm)
         if not math.isfinite(figures["loss"]) or not math.isfinite(figures["norm"]):
-            self.optimizer.zero_grad(set_to_none=True)
+            self.model.zero_grad(set_to_none=True)
             raise DivergedError(
                 f"update {self.steps + 1}: loss {figures['loss']}, gradient norm {figures['norm']}; "
                 "lower the learning rate"
             )
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.numbers.learning_rate * self.schedule(self.steps)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.step(self.numbers.learning_rate * self.schedule(self.steps))
+        self.model.zero_grad(set_to_none=True)
         self.steps += 1
         return figures
 
@@ -139,7 +158,7 @@ class Engine:
         """Model, optimizer, step count and the run's own progress, in one atomic write."""
         state = {
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "moments": self.optimizer.moments,
             "steps": self.steps,
             "progress": progress,
         }
@@ -150,6 +169,6 @@ class Engine:
         """Restores what ``save`` wrote; returns the run's progress."""
         state = torch.load(path, map_location=device(), weights_only=True)
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.moments = state["moments"]
         self.steps = state["steps"]
         return state["progress"]

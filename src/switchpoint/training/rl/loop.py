@@ -15,6 +15,7 @@ import pandas as pd
 from switchpoint import files, flops, scores, tables
 from switchpoint.data import order
 from switchpoint.errors import DivergedError
+from switchpoint.grading import grader
 from switchpoint.study.jobs import RlJob
 from switchpoint.study.names import Start
 from switchpoint.training import evaluation, models
@@ -92,11 +93,12 @@ class RlRun:
     ):
         configure(job.seed)
         self.job, self.job_run, self.start = job, job_run, start
-        self.model, self.tokenizer = models.load(start.model)
-        self.architecture = flops.Architecture.from_config(self.model.config.to_dict())
+        self.policy = models.load(start.model)
+        self.architecture = flops.architecture(start.model)
+        self.tokenizer, model = self.policy.tokenizer, self.policy.model
         pad = self.tokenizer.pad_token_id
-        self.engine = Engine(self.model, job.optimizer, pad, temperature=job.sampling.temperature)
-        self.sampler = Sampler(self.model.eval(), models.end_tokens(self.model, self.tokenizer))
+        self.engine = Engine(model, job.optimizer, pad, temperature=job.sampling.temperature)
+        self.sampler = Sampler(model, self.policy.ends)
         prompts = evaluation.rendered(self.tokenizer, prompts, job.template)
         self.questions = [
             Question(row.id, evaluation.gold(row.answer), row.token_ids) for row in prompts.itertuples()
@@ -251,10 +253,11 @@ class RlRun:
         card = f"# {self.job.run_name}, step {state.step}\n\nMade by Switchpoint from {self.start.model}.\n"
         exaflops = state.flops / flops.EXA
         record = self.checkpoint_record(state.step, exaflops) | job_run.origin()
-        models.save(self.model, self.tokenizer, job_run.state / "model", card, record)
+        models.save(self.policy, job_run.state / "model", card, record)
         job_run.publish("model", f"{out}/model")
         tables.write_parquet(samples, f"{out}/samples.parquet")
         tables.write_csv(points, f"{out}/points.csv")
+        grader.close_shared()
         job_run.finish(
             f"{out}/run.json",
             state.status,

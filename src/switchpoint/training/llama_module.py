@@ -1,0 +1,131 @@
+"""Decoders of Llama's shape as a plain torch module, with the parameter names of transformers.
+
+Llama, and Qwen2 with its biases.  ``fits`` says which configurations are meant; all others go through
+transformers.  The module only holds the parameters; ``llama`` computes with them.
+"""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+FAMILIES = {"LlamaForCausalLM": False, "Qwen2ForCausalLM": True}  # and whether q, k and v have biases
+SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+# Keys that change what the model computes, and the values under which it is this module.
+PLAIN = {
+    "hidden_act": ("silu",),
+    "attention_bias": (None, False),
+    "mlp_bias": (None, False),
+    "use_sliding_window": (None, False),
+    "rope_scaling": (None,),
+    "quantization_config": (None,),
+    "attn_logit_softcapping": (None,),
+}
+
+
+def fits(config: dict) -> bool:
+    """Whether a model directory's configuration describes this module."""
+    if len(config.get("architectures") or []) != 1 or config["architectures"][0] not in FAMILIES:
+        return False
+    rope = config.get("rope_parameters") or {}
+    return (
+        all(config.get(key) in values for key, values in PLAIN.items())
+        and set(rope) <= {"rope_type", "rope_theta"}
+        and rope.get("rope_type", "default") == "default"
+        and all(isinstance(config.get(key), int) for key in SIZES)
+        and set(config.get("layer_types") or ["full_attention"]) == {"full_attention"}
+    )
+
+
+class Weight(nn.Module):
+    """One weight, such as a norm's or an embedding's."""
+
+    def __init__(self, *shape: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(*shape))
+
+
+class Attention(nn.Module):
+    """The four projections."""
+
+    def __init__(self, c: SimpleNamespace):
+        super().__init__()
+        heads, kv = c.num_attention_heads * c.head_dim, c.num_key_value_heads * c.head_dim
+        for name, size in (("q_proj", heads), ("k_proj", kv), ("v_proj", kv)):
+            self.add_module(name, nn.Linear(c.hidden_size, size, bias=c.qkv_bias, device="meta"))
+        self.o_proj = nn.Linear(heads, c.hidden_size, bias=False, device="meta")
+
+
+class Mlp(nn.Module):
+    """The gated feed-forward layer."""
+
+    def __init__(self, c: SimpleNamespace):
+        super().__init__()
+        for name in ("gate_proj", "up_proj"):
+            self.add_module(name, nn.Linear(c.hidden_size, c.intermediate_size, bias=False, device="meta"))
+        self.down_proj = nn.Linear(c.intermediate_size, c.hidden_size, bias=False, device="meta")
+
+
+class Layer(nn.Module):
+    """One decoder layer."""
+
+    def __init__(self, c: SimpleNamespace):
+        super().__init__()
+        self.self_attn, self.mlp = Attention(c), Mlp(c)
+        self.input_layernorm, self.post_attention_layernorm = Weight(c.hidden_size), Weight(c.hidden_size)
+
+
+class Decoder(nn.Module):
+    """Embedding, layers, and the last norm."""
+
+    def __init__(self, c: SimpleNamespace):
+        super().__init__()
+        self.embed_tokens = Weight(c.vocab_size, c.hidden_size)
+        self.layers = nn.ModuleList(Layer(c) for _ in range(c.num_hidden_layers))
+        self.norm = Weight(c.hidden_size)
+
+
+class Llama(nn.Module):
+    """A decoder and its head; ``config`` has the sizes, ``inv_freq`` the rotary frequencies (head_dim / 2,)."""
+
+    def __init__(self, config: dict):
+        super().__init__()
+        heads = config["num_attention_heads"]
+        rope = config.get("rope_parameters") or config
+        self.config = c = SimpleNamespace(
+            **{name: config[name] for name in SIZES},
+            num_key_value_heads=config.get("num_key_value_heads") or heads,
+            head_dim=config.get("head_dim") or config["hidden_size"] // heads,
+            rms_norm_eps=config.get("rms_norm_eps", 1e-6),
+            max_position_embeddings=config.get("max_position_embeddings", 2048),
+            tie_word_embeddings=config.get("tie_word_embeddings", False),
+            qkv_bias=FAMILIES[config["architectures"][0]],
+        )
+        self.model = Decoder(c)
+        self.lm_head = Weight(c.vocab_size, c.hidden_size)
+        if c.tie_word_embeddings:
+            self.lm_head.weight = self.model.embed_tokens.weight
+        exponent = torch.arange(0, c.head_dim, 2, dtype=torch.int64).float() / c.head_dim
+        self.register_buffer("inv_freq", 1.0 / rope.get("rope_theta", 10000.0) ** exponent, persistent=False)
+
+
+def load(config: dict, weights: Path) -> Llama:
+    """The module with the weights of a safetensors file, in float32."""
+    model = Llama(config)
+    state = {name: tensor.float() for name, tensor in load_file(weights).items()}
+    if model.config.tie_word_embeddings:
+        state["lm_head.weight"] = state["model.embed_tokens.weight"]
+    model.load_state_dict(state, assign=True)
+    if model.config.tie_word_embeddings:
+        model.lm_head.weight = model.model.embed_tokens.weight
+    return model
+
+
+def save(model: Llama, weights: Path) -> None:
+    """Writes the weights under transformers' names, a tied head once."""
+    state = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    if model.config.tie_word_embeddings:
+        del state["lm_head.weight"]
+    save_file(state, weights, metadata={"format": "pt"})
