@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from switchpoint import files
-from switchpoint.training import llama_module as llama
+from switchpoint.training import llama_parameters
 from switchpoint.training.engine.torch import device
 from switchpoint.training.tokenizer import Tokenizer
 
@@ -30,12 +30,12 @@ class Policy:
 def load(directory: str | Path) -> Policy:
     """The policy in a Hugging Face model directory, in float32, on the device.
 
-    Models of Llama's shape are read by ``llama``, others by transformers, which takes seconds to import.
+    Models of Llama's shape are read by ``llama_parameters``, others by transformers, which takes seconds to import.
     """
     config = files.read_json(Path(directory, "config.json"))
     weights = Path(directory, "model.safetensors")
-    if llama.fits(config) and weights.is_file():
-        model = llama.load(config, weights)
+    if llama_parameters.fits(config) and weights.is_file():
+        model = llama_parameters.load(config, weights)
     else:
         model = load_by_transformers(directory)
     tokenizer = Tokenizer(directory)
@@ -66,8 +66,8 @@ def save(policy: Policy, directory: str | Path, card: str, record: dict) -> None
     generation = {"eos_token_id": sorted(policy.ends), "pad_token_id": policy.tokenizer.pad_token_id}
     with tempfile.TemporaryDirectory(dir=directory.parent) as name:
         scratch = Path(name)
-        if isinstance(policy.model, llama.Llama):
-            llama.save(policy.model, scratch / "model.safetensors")
+        if isinstance(policy.model, llama_parameters.Llama):
+            llama_parameters.save(policy.model, scratch / "model.safetensors")
             files.write_json(scratch / "config.json", policy.config | {"dtype": "float32"})
         else:
             policy.model.save_pretrained(scratch, max_shard_size="1TB")

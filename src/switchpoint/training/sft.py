@@ -175,17 +175,13 @@ def mean_loss(batch: TokenBatch):
     return sft_loss(batch.logprobs, batch.mask, batch.n_tokens), {}
 
 
-@torch.no_grad()
 def validation_loss(engine: Engine, examples: list[Sequence]) -> tuple[float, float, list[float]]:
     """Exact token mean over all examples (nats), its standard error over them, and the sum of each."""
-    negative, tokens = torch.zeros(len(examples)), torch.zeros(len(examples))
-    for rows, batch in engine.microbatches(examples):
-        engine.forward(batch)
-        negative[rows] = -(batch.logprobs * batch.mask).sum(1).cpu()
-        tokens[rows] = batch.mask.sum(1).cpu()
-    loss = float(negative.double().sum() / tokens.double().sum())
-    residual = (negative - loss * tokens).double()  # ratio estimator
-    error = float(residual.std() * math.sqrt(len(examples)) / tokens.double().sum())
+    negative = -torch.tensor([float(logprobs.double().sum()) for logprobs in engine.logprobs(examples)])
+    tokens = torch.tensor([len(one.response) for one in examples])
+    loss = float(negative.double().sum() / tokens.sum())
+    residual = negative.double() - loss * tokens  # ratio estimator
+    error = float(residual.std() * math.sqrt(len(examples)) / tokens.sum())
     return loss, error, negative.tolist()
 
 

@@ -22,6 +22,7 @@ from switchpoint.training import evaluation, models, sft
 from switchpoint.training.engine.batch import Sequence
 from switchpoint.training.engine.torch import Engine
 from switchpoint.training.rollouts import torch as rollouts
+from switchpoint.training.rollouts import transformers
 
 RETU = Template(name="retu", sha256=templates.template_hash("retu"))
 PROBLEMS = [
@@ -80,7 +81,7 @@ def test_a_longer_limit_extends_a_truncated_answer(sampled):
 def test_choose_draws_from_the_distribution():
     logits = torch.tensor([0.1, 1.2, -0.5, 0.4])
     draws = (torch.arange(20_000) + 0.5) / 20_000
-    chosen, logprobs = rollouts.choose(logits.expand(20_000, 4), draws, top_p=1.0)
+    chosen, logprobs = transformers.choose(logits.expand(20_000, 4), draws, top_p=1.0)
     shares = torch.bincount(chosen, minlength=4) / 20_000
     assert torch.allclose(shares, logits.softmax(0), atol=1e-3)
     assert torch.allclose(logprobs, logits.log_softmax(0)[chosen])
@@ -90,7 +91,7 @@ def test_top_p_draws_from_the_likeliest_tokens():
     logits = torch.tensor([0.5, 0.3, 0.15, 0.05]).log()
     draws = (torch.arange(10_000) + 0.5) / 10_000
     for top_p, expected in ((0.79, [0.625, 0.375, 0, 0]), (0.81, [0.5, 0.3, 0.15, 0]), (0.3, [1, 0, 0, 0])):
-        chosen, logprobs = rollouts.choose(logits.expand(10_000, 4), draws, top_p)
+        chosen, logprobs = transformers.choose(logits.expand(10_000, 4), draws, top_p)
         shares = torch.bincount(chosen, minlength=4) / 10_000
         kept = torch.tensor(expected) / sum(expected)
         assert torch.allclose(shares, kept, atol=1e-3)

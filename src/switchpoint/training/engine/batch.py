@@ -25,14 +25,13 @@ class Sequence:
 
 @dataclasses.dataclass
 class TokenBatch:
-    """One micro-batch.  Every float tensor has shape (sequences, positions), or (sequences, 1).
+    """One micro-batch.  Every float tensor has shape (sequences, longest response), or (sequences, 1).
 
-    Position t is about the token t + 1, given those before it.  ``mask`` is 1 on response tokens; what
-    stands elsewhere means nothing.  ``n_tokens`` and ``n_sequences`` count the response tokens and the
-    sequences of the whole update, so that the losses of its micro-batches add up.
+    ``mask`` is 1 on response tokens; elsewhere all is 0.  ``n_tokens`` and ``n_sequences`` count the
+    response tokens and the sequences of the whole update, so that the losses of its micro-batches add up.
     """
 
-    input_ids: torch.Tensor  # (sequences, positions + 1), padded on the right
+    sequences: list[Sequence]
     mask: torch.Tensor
     advantages: torch.Tensor  # (sequences, 1)
     old_logprobs: torch.Tensor | None
@@ -40,46 +39,36 @@ class TokenBatch:
     n_tokens: int
     n_sequences: int
     # The policy's, once the engine has run the model.
-    logits: torch.Tensor | None = None  # (sequences, positions, vocabulary)
+    logits: torch.Tensor | None = None  # (response tokens, vocabulary), sequence by sequence
     logprobs: torch.Tensor | None = None
 
     def mean(self, values: torch.Tensor) -> float:
         """This micro-batch's share of a mean over the update's response tokens."""
         return float((values.detach() * self.mask).sum()) / self.n_tokens
 
+    def pad(self, values: torch.Tensor) -> torch.Tensor:
+        """A value per response token, sequence by sequence, at its place in (sequences, longest response)."""
+        return values.new_zeros(self.mask.shape).masked_scatter(self.mask.bool(), values)
 
-def collate(
-    sequences: list[Sequence], pad_token_id: int, device: torch.device, n_tokens: int, n_sequences: int
-) -> TokenBatch:
-    """The micro-batch of these sequences.
 
-    No attention mask is needed: under causal attention a real token never sees the padding behind it.
-    """
-    longest = max(map(len, sequences))
-    ids = [[*one.prompt, *one.response] + [pad_token_id] * (longest - len(one)) for one in sequences]
-    position = torch.arange(1, longest, device=device)[None, :]
-    start = torch.tensor([len(one.prompt) for one in sequences], device=device)[:, None]
-    stop = torch.tensor([len(one) for one in sequences], device=device)[:, None]
-    return TokenBatch(
-        input_ids=torch.tensor(ids, dtype=torch.long, device=device),
-        mask=((position >= start) & (position < stop)).float(),
+def collate(sequences: list[Sequence], device: torch.device, n_tokens: int, n_sequences: int) -> TokenBatch:
+    """The micro-batch of these sequences; the policy's part is the engine's."""
+    lengths = torch.tensor([len(one.response) for one in sequences], device=device)
+    mask = torch.arange(int(lengths.max()), device=device) < lengths[:, None]
+    batch = TokenBatch(
+        sequences=sequences,
+        mask=mask.float(),
         advantages=torch.tensor([[one.advantage] for one in sequences], device=device),
-        old_logprobs=align(sequences, "old_logprobs", longest, device),
-        sampling_logprobs=align(sequences, "sampling_logprobs", longest, device),
+        old_logprobs=None,
+        sampling_logprobs=None,
         n_tokens=n_tokens,
         n_sequences=n_sequences,
     )
-
-
-def align(sequences: list[Sequence], name: str, longest: int, device: torch.device) -> torch.Tensor | None:
-    """A value per response token at the tokens' positions, 0 elsewhere; None where no sequence has it."""
-    if getattr(sequences[0], name) is None:
-        return None
-    result = torch.zeros(len(sequences), longest - 1)
-    for row, one in enumerate(sequences):
-        first = len(one.prompt) - 1
-        result[row, first : first + len(one.response)] = torch.tensor(getattr(one, name))
-    return result.to(device)
+    for name in ("old_logprobs", "sampling_logprobs"):
+        if getattr(sequences[0], name) is not None:
+            values = [value for one in sequences for value in getattr(one, name)]
+            setattr(batch, name, batch.pad(torch.tensor(values, device=device)))
+    return batch
 
 
 def by_length(lengths: list[int], size: int) -> list[list[int]]:

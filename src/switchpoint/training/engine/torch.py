@@ -15,6 +15,8 @@ from switchpoint import files
 from switchpoint.errors import DivergedError
 from switchpoint.study.config import Optimizer
 from switchpoint.training.engine.batch import Sequence, TokenBatch, by_length, collate
+from switchpoint.training.llama import response_logits
+from switchpoint.training.llama_parameters import Llama
 
 Figures = dict[str, float]
 LossOf = Callable[[TokenBatch], tuple[torch.Tensor, Figures]]
@@ -145,14 +147,19 @@ class Engine:
         n_tokens = sum(len(one.response) for one in sequences)
         for rows in by_length(list(map(len, sequences)), self.numbers.microbatch_size):
             chosen = [sequences[row] for row in rows]
-            yield rows, collate(chosen, self.pad_token_id, device(), n_tokens, len(sequences))
+            yield rows, collate(chosen, device(), n_tokens, len(sequences))
 
     def forward(self, batch: TokenBatch) -> None:
-        """Fills in the policy's logits and its log-probabilities of the tokens."""
-        logits = self.model(input_ids=batch.input_ids, use_cache=False).logits[:, :-1].float()
+        """Fills in the policy's logits and its log-probabilities of the response tokens."""
+        pairs = [(one.prompt, one.response) for one in batch.sequences]
+        if isinstance(self.model, Llama):
+            logits = response_logits(self.model, pairs)
+        else:
+            logits = padded_response_logits(self.model, pairs, self.pad_token_id)
         batch.logits = logits / self.temperature
-        chosen = batch.logits.gather(-1, batch.input_ids[:, 1:, None]).squeeze(-1)
-        batch.logprobs = chosen - torch.logsumexp(batch.logits, dim=-1)
+        tokens = torch.tensor([token for _, response in pairs for token in response], device=device())
+        chosen = batch.logits.gather(-1, tokens[:, None]).squeeze(-1)
+        batch.logprobs = batch.pad(chosen - torch.logsumexp(batch.logits, dim=-1))
 
     def save(self, path: Path, progress: dict) -> None:
         """Model, optimizer, step count and the run's own progress, in one atomic write."""
@@ -172,3 +179,18 @@ class Engine:
         self.optimizer.moments = state["moments"]
         self.steps = state["steps"]
         return state["progress"]
+
+
+def padded_response_logits(
+    model, pairs: list[tuple[list[int], list[int]]], pad_token_id: int
+) -> torch.Tensor:
+    """What ``llama.response_logits`` computes, by any causal language model of transformers.
+
+    The rows are padded on the right, and no attention mask is needed: under causal attention a real token
+    never sees the padding behind it.
+    """
+    longest = max(len(prompt) + len(response) for prompt, response in pairs)
+    rows = [[*p, *r] + [pad_token_id] * (longest - len(p) - len(r)) for p, r in pairs]
+    logits = model(input_ids=torch.tensor(rows, device=device()), use_cache=False).logits.float()
+    where = [(row, len(p) + n - 1) for row, (p, r) in enumerate(pairs) for n in range(len(r))]
+    return logits[tuple(torch.tensor(where, device=device()).t())]

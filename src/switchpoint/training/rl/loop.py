@@ -11,6 +11,7 @@ import dataclasses
 import math
 
 import pandas as pd
+import torch
 
 from switchpoint import files, flops, scores, tables
 from switchpoint.data import order
@@ -205,7 +206,8 @@ class RlRun:
             clip_high=numbers.clip_high,
             dual_clip=numbers.dual_clip,
         )
-        entropy = objectives.token_entropy(batch.logits)
+        with torch.set_grad_enabled(numbers.entropy_coef != 0 and torch.is_grad_enabled()):
+            entropy = batch.pad(objectives.token_entropy(batch.logits))
         loss = objectives.aggregate(
             losses - numbers.entropy_coef * entropy,
             batch.mask,
@@ -227,19 +229,22 @@ class RlRun:
         samples = evaluation.evaluate(
             self.sampler, self.tokenizer, self.problems, self.job.evaluation, name, state.step
         )
-        tables.write_parquet(samples, self.job_run.state / f"monitor_{state.step}.parquet")
         state.evaluated[str(state.step)] = state.flops / flops.EXA
-        tables.write_csv(self.points()[0], self.job_run.state / "points.csv")
+        record = self.checkpoint_record(state.step, state.evaluated[str(state.step)])
+        points = scores.points(samples, record, self.job.out_of_distribution)
+        tables.write_parquet(samples, self.job_run.state / f"monitor_{state.step}.parquet")
+        tables.write_csv(points, self.job_run.state / f"points_{state.step}.csv")
+        tables.write_csv(self.points(), self.job_run.state / "points.csv")
 
-    def points(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """The rows of ``curves.csv`` of every evaluation so far, and their samples."""
-        points, samples = [], []
-        for step, exaflops in self.state.evaluated.items():
-            rows = pd.read_parquet(self.job_run.state / f"monitor_{step}.parquet")
-            record = self.checkpoint_record(int(step), exaflops)
-            points.append(scores.points(rows, record, self.job.out_of_distribution))
-            samples.append(rows)
-        return pd.concat(points), pd.concat(samples)
+    def points(self) -> pd.DataFrame:
+        """The rows of ``curves.csv`` of every evaluation so far."""
+        steps = self.state.evaluated
+        return pd.concat([pd.read_csv(self.job_run.state / f"points_{step}.csv") for step in steps])
+
+    def samples(self) -> pd.DataFrame:
+        """The graded samples of every evaluation so far."""
+        steps = self.state.evaluated
+        return pd.concat([pd.read_parquet(self.job_run.state / f"monitor_{step}.parquet") for step in steps])
 
     def checkpoint_record(self, step: int, exaflops: float) -> dict:
         """What a checkpoint of the run is, and the compute it took."""
@@ -249,7 +254,7 @@ class RlRun:
     def publish(self, out: str) -> None:
         """Every declared output."""
         state, job_run = self.state, self.job_run
-        points, samples = self.points()
+        points, samples = self.points(), self.samples()
         card = f"# {self.job.run_name}, step {state.step}\n\nMade by Switchpoint from {self.start.model}.\n"
         exaflops = state.flops / flops.EXA
         record = self.checkpoint_record(state.step, exaflops) | job_run.origin()

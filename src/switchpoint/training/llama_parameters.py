@@ -39,12 +39,12 @@ def fits(config: dict) -> bool:
     )
 
 
-class Weight(nn.Module):
-    """One weight, such as a norm's or an embedding's."""
+class Norm(nn.Module):
+    """A norm's weight."""
 
-    def __init__(self, *shape: int):
+    def __init__(self, size: int):
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(*shape))
+        self.weight = nn.Parameter(torch.empty(size, device="meta"))
 
 
 class Attention(nn.Module):
@@ -53,6 +53,7 @@ class Attention(nn.Module):
     def __init__(self, c: SimpleNamespace):
         super().__init__()
         heads, kv = c.num_attention_heads * c.head_dim, c.num_key_value_heads * c.head_dim
+        self.head_dim = c.head_dim
         for name, size in (("q_proj", heads), ("k_proj", kv), ("v_proj", kv)):
             self.add_module(name, nn.Linear(c.hidden_size, size, bias=c.qkv_bias, device="meta"))
         self.o_proj = nn.Linear(heads, c.hidden_size, bias=False, device="meta")
@@ -74,7 +75,18 @@ class Layer(nn.Module):
     def __init__(self, c: SimpleNamespace):
         super().__init__()
         self.self_attn, self.mlp = Attention(c), Mlp(c)
-        self.input_layernorm, self.post_attention_layernorm = Weight(c.hidden_size), Weight(c.hidden_size)
+        self.input_layernorm, self.post_attention_layernorm = Norm(c.hidden_size), Norm(c.hidden_size)
+
+
+class Rotary(nn.Module):
+    """The rotary embedding's frequencies, (head_dim / 2,)."""
+
+    attention_scaling = 1.0
+
+    def __init__(self, c: SimpleNamespace):
+        super().__init__()
+        exponent = torch.arange(0, c.head_dim, 2, dtype=torch.int64).float() / c.head_dim
+        self.register_buffer("inv_freq", 1.0 / c.rope_theta**exponent, persistent=False)
 
 
 class Decoder(nn.Module):
@@ -82,13 +94,15 @@ class Decoder(nn.Module):
 
     def __init__(self, c: SimpleNamespace):
         super().__init__()
-        self.embed_tokens = Weight(c.vocab_size, c.hidden_size)
+        weight = torch.empty(c.vocab_size, c.hidden_size, device="meta")
+        self.embed_tokens = nn.Embedding(*weight.shape, c.pad_token_id, _weight=weight)
         self.layers = nn.ModuleList(Layer(c) for _ in range(c.num_hidden_layers))
-        self.norm = Weight(c.hidden_size)
+        self.norm = Norm(c.hidden_size)
+        self.rotary_emb = Rotary(c)
 
 
 class Llama(nn.Module):
-    """A decoder and its head; ``config`` has the sizes, ``inv_freq`` the rotary frequencies (head_dim / 2,)."""
+    """A decoder and its head; ``config`` has the sizes."""
 
     def __init__(self, config: dict):
         super().__init__()
@@ -101,14 +115,19 @@ class Llama(nn.Module):
             rms_norm_eps=config.get("rms_norm_eps", 1e-6),
             max_position_embeddings=config.get("max_position_embeddings", 2048),
             tie_word_embeddings=config.get("tie_word_embeddings", False),
+            pad_token_id=config.get("pad_token_id"),
+            rope_theta=rope.get("rope_theta", 10000.0),
             qkv_bias=FAMILIES[config["architectures"][0]],
         )
         self.model = Decoder(c)
-        self.lm_head = Weight(c.vocab_size, c.hidden_size)
+        self.lm_head = nn.Linear(c.hidden_size, c.vocab_size, bias=False, device="meta")
         if c.tie_word_embeddings:
             self.lm_head.weight = self.model.embed_tokens.weight
-        exponent = torch.arange(0, c.head_dim, 2, dtype=torch.int64).float() / c.head_dim
-        self.register_buffer("inv_freq", 1.0 / rope.get("rope_theta", 10000.0) ** exponent, persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.lm_head.weight.device
 
 
 def load(config: dict, weights: Path) -> Llama:

@@ -1,0 +1,200 @@
+"""Decoders of Llama's shape in plain torch: packed logits for training, and batched sampling.
+
+Both compute what transformers does, for models that ``fits`` accepts: each prompt once, and no padding.
+"""
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+BLOCK = 4  # decoding steps between two removals of finished rows
+BUCKET = 16  # texts of similar length in an attention call
+SOURCE = "transformers.models.{0}.modeling_{0}"
+CLASSES = {"LlamaForCausalLM": SOURCE.format("llama"), "Qwen2ForCausalLM": SOURCE.format("qwen2")}
+
+
+def fits(model) -> bool:
+    """Whether this module computes the same as ``model``; any doubt is a no."""
+    source, known = type(model).__module__, (nn.Linear, nn.Embedding, nn.ModuleList, nn.SiLU)
+    if CLASSES.get(type(model).__name__) != source:
+        return False
+    config, modules, parameters = model.config, list(model.modules()), dict(model.named_parameters())
+    biases = {name.split(".")[-2] for name in parameters if name.endswith("bias")}
+    kinds = {(type(p), p.dtype, p.device) for p in parameters.values()}
+    return (
+        all(type(module) in known or type(module).__module__ == source for module in modules)
+        and not any("forward" in vars(m) or m._forward_hooks or m._forward_pre_hooks for m in modules)
+        and biases in (set(), {"q_proj", "k_proj", "v_proj"})
+        and kinds in ({(nn.Parameter, dtype, model.device)} for dtype in (torch.float32, torch.bfloat16))
+        and set(getattr(config, "layer_types", None) or ["full_attention"]) == {"full_attention"}
+        and model.model.rotary_emb.rope_type in ("default", "linear", "llama3", "yarn")
+        and not (config.attention_dropout or model.is_gradient_checkpointing or model.device.type == "meta")
+    )
+
+
+class Weights:
+    """A model's weights in fewer matrices, made of its parameters, so that gradients reach them."""
+
+    def __init__(self, model):
+        config, body = model.config, model.model
+        self.eps, self.head_dim = config.rms_norm_eps, body.layers[0].self_attn.head_dim
+        self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
+        self.inv_freq = body.rotary_emb.inv_freq.float()
+        self.rope_scale = self.inv_freq.new_tensor(body.rotary_emb.attention_scaling)
+        self.embedding, self.padding = body.embed_tokens.weight, body.embed_tokens.padding_idx
+        self.head, self.layers = model.lm_head.weight * body.norm.weight, []
+        for layer in body.layers:
+            attention, mlp, after = layer.self_attn, layer.mlp, layer.post_attention_layernorm.weight
+            q, k, v = attention.q_proj, attention.k_proj, attention.v_proj
+            qkv = self.fuse(q.weight, k.weight, v.weight) * layer.input_layernorm.weight
+            bias = None if q.bias is None else self.fuse(q.bias, k.bias, v.bias)
+            gate, up = mlp.gate_proj.weight * after, mlp.up_proj.weight * after
+            self.layers.append((qkv, bias, attention.o_proj.weight, gate, up, mlp.down_proj.weight))
+
+    def fuse(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """The weights (heads * head_dim, hidden), or biases, in one: q scaled, rotated pairs side by side."""
+        pairs = torch.cat([q * self.head_dim**-0.5, k]).unflatten(0, (-1, 2, self.head_dim // 2))
+        return torch.cat([pairs.transpose(1, 2).flatten(0, 2), v])
+
+    def norm(self, x: Tensor) -> Tensor:
+        """The RMS norm of rows, without its weight."""
+        wide = x.float()
+        scale = torch.rsqrt(torch.linalg.vecdot(wide, wide) / x.shape[-1] + self.eps)
+        return (wide * scale[:, None]).to(x.dtype)
+
+    def logits(self, ids: Tensor, positions: Tensor, attend, wanted: Tensor | None = None) -> Tensor:
+        """Float32 logits (rows, vocabulary) after the tokens ``ids`` (rows,), or after the ``wanted`` rows.
+
+        ``attend(layer, q, k, v)`` is the attention: everything has shape (rows, heads, head_dim).
+        """
+        x, turned = F.embedding(ids, self.embedding, self.padding), self.heads + self.kv_heads
+        rotations = torch.polar(self.rope_scale, positions[:, None, None] * self.inv_freq)
+        for index, (qkv, bias, out, gate, up, down) in enumerate(self.layers):
+            mixed = F.linear(self.norm(x), qkv, bias).unflatten(-1, (-1, self.head_dim))
+            pairs = torch.view_as_complex(mixed[:, :turned].float().unflatten(-1, (-1, 2)))
+            qk = torch.view_as_real(pairs * rotations).flatten(-2).to(x.dtype)
+            mixed = attend(index, qk[:, : self.heads], qk[:, self.heads :], mixed[:, turned:]).flatten(1)
+            if wanted is not None and index == len(self.layers) - 1:
+                x, mixed = F.embedding(wanted, x), F.embedding(wanted, mixed)
+            x = torch.addmm(x, mixed, out.t())
+            normed = self.norm(x)
+            x = torch.addmm(x, F.silu(F.linear(normed, gate)) * F.linear(normed, up), down.t())
+        return F.linear(self.norm(x), self.head).float()
+
+
+def gather(x: Tensor, rows: Tensor) -> Tensor:
+    """(texts, heads, length, head_dim) from ``x`` (rows, heads, head_dim) and ``rows`` (texts, length)."""
+    return F.embedding(rows, x.flatten(1)).unflatten(-1, x.shape[1:]).transpose(1, 2)
+
+
+class Pack:
+    """The tokens of (prompt, continuation) pairs as rows without padding, equal prompts once.
+
+    ``spans``: (first row, rows) of each prompt and continuation; ``wanted``: its prompt's last row and its own.
+    """
+
+    def __init__(self, pairs: list[tuple[list[int], list[int]]], device):
+        rows, prompts, wanted, self.spans = [], {}, [], []
+        for prompt, tokens in pairs:
+            if tuple(prompt) not in prompts:
+                prompts[tuple(prompt)] = len(rows), len(prompt)
+                rows += enumerate(prompt)
+            start, before = prompts[tuple(prompt)]
+            self.spans.append((start, before, len(rows), len(tokens)))
+            wanted += [start + before - 1, *range(len(rows), len(rows) + len(tokens))]
+            rows += enumerate(tokens, start=len(prompt))
+        self.positions, self.ids = torch.tensor(rows, device=device).t().contiguous()
+        self.wanted = torch.tensor(wanted, device=device)
+        self.buckets, self.outputs, padded = [], torch.empty_like(self.ids), 0
+        texts = [(0, 0, *prompt) for prompt in prompts.values()] + [span for span in self.spans if span[3]]
+        texts.sort(key=lambda text: (text[3], text[1]))
+        for at in range(0, len(texts), BUCKET):
+            start, before, first, count = torch.tensor(texts[at : at + BUCKET], device=device).t()[:, :, None]
+            query, key = (torch.arange(int(n.max()), device=device) for n in (count, before + count))
+            real, query = query < count, torch.minimum(query, count - 1)
+            keys = torch.where(key < before, start + key, first + torch.minimum(key - before, count - 1))
+            self.buckets.append((first + query, keys, key <= (before + query)[:, None, :, None]))
+            self.outputs[(first + query)[real]] = padded + real.flatten().nonzero()[:, 0]
+            padded += real.numel()
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attention of each row to the positions up to its own of its prompt and continuation."""
+        results = []
+        for queries, keys, seen in self.buckets:
+            qkv = gather(q, queries), gather(k, keys), gather(v, keys)
+            result = F.scaled_dot_product_attention(*qkv, seen, scale=1.0, enable_gqa=q.shape != k.shape)
+            results.append(result.transpose(1, 2).flatten(2).flatten(0, 1))
+        return F.embedding(self.outputs, torch.cat(results))
+
+
+def response_logits(model, sequences: list[tuple[list[int], list[int]]]) -> Tensor:
+    """Float32 logits (tokens, vocabulary) that predict the responses of (prompt, response) ids, in order."""
+    pack = Pack([(prompt, response[:-1]) for prompt, response in sequences], model.device)
+    return Weights(model).logits(pack.ids, pack.positions, pack.attend, pack.wanted)
+
+
+def draw(logits: Tensor, uniforms: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
+    """Token ids (rows,) by inversion of the cumulative distribution, and their log-probabilities."""
+    probabilities = kept = torch.softmax(logits, dim=-1)
+    if top_p < 1:
+        ranked, tokens = kept.sort(dim=-1, descending=True, stable=True)
+        kept = kept.scatter(-1, tokens, ranked.masked_fill(ranked.cumsum(-1) - ranked >= top_p, 0.0))
+    cumulative = kept.cumsum(-1)
+    chosen = (cumulative <= uniforms[:, None] * cumulative[:, -1:]).sum(-1, keepdim=True)
+    return chosen[:, 0], probabilities.gather(-1, chosen)[:, 0].log()
+
+
+class Decoder:
+    """Samples with a snapshot of a model's weights."""
+
+    @torch.no_grad()
+    def __init__(self, model):
+        self.weights = copy.deepcopy(Weights(model))
+
+    @torch.inference_mode()
+    def sample(self, prompts, draws: Tensor, temperature: float, ends: set[int], top_p: float = 1.0) -> list:
+        """(Token ids, log-probabilities of the whole distribution at the temperature) of responses to prompts.
+
+        ``draws`` in [0, 1), (prompts, longest response), choose the tokens; one of ``ends`` is the last.
+        """
+        weights, device, limit = self.weights, self.weights.head.device, draws.shape[1]
+        pack, cache = Pack([(prompt, []) for prompt in prompts], device), []
+        first, lengths = torch.tensor(pack.spans, device=device)[:, :2].t()
+        key, end_ids = torch.arange(int(lengths.max()), device=device), torch.tensor([*ends], device=device)
+        rows = first[:, None] + torch.minimum(key, lengths[:, None] - 1)
+        hidden = torch.where(key < lengths[:, None], 0.0, -torch.inf).to(weights.head.dtype)
+
+        def prefill(layer, q, k, v):
+            cache.append([gather(k, rows), gather(v, rows)])  # (prompts, kv_heads, room, head_dim)
+            return pack.attend(layer, q, k, v)
+
+        def attend(layer, q, k, v):
+            for own, new in zip(cache[layer], (k, v), strict=True):
+                own[:, :, place] = new
+            keys, values = (own.flatten(0, 1)[:, : place + 1] for own in cache[layer])
+            scores = torch.baddbmm(bias[..., : place + 1], q.reshape(len(keys), -1, q.shape[-1]), keys.mT)
+            return torch.bmm(scores.float().softmax(-1).to(q.dtype), values).view(q.shape)
+
+        logits = weights.logits(pack.ids, pack.positions, prefill, pack.wanted)
+        draws = draws.to(device).clamp(max=1 - 2**-22)  # rounding could carry a larger one past every token
+        tokens, logprobs = torch.zeros_like(draws, dtype=torch.long), torch.zeros_like(draws)
+        kept = alive = torch.arange(len(prompts), device=device)
+        for start in range(0, limit, BLOCK):
+            cache = [[F.pad(own.index_select(0, kept), (0, 0, 0, BLOCK)) for own in pair] for pair in cache]
+            bias = F.pad(hidden[alive], (0, start + BLOCK)).repeat_interleave(weights.kv_heads, 0)[:, None]
+            for step in range(start, min(start + BLOCK, limit)):
+                chosen = draw(logits / temperature, draws[alive, step], top_p)
+                tokens[alive, step], logprobs[alive, step] = chosen
+                if step + 1 < limit:
+                    place = len(key) + step
+                    logits = weights.logits(chosen[0], lengths + step, attend)
+            kept = (~torch.isin(tokens[alive, start : start + BLOCK], end_ids).any(1)).nonzero()[:, 0]
+            if not len(kept):
+                break
+            alive, lengths, logits = alive[kept], lengths[kept], logits[kept]
+        ended = torch.isin(tokens, end_ids)
+        counts = torch.where(ended.any(1), ended.int().argmax(1) + 1, limit).tolist()
+        responses = zip(tokens.tolist(), logprobs.tolist(), counts, strict=True)
+        return [(ids[:count], values[:count]) for ids, values, count in responses]
