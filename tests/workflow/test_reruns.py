@@ -12,7 +12,16 @@ from study import curves, pending, snakemake, tiny_config, write_config
 from switchpoint.training import models
 
 BELOW = dict.fromkeys(
-    ["collect", "label_phases", "fit_ceilings", "predict_models", "advise", "write_report"], 1
+    [
+        "collect",
+        "label_phases",
+        "fit_ceilings",
+        "measure_outcomes",
+        "predict_models",
+        "advise",
+        "write_report",
+    ],
+    1,
 )
 
 

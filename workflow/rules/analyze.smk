@@ -62,6 +62,27 @@ rule fit_ceilings:
         "python -m switchpoint fit {input} --out {output} > {log} 2>&1"
 
 
+rule measure_outcomes:
+    input:
+        points=out(paths.ANALYSIS, "pooled_curves.csv"),
+        runs=out(paths.ANALYSIS, "runs.csv"),
+        losses=out(paths.ANALYSIS, "losses.csv"),
+        ceilings=out(paths.ANALYSIS, "ceilings.json"),
+    output:
+        outs(paths.ANALYSIS, "highest_outcomes.csv", "loss_correlation.json"),
+        outcomes=out(paths.ANALYSIS, "outcomes.csv"),
+    log:
+        log_file("measure_outcomes"),
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        recipe=RECIPES["analyze"],
+        out=subpath(output.outcomes, parent=True),
+    shell:
+        "python -m switchpoint outcomes --points {input.points} --runs {input.runs} --losses {input.losses}"
+        " --ceilings {input.ceilings} --out {params.out} > {log} 2>&1"
+
+
 rule predict_models:
     input:
         out(paths.ANALYSIS, "models.csv"),

@@ -1,7 +1,13 @@
 rule write_report:
     input:
         outs(paths.ANALYSIS, "runs.csv", "losses.csv", "verdicts.csv", "gains.csv"),
-        out(paths.ANALYSIS, "pooled_results.csv"),
+        outs(
+            paths.ANALYSIS,
+            "pooled_results.csv",
+            "outcomes.csv",
+            "highest_outcomes.csv",
+        ),
+        out(paths.ANALYSIS, "loss_correlation.json"),
         outs(paths.ANALYSIS, "phases.json", "ceilings.json", "advice.json"),
         out(paths.ANALYSIS, "predictors.json"),
         out(paths.OVERLAPS),

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from switchpoint import files, tables
 from switchpoint.analysis.pooling import HALF_WIDTH, interval_ends, pool_over_seeds
 from switchpoint.analysis.predictors import loss_against_ceiling
 from switchpoint.study.names import RunName
@@ -10,6 +11,18 @@ from switchpoint.study.names import RunName
 MIN_SETS = 4  # for a correlation
 KEYS = ["set", "algorithm", "start_step"]
 LAST_COLUMNS = ["final", "final_low", "final_high"]
+
+
+def measure_outcomes(points: str, runs: str, losses: str, ceilings: str, out: str) -> None:
+    """Writes ``outcomes.csv``, ``highest_outcomes.csv`` and ``loss_correlation.json`` into ``out``.
+
+    ``points`` is ``pooled_curves.csv``, the others are ``runs.csv``, ``losses.csv`` and ``ceilings.json``.
+    """
+    outcomes = rl_outcomes(pd.read_csv(points), files.read_json(ceilings), pd.read_csv(runs))
+    highest = highest_outcomes(pd.read_csv(losses), outcomes)
+    tables.write_csv(outcomes, f"{out}/outcomes.csv")
+    tables.write_csv(highest, f"{out}/highest_outcomes.csv")
+    files.write_json(f"{out}/loss_correlation.json", loss_correlation(highest))
 
 
 def rl_outcomes(points: pd.DataFrame, ceilings: dict, runs: pd.DataFrame) -> pd.DataFrame:

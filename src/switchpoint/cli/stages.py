@@ -195,6 +195,16 @@ def collect_command(job: Job, evaluation: Paths, sft_run: Paths, out: PathOption
 
 
 @app.command()
+def outcomes(
+    points: PathOption, runs: PathOption, losses: PathOption, ceilings: PathOption, out: PathOption
+) -> None:
+    """Measures what RL made of every SFT checkpoint."""
+    from switchpoint.analysis.outcomes import measure_outcomes
+
+    measure_outcomes(points, runs, losses, ceilings, out)
+
+
+@app.command()
 def report(job: Job, analysis: PathOption, data: PathOption, out: PathOption, results: PathOption) -> None:
     """Writes the report, and the results as a Markdown table."""
     from switchpoint.report import page

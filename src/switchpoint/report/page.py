@@ -7,11 +7,12 @@ import pandas as pd
 from markupsafe import Markup
 
 from switchpoint import files
-from switchpoint.analysis.outcomes import highest_outcomes, loss_correlation, rl_outcomes
 from switchpoint.report import analysis_tables, figures, study_tables
 
-ANALYSIS_TABLES = ["pooled_curves", "pooled_results", "runs", "losses", "verdicts", "gains"]
-ANALYSIS_DOCUMENTS = ["phases", "ceilings", "advice", "predictors"]
+ANALYSIS_TABLES = [
+    "pooled_curves", "pooled_results", "runs", "losses", "verdicts", "gains", "outcomes", "highest_outcomes",
+]  # fmt: skip
+ANALYSIS_DOCUMENTS = ["phases", "ceilings", "advice", "predictors", "loss_correlation"]
 DATA_TABLES = ["statistics", "overlaps"]
 
 PAGE = """<!DOCTYPE html>
@@ -78,19 +79,12 @@ below. A collapsed run was fitted on the points before its collapse. A dash mark
 
 
 def load(analysis_directory: str | Path, data_directory: str | Path) -> dict:
-    """What the page is made of, by name: the files of an analysis and of its data, and the outcomes of RL."""
+    """What the page is made of, by name: the files of an analysis and of its data."""
     analysis, data = Path(analysis_directory), Path(data_directory)
     inputs = {name: pd.read_csv(analysis / f"{name}.csv") for name in ANALYSIS_TABLES}
     inputs |= {name: files.read_json(analysis / f"{name}.json") for name in ANALYSIS_DOCUMENTS}
     inputs |= {name: pd.read_csv(data / f"{name}.csv") for name in DATA_TABLES}
-    return with_outcomes(inputs)
-
-
-def with_outcomes(inputs: dict) -> dict:
-    """The inputs with what the analysis makes of the ceilings: the outcome of RL by start, and by set."""
-    outcomes = rl_outcomes(inputs["pooled_curves"], inputs["ceilings"], inputs["runs"])
-    highest = highest_outcomes(inputs["losses"], outcomes)
-    return inputs | {"outcomes": outcomes, "highest": highest, "correlation": loss_correlation(highest)}
+    return inputs
 
 
 def render(inputs: dict, study_name: str, hyperparameters: dict[str, dict]) -> str:
@@ -196,7 +190,7 @@ def ceiling_blocks(inputs: dict) -> list[dict]:
             "them has none, on last scores. The best of several starts is picked by its score, and so is a "
             "little too high."
         )
-        figure = figures.loss_against_outcome(inputs["highest"], inputs["correlation"])
+        figure = figures.loss_against_outcome(inputs["highest_outcomes"], inputs["loss_correlation"])
         blocks.append(block(figure, caption))
     return blocks
 

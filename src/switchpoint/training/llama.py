@@ -164,18 +164,17 @@ class Decoder:
         first, lengths = torch.tensor(pack.spans, device=device)[:, :2].t()
         key, end_ids = torch.arange(int(lengths.max()), device=device), torch.tensor([*ends], device=device)
         rows = first[:, None] + torch.minimum(key, lengths[:, None] - 1)
-        hidden = torch.where(key < lengths[:, None], 0.0, -torch.inf).to(weights.head.dtype)
+        mask = torch.where(key < lengths[:, None], 0.0, -torch.inf).to(weights.head.dtype)
 
         def prefill(layer, q, k, v):
             cache.append([gather(k, rows), gather(v, rows)])  # (prompts, kv_heads, room, head_dim)
             return pack.attend(layer, q, k, v)
 
         def attend(layer, q, k, v):
-            for own, new in zip(cache[layer], (k, v), strict=True):
-                own[:, :, place] = new
-            keys, values = (own.flatten(0, 1)[:, : place + 1] for own in cache[layer])
-            scores = torch.baddbmm(bias[..., : place + 1], q.reshape(len(keys), -1, q.shape[-1]), keys.mT)
-            return torch.bmm(scores.float().softmax(-1).to(q.dtype), values).view(q.shape)
+            keys, values = cache[layer]
+            keys[:, :, place], values[:, :, place] = k, v
+            scores = torch.baddbmm(bias, q.reshape(len(bias), -1, q.shape[-1]), keys.flatten(0, 1).mT)
+            return torch.bmm(scores.float().softmax(-1).to(q.dtype), values.flatten(0, 1)).view(q.shape)
 
         logits = weights.logits(pack.ids, pack.positions, prefill, pack.wanted)
         draws = draws.to(device).clamp(max=1 - 2**-22)  # rounding could carry a larger one past every token
@@ -183,17 +182,23 @@ class Decoder:
         kept = alive = torch.arange(len(prompts), device=device)
         for start in range(0, limit, BLOCK):
             cache = [[F.pad(own.index_select(0, kept), (0, 0, 0, BLOCK)) for own in pair] for pair in cache]
-            bias = F.pad(hidden[alive], (0, start + BLOCK)).repeat_interleave(weights.kv_heads, 0)[:, None]
+            bias = F.pad(mask, (0, BLOCK), value=-torch.inf).repeat_interleave(weights.kv_heads, 0)[:, None]
             for step in range(start, min(start + BLOCK, limit)):
                 chosen = draw(logits / temperature, draws[alive, step], top_p)
                 tokens[alive, step], logprobs[alive, step] = chosen
                 if step + 1 < limit:
                     place = len(key) + step
+                    bias[..., place] = 0.0
                     logits = weights.logits(chosen[0], lengths + step, attend)
             kept = (~torch.isin(tokens[alive, start : start + BLOCK], end_ids).any(1)).nonzero()[:, 0]
             if not len(kept):
                 break
-            alive, lengths, logits = alive[kept], lengths[kept], logits[kept]
+            alive, lengths, logits, mask = (
+                alive[kept],
+                lengths[kept],
+                logits[kept],
+                F.pad(mask[kept], (0, BLOCK)),
+            )
         ended = torch.isin(tokens, end_ids)
         counts = torch.where(ended.any(1), ended.int().argmax(1) + 1, limit).tolist()
         responses = zip(tokens.tolist(), logprobs.tolist(), counts, strict=True)

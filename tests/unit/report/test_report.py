@@ -12,6 +12,7 @@ import pytest
 from switchpoint.analysis.advice import advise
 from switchpoint.analysis.ceilings import fit_curves
 from switchpoint.analysis.collect import models_table
+from switchpoint.analysis.outcomes import highest_outcomes, measure_outcomes, rl_outcomes
 from switchpoint.analysis.phases import label_phases
 from switchpoint.analysis.pooling import pool_curves, pool_results
 from switchpoint.analysis.predictors import predict
@@ -198,6 +199,8 @@ def make(tmp_path_factory):
             "predictors": predict(models_table(results, frames["losses"], frames["runs"])),
         }.items():
             (directory / f"{name}.json").write_text(json.dumps(record))
+        names = ("pooled_curves.csv", "runs.csv", "losses.csv", "ceilings.json")
+        measure_outcomes(*(str(directory / name) for name in names), str(directory))
         return page.load(directory, directory)
 
     return build
@@ -289,7 +292,9 @@ def test_a_real_analysis_is_shown_whole(inputs):
     phases = label_phases(losses, examples)
     ceilings = fit_curves(curves)
     advice = advise(curves, runs, ceilings, phases, reference="rl/grpo/base/seed_0")
-    real = page.with_outcomes({**inputs, "phases": phases, "ceilings": ceilings, "advice": advice})
+    outcomes = rl_outcomes(inputs["pooled_curves"], ceilings, runs)
+    measured = {"outcomes": outcomes, "highest_outcomes": highest_outcomes(losses, outcomes)}
+    real = {**inputs, **measured, "phases": phases, "ceilings": ceilings, "advice": advice}
     html = page.render(real, "toy", {})
     seen = words(html)
     assert advice["headline"] in seen

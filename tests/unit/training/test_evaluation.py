@@ -252,3 +252,27 @@ def test_a_killed_evaluation_ends_the_same(problems, whole, tmp_path, monkeypatc
 def test_ten_kills_change_nothing(problems, whole, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluation, "BLOCK", 1)
     killed_and_resumed(problems, whole, tmp_path, kills=10)
+
+
+def test_win_rates_resume_at_the_next_block(problems, tmp_path, small_blocks, monkeypatch):
+    """A job that ended after two of its sixteen blocks samples the fourteen others, and ends as a whole one."""
+    job = Expansion(studies.load("config.yaml")).win_rates_job()
+    sampled, real = [], evaluation.evaluate_block
+
+    def count(*args):
+        sampled.append(args[2].name)
+        if len(sampled) == 3:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(evaluation, "evaluate_block", count)
+    samples = {"test": {"pool": 2}}
+    job = job.model_copy(update={"settings": job.settings.model_copy(update={"samples": samples})})
+    with pytest.raises(KeyboardInterrupt):
+        evaluation.measure_win_rates(job, "assets/tiny-base", problems, str(tmp_path / "state"))
+    _, resumed = evaluation.measure_win_rates(job, "assets/tiny-base", problems, str(tmp_path / "state"))
+    assert len(sampled) == 3 + 14
+    assert len(set(sampled)) == 16
+    _, whole = evaluation.measure_win_rates(job, "assets/tiny-base", problems, str(tmp_path / "other"))
+    pd.testing.assert_frame_equal(resumed, whole)
+    assert len(whole) == 80
