@@ -96,7 +96,7 @@ class Pack:
     """
 
     def __init__(self, pairs: list[tuple[list[int], list[int]]], device):
-        rows, prompts, wanted, self.spans = [], {}, [], []
+        rows, prompts, wanted, padded, self.spans, self.buckets = [], {}, [], 0, [], []
         for prompt, tokens in pairs:
             if tuple(prompt) not in prompts:
                 prompts[tuple(prompt)] = len(rows), len(prompt)
@@ -106,8 +106,7 @@ class Pack:
             wanted += [start + before - 1, *range(len(rows), len(rows) + len(tokens))]
             rows += enumerate(tokens, start=len(prompt))
         self.positions, self.ids = torch.tensor(rows, device=device).t().contiguous()
-        self.wanted = torch.tensor(wanted, device=device)
-        self.buckets, self.outputs, padded = [], torch.empty_like(self.ids), 0
+        self.wanted, self.outputs = torch.tensor(wanted, device=device), torch.empty_like(self.ids)
         texts = [(0, 0, *prompt) for prompt in prompts.values()] + [span for span in self.spans if span[3]]
         texts.sort(key=lambda text: (text[3], text[1]))
         for at in range(0, len(texts), BUCKET):
@@ -182,23 +181,19 @@ class Decoder:
         kept = alive = torch.arange(len(prompts), device=device)
         for start in range(0, limit, BLOCK):
             cache = [[F.pad(own.index_select(0, kept), (0, 0, 0, BLOCK)) for own in pair] for pair in cache]
-            bias = F.pad(mask, (0, BLOCK), value=-torch.inf).repeat_interleave(weights.kv_heads, 0)[:, None]
+            mask = F.pad(mask[kept], (0, BLOCK), value=-torch.inf)
             for step in range(start, min(start + BLOCK, limit)):
                 chosen = draw(logits / temperature, draws[alive, step], top_p)
                 tokens[alive, step], logprobs[alive, step] = chosen
                 if step + 1 < limit:
                     place = len(key) + step
-                    bias[..., place] = 0.0
+                    mask[:, place] = 0.0
+                    bias = mask.repeat_interleave(weights.kv_heads, 0)[:, None]
                     logits = weights.logits(chosen[0], lengths + step, attend)
             kept = (~torch.isin(tokens[alive, start : start + BLOCK], end_ids).any(1)).nonzero()[:, 0]
             if not len(kept):
                 break
-            alive, lengths, logits, mask = (
-                alive[kept],
-                lengths[kept],
-                logits[kept],
-                F.pad(mask[kept], (0, BLOCK)),
-            )
+            alive, lengths, logits = alive[kept], lengths[kept], logits[kept]
         ended = torch.isin(tokens, end_ids)
         counts = torch.where(ended.any(1), ended.int().argmax(1) + 1, limit).tolist()
         responses = zip(tokens.tolist(), logprobs.tolist(), counts, strict=True)
