@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from switchpoint import tables
 from switchpoint.errors import InputError
@@ -132,6 +131,8 @@ def interval(slices: dict[str, np.ndarray], weight: dict[str, float], seed: int 
 
 def wilson(share: float, effective: float, degrees: float) -> tuple[float, float]:
     """Wilson's interval in points of a share of ``effective`` trials, with Student's quantile."""
+    from scipy import special  # slow to import, and a training job's scores need no interval
+
     z = special.stdtrit(min(degrees, 1e6), (1 + LEVEL) / 2)
     centre = (share + z**2 / (2 * effective)) / (1 + z**2 / effective)
     half = z * math.sqrt(share * (1 - share) / effective + z**2 / (4 * effective**2)) / (1 + z**2 / effective)

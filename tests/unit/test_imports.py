@@ -53,3 +53,22 @@ def test_planning_loads_no_tables():
 
 def test_a_grading_worker_is_light():
     assert not loaded("switchpoint.grading.worker") & {"numpy", "pandas", "scipy"}
+
+
+STEP = """
+import json, sys
+from switchpoint.study.config import Optimizer
+from switchpoint.training import evaluation, models, sft
+from switchpoint.training.engine.batch import Sequence
+from switchpoint.training.engine.torch import Engine
+from switchpoint.training.rl import loop
+policy = models.load("assets/tiny-base")
+engine = Engine(policy.model, Optimizer(learning_rate=1e-3), 0)
+engine.step([Sequence([3, 4], [5, 1])], sft.mean_loss)
+print(json.dumps([name for name in ("transformers", "sklearn", "scipy", "torch._dynamo") if name in sys.modules]))
+"""
+
+
+def test_a_training_job_loads_what_it_uses():
+    done = subprocess.run([sys.executable, "-c", STEP], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert json.loads(done.stdout) == []

@@ -10,25 +10,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 BLOCK = 4  # decoding steps between two removals of finished rows
-BUCKET = 16  # texts of similar length in an attention call
+WASTE = 2**13  # query-key pairs of an attention call that may be padding
 SOURCE = "transformers.models.{0}.modeling_{0}"
 CLASSES = {"LlamaForCausalLM": SOURCE.format("llama"), "Qwen2ForCausalLM": SOURCE.format("qwen2")}
 
 
 def fits(model) -> bool:
     """Whether this module computes the same as ``model``; any doubt is a no."""
-    source, known = type(model).__module__, (nn.Linear, nn.Embedding, nn.ModuleList, nn.SiLU)
-    if CLASSES.get(type(model).__name__) != source:
+    source, plain = type(model).__module__, (nn.Linear, nn.Embedding, nn.ModuleList, nn.SiLU)
+    if CLASSES.get(type(model).__name__) != source or model.config.hidden_act != "silu":
         return False
     config, modules, parameters = model.config, list(model.modules()), dict(model.named_parameters())
     biases = {name.split(".")[-2] for name in parameters if name.endswith("bias")}
     kinds = {(type(p), p.dtype, p.device) for p in parameters.values()}
     return (
-        all(type(module) in known or type(module).__module__ == source for module in modules)
+        all(type(m) in plain or type(m).__module__ in (source, "transformers.activations") for m in modules)
         and not any("forward" in vars(m) or m._forward_hooks or m._forward_pre_hooks for m in modules)
         and biases in (set(), {"q_proj", "k_proj", "v_proj"})
         and kinds in ({(nn.Parameter, dtype, model.device)} for dtype in (torch.float32, torch.bfloat16))
-        and set(getattr(config, "layer_types", None) or ["full_attention"]) == {"full_attention"}
+        and set(getattr(config, "layer_types", None) or ()) <= {"full_attention"}
         and model.model.rotary_emb.rope_type in ("default", "linear", "llama3", "yarn")
         and not (config.attention_dropout or model.is_gradient_checkpointing or model.device.type == "meta")
     )
@@ -89,31 +89,39 @@ def gather(x: Tensor, rows: Tensor) -> Tensor:
     return F.embedding(rows, x.flatten(1)).unflatten(-1, x.shape[1:]).transpose(1, 2)
 
 
-class Pack:
-    """The tokens of (prompt, continuation) pairs as rows without padding, equal prompts once.
+def similar(texts: list[tuple]) -> list[list[tuple]]:
+    """The texts (queries, keys, ...) in groups that waste at most ``WASTE`` query-key pairs on padding."""
+    groups, most, pairs = [[]], 0, 0
+    for text in sorted(text for text in texts if text[0]):
+        most, pairs = max(most, text[1]), pairs + text[0] * text[1]
+        if (len(groups[-1]) + 1) * text[0] * most > pairs + WASTE:
+            groups, most, pairs = [*groups, []], text[1], text[0] * text[1]
+        groups[-1].append(text)
+    return groups
 
-    ``spans``: (first row, rows) of each prompt and continuation; ``wanted``: its prompt's last row and its own.
-    """
+
+class Pack:
+    """The tokens of (prompt, continuation) pairs as rows without padding, equal prompts once."""
 
     def __init__(self, pairs: list[tuple[list[int], list[int]]], device):
-        rows, prompts, wanted, padded, self.spans, self.buckets = [], {}, [], 0, [], []
+        rows, wanted, texts, prompts, self.buckets, padded = [], [], [], {}, [], 0
         for prompt, tokens in pairs:
             if tuple(prompt) not in prompts:
                 prompts[tuple(prompt)] = len(rows), len(prompt)
+                texts.append((len(prompt), len(prompt), 0, len(rows)))  # queries, keys, first rows of both
                 rows += enumerate(prompt)
             start, before = prompts[tuple(prompt)]
-            self.spans.append((start, before, len(rows), len(tokens)))
+            texts.append((len(tokens), before + len(tokens), start, len(rows)))
             wanted += [start + before - 1, *range(len(rows), len(rows) + len(tokens))]
-            rows += enumerate(tokens, start=len(prompt))
+            rows += enumerate(tokens, start=before)
+        self.prompts = torch.tensor([prompts[tuple(prompt)] for prompt, _ in pairs], device=device)
         self.positions, self.ids = torch.tensor(rows, device=device).t().contiguous()
         self.wanted, self.outputs = torch.tensor(wanted, device=device), torch.empty_like(self.ids)
-        texts = [(0, 0, *prompt) for prompt in prompts.values()] + [span for span in self.spans if span[3]]
-        texts.sort(key=lambda text: (text[3], text[1]))
-        for at in range(0, len(texts), BUCKET):
-            start, before, first, count = torch.tensor(texts[at : at + BUCKET], device=device).t()[:, :, None]
-            query, key = (torch.arange(int(n.max()), device=device) for n in (count, before + count))
-            real, query = query < count, torch.minimum(query, count - 1)
-            keys = torch.where(key < before, start + key, first + torch.minimum(key - before, count - 1))
+        for bucket in similar(texts):
+            count, width, start, first = torch.tensor(bucket, device=device).t()[:, :, None]
+            query, key = (torch.arange(int(n.max()), device=device) for n in (count, width))
+            real, query, before = query < count, torch.minimum(query, count - 1), width - count
+            keys = torch.where(key < before, start + key, first - before + torch.minimum(key, width - 1))
             self.buckets.append((first + query, keys, key <= (before + query)[:, None, :, None]))
             self.outputs[(first + query)[real]] = padded + real.flatten().nonzero()[:, 0]
             padded += real.numel()
@@ -160,7 +168,7 @@ class Decoder:
         """
         weights, device, limit = self.weights, self.weights.head.device, draws.shape[1]
         pack, cache = Pack([(prompt, []) for prompt in prompts], device), []
-        first, lengths = torch.tensor(pack.spans, device=device)[:, :2].t()
+        first, lengths = pack.prompts.t()
         key, end_ids = torch.arange(int(lengths.max()), device=device), torch.tensor([*ends], device=device)
         rows = first[:, None] + torch.minimum(key, lengths[:, None] - 1)
         mask = torch.where(key < lengths[:, None], 0.0, -torch.inf).to(weights.head.dtype)
