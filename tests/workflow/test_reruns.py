@@ -114,8 +114,8 @@ def test_a_recipe_reruns_its_jobs_and_all_below(clone, monkeypatch):
     editable(clone)
     module = clone / "src/switchpoint/study/expand.py"
     text = module.read_text()
-    assert '"rl": 1' in text
-    module.write_text(text.replace('"rl": 1', '"rl": 2'))
+    assert '"rl": 2' in text
+    module.write_text(text.replace('"rl": 2', '"rl": 3'))
     monkeypatch.setenv("PYTHONPATH", str(clone / "src"))
     assert pending(clone) == {"rl": 3, "evaluate": 3} | BELOW
 

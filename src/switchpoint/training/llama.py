@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-BLOCK = 4  # decoding steps between two removals of finished rows
+BLOCK, ROOM = 4, 16  # decoding steps between removals of finished rows, and between growths of the cache
 WASTE = 2**13  # query-key pairs of an attention call that may be padding
 SOURCE = "transformers.models.{0}.modeling_{0}"
 CLASSES = {"LlamaForCausalLM": SOURCE.format("llama"), "Qwen2ForCausalLM": SOURCE.format("qwen2")}
@@ -47,16 +47,11 @@ class Weights:
         self.head, self.layers = model.lm_head.weight * body.norm.weight, []
         for layer in body.layers:
             attention, mlp, after = layer.self_attn, layer.mlp, layer.post_attention_layernorm.weight
-            q, k, v = attention.q_proj, attention.k_proj, attention.v_proj
-            qkv = self.fuse(q.weight, k.weight, v.weight) * layer.input_layernorm.weight
-            bias = None if q.bias is None else self.fuse(q.bias, k.bias, v.bias)
+            parts = attention.q_proj, attention.k_proj, attention.v_proj
+            qkv = torch.cat([part.weight for part in parts]) * layer.input_layernorm.weight
+            bias = None if parts[0].bias is None else torch.cat([part.bias for part in parts])
             gate, up = mlp.gate_proj.weight * after, mlp.up_proj.weight * after
             self.layers.append((qkv, bias, attention.o_proj.weight, gate, up, mlp.down_proj.weight))
-
-    def fuse(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """The weights (heads * head_dim, hidden), or biases, in one: q scaled, rotated pairs side by side."""
-        pairs = torch.cat([q * self.head_dim**-0.5, k]).unflatten(0, (-1, 2, self.head_dim // 2))
-        return torch.cat([pairs.transpose(1, 2).flatten(0, 2), v])
 
     def norm(self, x: Tensor) -> Tensor:
         """The RMS norm of rows, without its weight."""
@@ -72,10 +67,10 @@ class Weights:
         x, turned = F.embedding(ids, self.embedding, self.padding), self.heads + self.kv_heads
         rotations = torch.polar(self.rope_scale, positions[:, None, None] * self.inv_freq)
         for index, (qkv, bias, out, gate, up, down) in enumerate(self.layers):
-            mixed = F.linear(self.norm(x), qkv, bias).unflatten(-1, (-1, self.head_dim))
-            pairs = torch.view_as_complex(mixed[:, :turned].float().unflatten(-1, (-1, 2)))
-            qk = torch.view_as_real(pairs * rotations).flatten(-2).to(x.dtype)
-            mixed = attend(index, qk[:, : self.heads], qk[:, self.heads :], mixed[:, turned:]).flatten(1)
+            mixed = F.linear(self.norm(x), qkv, bias).unflatten(-1, (-1, 2, self.head_dim // 2))
+            pairs = torch.complex(*mixed[:, :turned].float().unbind(2)) * rotations
+            q, k = torch.view_as_real(pairs).flatten(2).to(x.dtype).split([self.heads, self.kv_heads], 1)
+            mixed = attend(index, q, k, mixed[:, turned:].flatten(2)).flatten(1)
             if wanted is not None and index == len(self.layers) - 1:
                 x, mixed = F.embedding(wanted, x), F.embedding(wanted, mixed)
             x = torch.addmm(x, mixed, out.t())
@@ -131,7 +126,7 @@ class Pack:
         results = []
         for queries, keys, seen in self.buckets:
             qkv = gather(q, queries), gather(k, keys), gather(v, keys)
-            result = F.scaled_dot_product_attention(*qkv, seen, scale=1.0, enable_gqa=q.shape != k.shape)
+            result = F.scaled_dot_product_attention(*qkv, seen, enable_gqa=q.shape != k.shape)
             results.append(result.transpose(1, 2).flatten(2).flatten(0, 1))
         return F.embedding(self.outputs, torch.cat(results))
 
@@ -180,28 +175,32 @@ class Decoder:
         def attend(layer, q, k, v):
             keys, values = cache[layer]
             keys[:, :, place], values[:, :, place] = k, v
-            scores = torch.baddbmm(bias, q.reshape(len(bias), -1, q.shape[-1]), keys.flatten(0, 1).mT)
-            return torch.bmm(scores.float().softmax(-1).to(q.dtype), values.flatten(0, 1)).view(q.shape)
+            q = q.reshape(len(bias), -1, self.weights.head_dim)
+            scores = torch.baddbmm(bias, q, keys.flatten(0, 1).mT, alpha=q.shape[-1] ** -0.5)
+            return torch.bmm(scores.float().softmax(-1).to(q.dtype), values.flatten(0, 1)).view(len(k), -1)
 
         logits = weights.logits(pack.ids, pack.positions, prefill, pack.wanted)
         draws = draws.to(device).clamp(max=1 - 2**-22)  # rounding could carry a larger one past every token
         tokens, logprobs = torch.zeros_like(draws, dtype=torch.long), torch.zeros_like(draws)
-        kept = alive = torch.arange(len(prompts), device=device)
-        for start in range(0, limit, BLOCK):
-            cache = [[F.pad(own.index_select(0, kept), (0, 0, 0, BLOCK)) for own in pair] for pair in cache]
-            mask = F.pad(mask[kept], (0, BLOCK), value=-torch.inf)
-            for step in range(start, min(start + BLOCK, limit)):
-                chosen = draw(logits / temperature, draws[alive, step], top_p)
-                tokens[alive, step], logprobs[alive, step] = chosen
-                if step + 1 < limit:
-                    place = len(key) + step
-                    mask[:, place] = 0.0
-                    bias = mask.repeat_interleave(weights.kv_heads, 0)[:, None]
-                    logits = weights.logits(chosen[0], lengths + step, attend)
-            kept = (~torch.isin(tokens[alive, start : start + BLOCK], end_ids).any(1)).nonzero()[:, 0]
-            if not len(kept):
-                break
-            alive, lengths, logits = alive[kept], lengths[kept], logits[kept]
+        alive = torch.arange(len(prompts), device=device)
+        for step in range(limit):
+            if step % ROOM == 0:
+                cache = [[F.pad(own, (0, 0, 0, ROOM)) for own in pair] for pair in cache]
+                mask = F.pad(mask, (0, ROOM), value=-torch.inf)
+            chosen = draw(logits / temperature, draws[alive, step], top_p)
+            tokens[alive, step], logprobs[alive, step] = chosen
+            place = len(key) + step
+            mask[:, place] = 0.0
+            bias = mask.repeat_interleave(weights.kv_heads, 0)[:, None]
+            logits = weights.logits(chosen[0], lengths + step, attend)
+            if step % BLOCK == BLOCK - 1:
+                ended = torch.isin(tokens[alive, step - BLOCK + 1 : step + 1], end_ids).any(1)
+                if ended.all():
+                    break
+                if ended.any():
+                    kept = (~ended).nonzero()[:, 0]
+                    alive, lengths, logits, mask = (x[kept] for x in (alive, lengths, logits, mask))
+                    cache = [[own.index_select(0, kept) for own in pair] for pair in cache]
         ended = torch.isin(tokens, end_ids)
         counts = torch.where(ended.any(1), ended.int().argmax(1) + 1, limit).tolist()
         responses = zip(tokens.tolist(), logprobs.tolist(), counts, strict=True)
