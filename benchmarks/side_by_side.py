@@ -13,12 +13,14 @@ import logging
 import os
 import shutil
 import statistics
+import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import datasets
 import pandas as pd
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback
@@ -34,13 +36,16 @@ from switchpoint.training.engine.torch import configure
 from switchpoint.training.job_run import JobRun
 from switchpoint.training.sft import SftRun
 
+warnings.simplefilter("ignore")  # those that the peers' imports raise come after this
+
 ROOT = Path(__file__).parents[1]
 BASE = ROOT / "assets/tiny-base"
 STUDY = Expansion(studies.load(ROOT / "config.yaml"))
 TEMPLATE = Template(name="retu", sha256=templates.template_hash("retu"))
 PROBLEMS = pd.DataFrame(step_lists.make_problems(0, "benchmark", 1000, (2, 6), [1, 2, 3]))
+BATCH = 32  # examples of an SFT step
 SFT_STEPS = 40  # after which answers have about 30 tokens
-TEN_MILLION = {  # and 9.8 million parameters
+TEN_MILLION = {  # 9.5 million parameters
     "hidden_size": 384,
     "num_hidden_layers": 6,
     "num_attention_heads": 6,
@@ -50,9 +55,11 @@ TEN_MILLION = {  # and 9.8 million parameters
     "max_position_embeddings": 512,
     "tie_word_embeddings": False,
 }
-WARM_UP = 2  # turns that do not count
+TURNS = {"tiny": 15, "10M": 3}
+WARM_UP = 1  # turns that do not count
 TRAINER = {  # of the peers: no logs, no checkpoints, float32, nothing computed twice
     "use_cpu": True,
+    "dataloader_pin_memory": False,
     "bf16": False,
     "gradient_checkpointing": False,
     "report_to": "none",
@@ -69,18 +76,19 @@ def settings(description: str, peers: list[str]) -> argparse.Namespace:
     """The command line; prints what is measured with what, and quiets the libraries."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--size", choices=["tiny", "10M"], default="tiny")
-    parser.add_argument("--turns", type=int, help="Turns that count; as many as a minute or two allows.")
+    parser.add_argument("--turns", type=int, help=f"Turns that count, by default {TURNS}.")
     options = parser.parse_args()
-    options.turns = options.turns or {"tiny": 15, "10M": 3}[options.size]
+    options.turns = options.turns or TURNS[options.size]
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ["HF_HUB_OFFLINE"] = "1"
-    warnings.simplefilter("ignore")
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # all are measured on the CPU
     logging.disable(logging.WARNING)
     transformers_logging.disable_progress_bar()
+    datasets.disable_progress_bars()
     configure(0)
     torch.set_num_threads(1)
-    versions = (f"{name} {importlib.metadata.version(name)}" for name in ["torch", "transformers", *peers])
-    print(f"{options.size}, {options.turns} turns after {WARM_UP}, one thread; {', '.join(versions)}\n", flush=True)
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in ["torch", "transformers", *peers]]
+    print(f"{Path(sys.argv[0]).name} --size {options.size} --turns {options.turns}: {', '.join(versions)}\n")
     return options
 
 
@@ -95,12 +103,13 @@ def scratch_models(size: str) -> Iterator[dict[str, Path]]:
             yield {"10M": random_model(scratch / "10M"), "scratch": scratch}
 
 
-def sft_run(model: Path, scratch: Path, **numbers) -> SftRun:
-    """An SFT run of the study's from a model, on the problems."""
+def sft_run(model: Path, scratch: Path) -> SftRun:
+    """An SFT run from a model, on the problems."""
     paths = {name: str(scratch / f"{name}.parquet") for name in ("data", "validation")}
     PROBLEMS.to_parquet(paths["data"])
     PROBLEMS[:32].to_parquet(paths["validation"])
-    job = STUDY.sft_job("Full", 0).model_copy(update={"schedule": "constant", "warmup": 0.0} | numbers)
+    changed = {"batch_size": BATCH, "schedule": "constant", "warmup": 0.0}
+    job = STUDY.sft_job("Full", 0).model_copy(update=changed)
     job_run = JobRun(job, paths, scratch / "state")
     return SftRun(job, job_run, str(model), paths["data"], paths["validation"])
 
@@ -117,7 +126,11 @@ def fine_tuned(scratch: Path) -> Path:
 def random_model(directory: Path) -> Path:
     """A Llama of about ten million random parameters, with the tiny base's tokenizer."""
     tokenizer = models.load(BASE).tokenizer
-    special = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    special = {
+        "bos_token_id": None,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
     torch.manual_seed(0)
     LlamaForCausalLM(
         LlamaConfig(vocab_size=tokenizer.fast.get_vocab_size(), **special, **TEN_MILLION)
@@ -183,17 +196,21 @@ class InTurn(TrainerCallback):
 def compare(ours: list[Cost], theirs: list[Cost]) -> str:
     """The median ratio of the peer's cost per token to ours in the same turn, and its middle half."""
     ratios = [
-        (their_seconds / their_tokens) / (seconds / tokens)
-        for (seconds, tokens), (their_seconds, their_tokens) in zip(ours, theirs, strict=True)
+        (their_seconds / their_tokens) / (our_seconds / our_tokens)
+        for (our_seconds, our_tokens), (their_seconds, their_tokens) in zip(ours, theirs, strict=True)
     ]
     low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
     return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
-def seconds(costs: list[Cost]) -> str:
-    """Median processor seconds of a turn, and mean tokens."""
-    tokens = statistics.mean(tokens for _, tokens in costs)
-    return f"{statistics.median(spent for spent, _ in costs):.3g} s, {tokens:,.0f}"
+def median_seconds(costs: list[Cost]) -> str:
+    """Median processor seconds of a turn."""
+    return f"{statistics.median(spent for spent, _ in costs):.3g}"
+
+
+def mean_tokens(costs: list[Cost]) -> str:
+    """Mean tokens of a turn."""
+    return f"{statistics.mean(tokens for _, tokens in costs):,.0f}"
 
 
 def rate(costs: list[Cost]) -> str:

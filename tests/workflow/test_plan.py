@@ -46,13 +46,13 @@ def test_a_fresh_study_waits(tmp_path):
 
 def test_a_deleted_output_is_pending_and_a_failed_job_failed(clone):
     run = clone / "results/tiny"
-    (run / "rl/grpo/base/seed_0/points.csv").unlink()
-    (run / "evaluations/sft/S/samples.parquet").unlink()
-    (run / "data/sets/Full.parquet").unlink()
+    (run / "rl/grpo/base/seed_0/model/model.safetensors").unlink()
+    (run / "report.html").unlink()
     found = plan(clone)
-    assert found["rl/grpo/base/seed_0"] == found["evaluations/sft/S"] == found["select_set/Full"] == "pending"
+    assert found["rl/grpo/base/seed_0"] == found["report"] == "pending"
     assert found["collect"] == "outdated"
     # The same job, run again, fails.
-    (run / "data/win_rates.parquet").write_bytes(b"no table")
-    assert snakemake(clone, "results/tiny/data/sets/Full.parquet", check=False).returncode != 0
-    assert plan(clone)["select_set/Full"] == "failed"
+    (run / "data/rl_prompts.parquet").write_bytes(b"no table")
+    target = "results/tiny/rl/grpo/base/seed_0/run.json"
+    assert snakemake(clone, target, check=False).returncode != 0
+    assert plan(clone)["rl/grpo/base/seed_0"] == "failed"

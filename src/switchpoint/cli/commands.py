@@ -1,6 +1,8 @@
 """What people type.  Thin, as the stages are; ``main`` is the entry point of both."""
 
 import json
+import os
+import stat
 import sys
 from typing import Annotated
 
@@ -10,6 +12,7 @@ from switchpoint import files, tables
 from switchpoint.cli import stages
 from switchpoint.cli.stages import PathOption
 from switchpoint.errors import InputError
+from switchpoint.study.plan import FINISHED
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(stages.app)
@@ -251,9 +254,22 @@ def docs(check: Annotated[bool, typer.Option()] = False) -> None:
 
 
 def main() -> None:
-    """The commands; bad input ends with its message and exit code 2, without a traceback."""
+    """The commands; bad input ends with its message and exit code 2, without a traceback.
+
+    In a log the last line of one that ended well is ``plan.FINISHED``, which tells it from one that failed.
+    """
     try:
         app()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except SystemExit as done:
+        if not done.code and writes_a_log():
+            print(FINISHED, file=sys.stderr)
+        raise
+
+
+def writes_a_log() -> bool:
+    """Whether output and errors go to one file, as the rules have it."""
+    one, other = os.fstat(1), os.fstat(2)
+    return stat.S_ISREG(one.st_mode) and os.path.samestat(one, other)

@@ -29,7 +29,7 @@ class Optimizer(Strict):
     betas: tuple[float, float] = Field((0.9, 0.95), description="AdamW's decay rates (RETU: SFT's).")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
-    microbatch_size: int = Field(32, ge=1, description="Sequences per forward and backward pass.")
+    microbatch_size: int = Field(64, ge=1, description="Sequences per forward and backward pass.")
 
 
 class PretrainingStage(Strict):

@@ -2,14 +2,13 @@
 
 import re
 import subprocess
-from base64 import urlsafe_b64encode
 from pathlib import Path
 
 from switchpoint.errors import InputError
 from switchpoint.study import config
 from switchpoint.study.expand import Expansion
 
-RECORDS = ".snakemake/metadata"  # one file per output that a job has made
+FINISHED = "finished"  # the last line in the log of a job that ended well
 PROGRESS = ("attempts", "losses.csv", "points.csv")  # files of a state that nothing resumes from
 JOB = re.compile(r"^(?:local)?rule (?P<rule>\w+):\n(?P<fields>(?:    .*\n)+)", re.MULTILINE)
 
@@ -54,12 +53,9 @@ def pending_jobs(study_file: str) -> list[dict]:
 
 
 def ran_well(job: dict) -> bool:
-    """Whether the job's last attempt ended well: Snakemake's records of its outputs are newer than its log."""
+    """Whether the job's last attempt ended well: its log ends with ``FINISHED``."""
     log = Path(job["log"])
-    records = [Path(RECORDS, urlsafe_b64encode(path.encode()).decode()) for path in job["outputs"]]
-    return log.exists() and all(
-        record.exists() and record.stat().st_mtime >= log.stat().st_mtime for record in records
-    )
+    return log.exists() and log.read_text(encoding="utf-8", errors="replace").rstrip().endswith(FINISHED)
 
 
 def show(study_file: str) -> None:

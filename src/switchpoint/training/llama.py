@@ -1,37 +1,17 @@
 """Decoders of Llama's shape in plain torch: packed logits for training, and batched sampling.
 
-Both compute what transformers does, for models that ``fits`` accepts: each prompt once, and no padding.
+Both compute what transformers does, for the models that ``llama_parameters.fits`` accepts: each prompt once,
+and no padding.
 """
 
 import copy
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 BLOCK, ROOM = 4, 16  # decoding steps between removals of finished rows, and between growths of the cache
 WASTE = 2**13  # query-key pairs of an attention call that may be padding
-SOURCE = "transformers.models.{0}.modeling_{0}"
-CLASSES = {"LlamaForCausalLM": SOURCE.format("llama"), "Qwen2ForCausalLM": SOURCE.format("qwen2")}
-
-
-def fits(model) -> bool:
-    """Whether this module computes the same as ``model``; any doubt is a no."""
-    source, plain = type(model).__module__, (nn.Linear, nn.Embedding, nn.ModuleList, nn.SiLU)
-    if CLASSES.get(type(model).__name__) != source or model.config.hidden_act != "silu":
-        return False
-    config, modules, parameters = model.config, list(model.modules()), dict(model.named_parameters())
-    biases = {name.split(".")[-2] for name in parameters if name.endswith("bias")}
-    kinds = {(type(p), p.dtype, p.device) for p in parameters.values()}
-    return (
-        all(type(m) in plain or type(m).__module__ in (source, "transformers.activations") for m in modules)
-        and not any("forward" in vars(m) or m._forward_hooks or m._forward_pre_hooks for m in modules)
-        and biases in (set(), {"q_proj", "k_proj", "v_proj"})
-        and kinds in ({(nn.Parameter, dtype, model.device)} for dtype in (torch.float32, torch.bfloat16))
-        and set(getattr(config, "layer_types", None) or ()) <= {"full_attention"}
-        and model.model.rotary_emb.rope_type in ("default", "linear", "llama3", "yarn")
-        and not (config.attention_dropout or model.is_gradient_checkpointing or model.device.type == "meta")
-    )
 
 
 class Weights:
@@ -84,35 +64,29 @@ def gather(x: Tensor, rows: Tensor) -> Tensor:
     return F.embedding(rows, x.flatten(1)).unflatten(-1, x.shape[1:]).transpose(1, 2)
 
 
-def similar(texts: list[tuple]) -> list[list[tuple]]:
-    """The texts (queries, keys, ...) in groups that waste at most ``WASTE`` query-key pairs on padding."""
-    groups, most, pairs = [[]], 0, 0
-    for text in sorted(text for text in texts if text[0]):
-        most, pairs = max(most, text[1]), pairs + text[0] * text[1]
-        if (len(groups[-1]) + 1) * text[0] * most > pairs + WASTE:
-            groups, most, pairs = [*groups, []], text[1], text[0] * text[1]
-        groups[-1].append(text)
-    return groups
-
-
 class Pack:
     """The tokens of (prompt, continuation) pairs as rows without padding, equal prompts once."""
 
-    def __init__(self, pairs: list[tuple[list[int], list[int]]], device):
+    def __init__(self, sequences: list[tuple[list[int], list[int]]], device):
         rows, wanted, texts, prompts, self.buckets, padded = [], [], [], {}, [], 0
-        for prompt, tokens in pairs:
-            if tuple(prompt) not in prompts:
-                prompts[tuple(prompt)] = len(rows), len(prompt)
-                texts.append((len(prompt), len(prompt), 0, len(rows)))  # queries, keys, first rows of both
+        for prompt, tokens in sequences:
+            start, before = prompts.setdefault(tuple(prompt), (len(rows), len(prompt)))
+            if start == len(rows):  # a new prompt
+                texts.append((before, before, 0, start))  # queries, keys, first rows of keys and queries
                 rows += enumerate(prompt)
-            start, before = prompts[tuple(prompt)]
             texts.append((len(tokens), before + len(tokens), start, len(rows)))
             wanted += [start + before - 1, *range(len(rows), len(rows) + len(tokens))]
             rows += enumerate(tokens, start=before)
-        self.prompts = torch.tensor([prompts[tuple(prompt)] for prompt, _ in pairs], device=device)
+        self.prompts = torch.tensor([prompts[tuple(prompt)] for prompt, _ in sequences], device=device)
         self.positions, self.ids = torch.tensor(rows, device=device).t().contiguous()
         self.wanted, self.outputs = torch.tensor(wanted, device=device), torch.empty_like(self.ids)
-        for bucket in similar(texts):
+        buckets, most, pairs = [[]], 0, 0
+        for text in sorted(text for text in texts if text[0]):
+            most, pairs = max(most, text[1]), pairs + text[0] * text[1]
+            if (len(buckets[-1]) + 1) * text[0] * most > pairs + WASTE:
+                buckets, most, pairs = [*buckets, []], text[1], text[0] * text[1]
+            buckets[-1].append(text)
+        for bucket in buckets:
             count, width, start, first = torch.tensor(bucket, device=device).t()[:, :, None]
             query, key = (torch.arange(int(n.max()), device=device) for n in (count, width))
             real, query, before = query < count, torch.minimum(query, count - 1), width - count
@@ -132,18 +106,19 @@ class Pack:
 
 
 def response_logits(model, sequences: list[tuple[list[int], list[int]]]) -> Tensor:
-    """Float32 logits (tokens, vocabulary) that predict the responses of (prompt, response) ids, in order."""
+    """Float32 logits (tokens, vocabulary) that predict the responses of nonempty (prompt, response) ids."""
     pack = Pack([(prompt, response[:-1]) for prompt, response in sequences], model.device)
     return Weights(model).logits(pack.ids, pack.positions, pack.attend, pack.wanted)
 
 
 def draw(logits: Tensor, uniforms: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
     """Token ids (rows,) by inversion of the cumulative distribution, and their log-probabilities."""
-    probabilities = kept = torch.softmax(logits, dim=-1)
+    probabilities = torch.softmax(logits, dim=-1)
     if top_p < 1:
-        ranked, tokens = kept.sort(dim=-1, descending=True, stable=True)
-        kept = kept.scatter(-1, tokens, ranked.masked_fill(ranked.cumsum(-1) - ranked >= top_p, 0.0))
-    cumulative = kept.cumsum(-1)
+        ranked, tokens = probabilities.sort(dim=-1, descending=True, stable=True)
+        ranked = ranked.masked_fill(ranked.cumsum(-1) - ranked >= top_p, 0.0)
+        probabilities = probabilities.scatter(-1, tokens, ranked)
+    cumulative = probabilities.cumsum(-1)  # a float32 below 1 times the last of a row is below that last
     chosen = (cumulative <= uniforms[:, None] * cumulative[:, -1:]).sum(-1, keepdim=True)
     return chosen[:, 0], probabilities.gather(-1, chosen)[:, 0].log()
 
@@ -159,14 +134,15 @@ class Decoder:
     def sample(self, prompts, draws: Tensor, temperature: float, ends: set[int], top_p: float = 1.0) -> list:
         """(Token ids, log-probabilities of the whole distribution at the temperature) of responses to prompts.
 
-        ``draws`` in [0, 1), (prompts, longest response), choose the tokens; one of ``ends`` is the last.
+        ``draws`` in [0, 1), (prompts, longest response), choose the tokens; one of ``ends`` ends a response.
         """
         weights, device, limit = self.weights, self.weights.head.device, draws.shape[1]
         pack, cache = Pack([(prompt, []) for prompt in prompts], device), []
         first, lengths = pack.prompts.t()
         key, end_ids = torch.arange(int(lengths.max()), device=device), torch.tensor([*ends], device=device)
         rows = first[:, None] + torch.minimum(key, lengths[:, None] - 1)
-        mask = torch.where(key < lengths[:, None], 0.0, -torch.inf).to(weights.head.dtype)
+        mask = weights.head.new_zeros(len(rows), weights.kv_heads, 1, len(key))
+        mask.masked_fill_((key >= lengths[:, None])[:, None, None], -torch.inf)
 
         def prefill(layer, q, k, v):
             cache.append([gather(k, rows), gather(v, rows)])  # (prompts, kv_heads, room, head_dim)
@@ -175,32 +151,29 @@ class Decoder:
         def attend(layer, q, k, v):
             keys, values = cache[layer]
             keys[:, :, place], values[:, :, place] = k, v
-            q = q.reshape(len(bias), -1, self.weights.head_dim)
-            scores = torch.baddbmm(bias, q, keys.flatten(0, 1).mT, alpha=q.shape[-1] ** -0.5)
+            q = q.unflatten(1, (weights.kv_heads, -1)).flatten(0, 1)
+            scores = torch.baddbmm(mask.flatten(0, 1), q, keys.flatten(0, 1).mT, alpha=q.shape[-1] ** -0.5)
             return torch.bmm(scores.float().softmax(-1).to(q.dtype), values.flatten(0, 1)).view(len(k), -1)
 
         logits = weights.logits(pack.ids, pack.positions, prefill, pack.wanted)
-        draws = draws.to(device).clamp(max=1 - 2**-22)  # rounding could carry a larger one past every token
+        draws, alive = draws.to(device), torch.arange(len(prompts), device=device)
         tokens, logprobs = torch.zeros_like(draws, dtype=torch.long), torch.zeros_like(draws)
-        alive = torch.arange(len(prompts), device=device)
         for step in range(limit):
+            ids, logprobs[alive, step] = draw(logits / temperature, draws[alive, step], top_p)
+            tokens[alive, step] = ids
+            ended = torch.isin(tokens[alive, step - step % BLOCK : step + 1], end_ids).any(1)
+            if ended.all():
+                break
+            if step % BLOCK == BLOCK - 1 and ended.any():
+                kept = (~ended).nonzero()[:, 0]
+                ids, alive, lengths, mask = (x[kept] for x in (ids, alive, lengths, mask))
+                cache = [[own.index_select(0, kept) for own in pair] for pair in cache]
             if step % ROOM == 0:
                 cache = [[F.pad(own, (0, 0, 0, ROOM)) for own in pair] for pair in cache]
                 mask = F.pad(mask, (0, ROOM), value=-torch.inf)
-            chosen = draw(logits / temperature, draws[alive, step], top_p)
-            tokens[alive, step], logprobs[alive, step] = chosen
             place = len(key) + step
-            mask[:, place] = 0.0
-            bias = mask.repeat_interleave(weights.kv_heads, 0)[:, None]
-            logits = weights.logits(chosen[0], lengths + step, attend)
-            if step % BLOCK == BLOCK - 1:
-                ended = torch.isin(tokens[alive, step - BLOCK + 1 : step + 1], end_ids).any(1)
-                if ended.all():
-                    break
-                if ended.any():
-                    kept = (~ended).nonzero()[:, 0]
-                    alive, lengths, logits, mask = (x[kept] for x in (alive, lengths, logits, mask))
-                    cache = [[own.index_select(0, kept) for own in pair] for pair in cache]
+            mask[..., place] = 0.0
+            logits = weights.logits(ids, lengths + step, attend)
         ended = torch.isin(tokens, end_ids)
         counts = torch.where(ended.any(1), ended.int().argmax(1) + 1, limit).tolist()
         responses = zip(tokens.tolist(), logprobs.tolist(), counts, strict=True)

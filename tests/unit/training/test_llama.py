@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
 
 from switchpoint.training import llama
 
@@ -108,6 +107,7 @@ BATCHES = {
     "shared prompts": [(tokens(5 + n // 3, n // 3), tokens(3 + n, 50 + n)) for n in range(9)],
     "no prompt twice": [(tokens(2 + n, n), tokens(12 - n, 50 + n)) for n in range(10)],
     "lengths vary": [(tokens(n, n), tokens(m, m)) for n, m in ((1, 50), (60, 1), (3, 4), (1, 1), (30, 30))],
+    "with padding tokens": [([0, 5, 0], [3, 0, 4]), ([0], [0, 0])],
     "one sequence": [(tokens(6), tokens(8, 1))],
     "one token each": [([5], [6]), ([5], [7]), ([6], [7])],
     "responses of one token": [(PROMPT, [3]), (PROMPT, [4]), (tokens(4, 3), [5])],
@@ -124,7 +124,6 @@ BATCHES = {
 
 @pytest.mark.parametrize("batch", BATCHES)
 def test_logits_and_gradients_are_those_of_transformers(model, batch):
-    assert llama.fits(model)
     check_equal(model, BATCHES[batch])
 
 
@@ -138,7 +137,6 @@ def test_logits_and_gradients_at_any_lengths(shapes):
 
 
 def test_logits_of_the_shipped_model(tiny_base):
-    assert llama.fits(tiny_base)
     check_equal(tiny_base, BATCHES["shared prompts"] + BATCHES["lengths vary"])
     check_equal(tiny_base, [(tokens(300), tokens(212, 1))])  # the longest that it takes
 
@@ -162,7 +160,6 @@ def test_logits_and_gradients_are_the_same_every_time(model):
 
 def test_low_precision_weights_give_float32_logits():
     model = make("Llama").bfloat16()
-    assert llama.fits(model)
     logits = llama.response_logits(model, BATCHES["shared prompts"])
     assert logits.dtype == torch.float32
     logits.sum().backward()
@@ -296,10 +293,10 @@ def test_a_decoder_keeps_the_weights_that_it_was_made_with():
 
 @given(st.floats(0, 1, width=32, exclude_max=True), st.integers(0, 2**16))
 def test_a_drawn_token_is_possible(uniform, seed):
-    """However uneven the distribution and extreme the draw, which ``sample`` limits."""
-    logits = torch.randn(1, 30, generator=torch.Generator().manual_seed(seed)) * 80
+    """However uneven the distribution and extreme the draw."""
+    logits = torch.randn(1, 30, generator=torch.Generator().manual_seed(seed)) * 10 ** (seed % 4 - 1)
     for top_p in (0.5, 1.0):
-        token, logprob = llama.draw(logits, torch.tensor([min(uniform, 1 - 2**-22)]), top_p)
+        token, logprob = llama.draw(logits, torch.tensor([uniform]), top_p)
         assert 0 <= int(token) < 30
         assert logprob.isfinite()
 
@@ -317,75 +314,3 @@ def test_low_precision_weights_sample():
         logits = llama.response_logits(model, [(PROMPT, ids)])
         expected = torch.log_softmax(logits, -1).gather(1, torch.tensor(ids)[:, None])[:, 0]
         torch.testing.assert_close(torch.tensor(logprobs), expected, atol=0.2, rtol=0)
-
-
-def wrapped(name: str):
-    """A Llama one of whose linear layers is of a class of its own."""
-
-    class Adapted(nn.Linear):
-        pass
-
-    model = make("Llama")
-    parent = model.get_submodule(name.rpartition(".")[0])
-    setattr(parent, name.rpartition(".")[2], Adapted(32, 32))
-    return model
-
-
-def hooked():
-    model = make("Llama")
-    model.model.layers[0].mlp.register_forward_hook(lambda *_: None)
-    return model
-
-
-def checkpointed():
-    model = make("Llama").train()
-    model.gradient_checkpointing_enable()
-    return model
-
-
-def gpt2():
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    return GPT2LMHeadModel(GPT2Config(vocab_size=40, n_positions=16, n_embd=32, n_layer=1, n_head=2))
-
-
-def half_precise():
-    model = make("Llama")
-    model.lm_head.bfloat16()
-    return model
-
-
-REFUSED = {
-    "attention bias": lambda: make("Llama", attention_bias=True),
-    "mlp bias": lambda: make("Llama", mlp_bias=True),
-    "activation": lambda: make("Llama", hidden_act="gelu"),
-    "dynamic rope": lambda: make(
-        "Llama", rope_parameters={"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}
-    ),
-    "dropout": lambda: make("Llama", attention_dropout=0.1),
-    "sliding window": lambda: make("Qwen2", use_sliding_window=True, sliding_window=4, max_window_layers=1),
-    "mistral, sliding window": lambda: make("Mistral", sliding_window=4),
-    "qwen3, q and k norms": lambda: make("Qwen3", head_dim=8),
-    "gemma": lambda: make("Gemma", head_dim=8),
-    "gemma2, capped logits": lambda: make("Gemma2", head_dim=8),
-    "gpt2": gpt2,
-    "wrapped projection": lambda: wrapped("model.layers.1.self_attn.q_proj"),
-    "wrapped head": lambda: wrapped("lm_head"),
-    "hook": hooked,
-    "gradient checkpointing": checkpointed,
-    "mixed precision": half_precise,
-    "half precision": lambda: make("Llama").half(),
-    "no language model": lambda: nn.Linear(2, 2),
-}
-
-
-@pytest.mark.parametrize("kind", REFUSED)
-def test_other_models_do_not_fit(kind):
-    assert not llama.fits(REFUSED[kind]())
-
-
-def test_a_model_still_fits_after_use():
-    model = make("Llama")
-    ids = torch.tensor([[1, 2]])
-    model(input_ids=ids, labels=ids).loss.backward()
-    assert llama.fits(model.train())

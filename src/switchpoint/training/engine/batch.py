@@ -69,9 +69,3 @@ def collate(sequences: list[Sequence], device: torch.device, n_tokens: int, n_se
             values = [value for one in sequences for value in getattr(one, name)]
             setattr(batch, name, batch.pad(torch.tensor(values, device=device)))
     return batch
-
-
-def by_length(lengths: list[int], size: int) -> list[list[int]]:
-    """Indices in micro-batches of at most ``size`` sequences of similar length (less padding)."""
-    order = sorted(range(len(lengths)), key=lambda index: lengths[index])
-    return [order[first : first + size] for first in range(0, len(order), size)]

@@ -14,7 +14,7 @@ from torch.optim.adamw import adamw
 from switchpoint import files
 from switchpoint.errors import DivergedError
 from switchpoint.study.config import Optimizer
-from switchpoint.training.engine.batch import Sequence, TokenBatch, by_length, collate
+from switchpoint.training.engine.batch import Sequence, TokenBatch, collate
 from switchpoint.training.llama import response_logits
 from switchpoint.training.llama_parameters import Llama
 
@@ -143,11 +143,18 @@ class Engine:
             parameter.copy_(kept)
 
     def microbatches(self, sequences: list[Sequence]) -> Iterator[tuple[list[int], TokenBatch]]:
-        """The sequences in micro-batches of similar length: their indices and tensors."""
+        """The sequences in micro-batches: their indices and tensors.
+
+        In the order given where rows are packed, which keeps the rollouts of a prompt together; else by
+        length, which saves padding.
+        """
         n_tokens = sum(len(one.response) for one in sequences)
-        for rows in by_length(list(map(len, sequences)), self.numbers.microbatch_size):
-            chosen = [sequences[row] for row in rows]
-            yield rows, collate(chosen, device(), n_tokens, len(sequences))
+        order = list(range(len(sequences)))
+        if not isinstance(self.model, Llama):
+            order.sort(key=lambda row: len(sequences[row]))
+        for first in range(0, len(order), self.numbers.microbatch_size):
+            rows = order[first : first + self.numbers.microbatch_size]
+            yield rows, collate([sequences[row] for row in rows], device(), n_tokens, len(sequences))
 
     def forward(self, batch: TokenBatch) -> None:
         """Fills in the policy's logits and its log-probabilities of the response tokens."""

@@ -17,7 +17,7 @@ from switchpoint.training.engine.torch import Engine
 from switchpoint.training.llama import Decoder
 from switchpoint.training.llama_parameters import Llama
 
-CHUNK = 512  # sequences sampled together
+CHUNK = 256  # sequences sampled together
 
 
 @dataclasses.dataclass(frozen=True)
