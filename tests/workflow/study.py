@@ -33,8 +33,8 @@ def tiny_config() -> dict:
         "Full": {"steps": 6, "save_steps": [3, 6], "batch_size": 8, "learning_rate": 1e-3},
     }
     config["rl"] |= {
-        "steps": 4, "batch_size": 4, "generation_batch": 8, "max_rounds": 3, "rollouts": 4,
-        "eval_every": 2, "save_every": 1, "max_new_tokens": 60,
+        "steps": 24, "batch_size": 4, "generation_batch": 8, "max_rounds": 3, "rollouts": 4,
+        "eval_every": 8, "save_every": 1, "max_new_tokens": 60,
     }  # fmt: skip
     config["arms"] = [
         {"algorithm": "dapo_dc", "starts": ["S-8", "Full-min_val_loss"]},

@@ -108,6 +108,7 @@ class RlRun:
         self.state = RlState()
         if job_run.checkpoint.exists():
             self.state = RlState(**self.engine.load(job_run.checkpoint))
+            self.sampler.sync(self.engine)
             print(f"resumed at step {self.state.step}", flush=True)
         if job.numbers.updates_per_step == 1 and job.numbers.clip_low is not None:
             print("one update per step: the ratio is 1 and the clip range cannot act", flush=True)
