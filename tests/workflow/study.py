@@ -27,7 +27,7 @@ def tiny_config() -> dict:
     }
     config["data"]["prompts"] |= {"size": 80, "win_rate": [0.0, 1.0]}
     for bench in config["data"]["benchmarks"].values():
-        bench["monitor"] = 6
+        bench["monitor"] = 0 if bench.get("out_of_distribution") else 6
     config["sft"] = {
         "S": {"steps": 8, "save_steps": [4, 8], "batch_size": 8, "learning_rate": 7e-4},
         "Full": {"steps": 6, "save_steps": [3, 6], "batch_size": 8, "learning_rate": 1e-3},

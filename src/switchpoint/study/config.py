@@ -134,7 +134,9 @@ class Benchmark(Strict):
     """A benchmark slice."""
 
     source: Name = Field(description="Its source.")
-    monitor: int = Field(ge=1, description="Problems used for monitoring; the others are the test problems.")
+    monitor: int = Field(
+        ge=0, description="Problems used for monitoring, 0 for none; the others are the test problems."
+    )
     samples: int | None = Field(
         None, ge=1, description="Samples per test problem, where not `evaluation.test_samples` (AIME: 16)."
     )
@@ -325,6 +327,18 @@ def check_references(study: Study) -> None:
                 f"data.sets.{name}.size is {chosen.size}, but the pool has {pool_size} expert trajectories, "
                 f"{data.validation} of them held out for validation; lower the size or raise the pool's"
             )
+    check_benchmarks(data)
+    for name in study.sft:
+        if name not in data.sets:
+            raise ValueError(f"sft names the set {name!r}; data.sets has {sorted(data.sets)}")
+    for arm in study.arms:
+        for start in study.starts_of(arm):
+            for seed in arm.seeds:
+                check_start(study, start, seed)
+
+
+def check_benchmarks(data: Data) -> None:
+    """Each slice must keep test problems, and some slice must be monitored; else ValueError."""
     for name, bench in data.benchmarks.items():
         if name in RESERVED:
             raise ValueError(f"data.benchmarks has {name!r}, which names a score of its own; rename it")
@@ -334,13 +348,11 @@ def check_references(study: Study) -> None:
                 f"data.benchmarks.{name}.monitor is {bench.monitor}, but its source has {source.size} "
                 "problems; leave some for the test"
             )
-    for name in study.sft:
-        if name not in data.sets:
-            raise ValueError(f"sft names the set {name!r}; data.sets has {sorted(data.sets)}")
-    for arm in study.arms:
-        for start in study.starts_of(arm):
-            for seed in arm.seeds:
-                check_start(study, start, seed)
+    if not any(bench.monitor for bench in data.benchmarks.values() if not bench.out_of_distribution):
+        raise ValueError(
+            "data.benchmarks monitors no problem that counts towards the overall score; RL needs one to follow: "
+            "raise the `monitor` of a benchmark that is not out_of_distribution"
+        )
 
 
 def check_start(study: Study, text: str, seed: int) -> None:

@@ -47,9 +47,9 @@ def test_what_is_reported_is_not_in_the_samples_job():
 
 def test_test_samples_leave_training_alone():
     few, many = expanded(test_samples=1), expanded(test_samples=8)
-    assert few.rl_job("dapo_dc", "S-40", 0) == many.rl_job("dapo_dc", "S-40", 0)
-    assert few.evaluate_job("rl/dapo_dc/S-40") != many.evaluate_job("rl/dapo_dc/S-40")
-    assert few.evaluate_job("rl/dapo_dc/S-40").settings.samples.keys() == {"test"}
+    assert few.rl_job("dapo_dc", "S-20", 0) == many.rl_job("dapo_dc", "S-20", 0)
+    assert few.evaluate_job("rl/dapo_dc/S-20") != many.evaluate_job("rl/dapo_dc/S-20")
+    assert few.evaluate_job("rl/dapo_dc/S-20").settings.samples.keys() == {"test"}
 
 
 def test_a_template_is_named_and_hashed_in_every_job():
@@ -65,7 +65,7 @@ def test_a_template_is_named_and_hashed_in_every_job():
 
 
 def test_a_job_reads_what_it_wrote_and_nothing_else():
-    job = expanded().rl_job("dapo_dc", "S-40", 0)
+    job = expanded().rl_job("dapo_dc", "S-20", 0)
     text = job.model_dump_json()
     assert RlJob.read(text, "--job") == job
     with pytest.raises(InputError, match="stepz: unknown key"):
@@ -107,3 +107,14 @@ def test_planning_checks_ten_thousand_locks_in_a_second(tmp_path):
     jobs = [Expansion(study).ingest_job(name) for name in study.data.sources]
     assert time.process_time() - started < 1.0
     assert len(jobs) == 10_009
+
+
+def test_some_benchmark_that_counts_is_monitored():
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    slices = config["data"]["benchmarks"]
+    for name, bench in slices.items():
+        bench["monitor"] = 0 if name != "aime" else 5
+    assert Expansion(studies.parse(config)).rl_job("dapo_dc", "S-20", 0)
+    slices["aime"]["out_of_distribution"] = True
+    with pytest.raises(InputError, match="raise the `monitor` of a benchmark"):
+        studies.parse(config)
