@@ -31,7 +31,7 @@ from transformers import AutoModelForCausalLM
 
 from switchpoint.study.jobs import Sampling
 from switchpoint.training import models
-from switchpoint.training.rollouts.torch import Prompt, Sampler
+from switchpoint.training.rollouts.sampler import Prompt, Sampler
 
 ROWS = 512
 LONGEST = 120

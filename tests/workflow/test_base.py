@@ -1,23 +1,45 @@
-"""The shipped base model is what the rule ``make_base`` makes."""
+"""The shipped base model is what the rule ``make_base`` makes, but for the last digits of each step.
+
+Those depend on the order of sums, so on the processor and the libraries, and 2,000 steps make other weights of
+them: as good a model, not the same one.
+"""
 
 import json
+from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file
 from study import ROOT, make_clone, snakemake, tiny_config
+
+from switchpoint.study.config import Optimizer, PretrainingStage
+from switchpoint.training import models, tiny_base
+from switchpoint.training.engine.batch import Sequence
+from switchpoint.training.engine.torch import Engine
+
+SHIPPED = ROOT / "assets/tiny-base"
+
+
+def losses(directory: Path) -> list[float]:
+    """Nats per token on new documents: worked problems, and lists of facts."""
+    policy, tokenizer = models.load(directory), tiny_base.make_tokenizer()
+    engine = Engine(policy.model, Optimizer(learning_rate=1.0), tokenizer.pad_token_id)
+    result = []
+    for facts in (0.0, 1.0):
+        stage = PretrainingStage(steps=1, batch_size=400, learning_rate=1.0, facts_share=facts)
+        rows = tokenizer(tiny_base.documents(1, 2, 0, stage))["input_ids"]
+        logprobs = engine.logprobs([Sequence(row[:1], row[1:]) for row in rows])
+        result.append(-float(sum(one.sum() for one in logprobs)) / sum(map(len, logprobs)))
+    return result
 
 
 @pytest.mark.soak
-def test_the_rule_reproduces_the_shipped_base_model(tmp_path):
+def test_the_rule_makes_a_base_model_like_the_shipped_one(tmp_path):
     config = tiny_config()
     config["model"] = {}
     clone = make_clone(tmp_path / "clone", config)
     snakemake(clone, "--until", "make_base")
     made = clone / "results/tiny/base"
-    shipped = load_file(ROOT / "assets/tiny-base/model.safetensors")
-    weights = load_file(made / "model.safetensors")
-    assert weights.keys() == shipped.keys()
-    for name, values in shipped.items():
-        assert (weights[name] - values).abs().max() < 1e-5, name
-    records = [json.loads((folder / "run.json").read_text()) for folder in (made, ROOT / "assets/tiny-base")]
+    assert losses(made) == pytest.approx(losses(SHIPPED), rel=0.02)
+    for name in ("config.json", "tokenizer.json", "chat_template.jinja"):
+        assert (made / name).read_bytes() == (SHIPPED / name).read_bytes(), name
+    records = [json.loads((folder / "run.json").read_text()) for folder in (made, SHIPPED)]
     assert records[0]["job"] == records[1]["job"]

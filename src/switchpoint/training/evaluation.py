@@ -16,7 +16,7 @@ from switchpoint.study.jobs import EvaluateJob, EvaluationSettings, Sampling, Te
 from switchpoint.training import models
 from switchpoint.training.engine.torch import configure
 from switchpoint.training.job_run import JobRun, Progress
-from switchpoint.training.rollouts.torch import Prompt, Rollout, Sampler
+from switchpoint.training.rollouts.sampler import Prompt, Rollout, Sampler
 from switchpoint.training.tokenizer import Tokenizer
 
 BLOCK = 512  # problems sampled together

@@ -27,11 +27,17 @@ class Weights:
         self.head, self.layers = model.lm_head.weight * body.norm.weight, []
         for layer in body.layers:
             attention, mlp, after = layer.self_attn, layer.mlp, layer.post_attention_layernorm.weight
-            parts = attention.q_proj, attention.k_proj, attention.v_proj
-            qkv = torch.cat([part.weight for part in parts]) * layer.input_layernorm.weight
-            bias = None if parts[0].bias is None else torch.cat([part.bias for part in parts])
+            before, parts = layer.input_layernorm.weight, (attention.q_proj, attention.k_proj)
+            bias = None if parts[0].bias is None else self.paired([part.bias for part in parts])
+            qk = self.paired([part.weight for part in parts]) * before, bias
+            v = attention.v_proj.weight * before, attention.v_proj.bias
             gate, up = mlp.gate_proj.weight * after, mlp.up_proj.weight * after
-            self.layers.append((qkv, bias, attention.o_proj.weight, gate, up, mlp.down_proj.weight))
+            self.layers.append((qk, v, attention.o_proj.weight, gate, up, mlp.down_proj.weight))
+
+    def paired(self, parts: list[Tensor]) -> Tensor:
+        """Rows of queries and keys with the two halves of a head interleaved: what is rotated together."""
+        halves = torch.cat(parts).unflatten(0, (-1, 2, self.head_dim // 2))
+        return halves.transpose(1, 2).flatten(0, 2)
 
     def norm(self, x: Tensor) -> Tensor:
         """The RMS norm of rows, without its weight."""
@@ -44,13 +50,15 @@ class Weights:
 
         ``attend(layer, q, k, v)`` is the attention: everything has shape (rows, heads, head_dim).
         """
-        x, turned = F.embedding(ids, self.embedding, self.padding), self.heads + self.kv_heads
+        x = F.embedding(ids, self.embedding, self.padding)
         rotations = torch.polar(self.rope_scale, positions[:, None, None] * self.inv_freq)
-        for index, (qkv, bias, out, gate, up, down) in enumerate(self.layers):
-            mixed = F.linear(self.norm(x), qkv, bias).unflatten(-1, (-1, 2, self.head_dim // 2))
-            pairs = torch.complex(*mixed[:, :turned].float().unbind(2)) * rotations
-            q, k = torch.view_as_real(pairs).flatten(2).to(x.dtype).split([self.heads, self.kv_heads], 1)
-            mixed = attend(index, q, k, mixed[:, turned:].flatten(2)).flatten(1)
+        for index, (qk, v, out, gate, up, down) in enumerate(self.layers):
+            normed = self.norm(x)
+            pairs = F.linear(normed, *qk).float().unflatten(-1, (-1, self.head_dim // 2, 2))
+            turned = torch.view_as_complex(pairs) * rotations
+            q, k = torch.view_as_real(turned).flatten(2).to(x.dtype).split([self.heads, self.kv_heads], 1)
+            v = F.linear(normed, *v).unflatten(-1, (-1, self.head_dim))
+            mixed = attend(index, q, k, v).flatten(1)
             if wanted is not None and index == len(self.layers) - 1:
                 x, mixed = F.embedding(wanted, x), F.embedding(wanted, mixed)
             x = torch.addmm(x, mixed, out.t())

@@ -21,6 +21,7 @@ PLAIN = {
     "use_sliding_window": (None, False),
     "rope_scaling": (None,),
     "quantization_config": (None,),
+    "attention_dropout": (None, 0),
     "attn_logit_softcapping": (None,),
 }
 
@@ -113,7 +114,6 @@ class Llama(nn.Module):
             num_key_value_heads=config.get("num_key_value_heads") or heads,
             head_dim=config.get("head_dim") or config["hidden_size"] // heads,
             rms_norm_eps=config.get("rms_norm_eps", 1e-6),
-            max_position_embeddings=config.get("max_position_embeddings", 2048),
             tie_word_embeddings=config.get("tie_word_embeddings", False),
             pad_token_id=config.get("pad_token_id"),
             rope_theta=rope.get("rope_theta", 10000.0),

@@ -23,7 +23,7 @@ from switchpoint.training.engine.batch import Sequence, TokenBatch
 from switchpoint.training.engine.torch import Engine, configure
 from switchpoint.training.job_run import JobRun, Progress
 from switchpoint.training.rl.objectives import sft_loss
-from switchpoint.training.rollouts.torch import Prompt, Sampler
+from switchpoint.training.rollouts.sampler import Prompt, Sampler
 from switchpoint.training.tokenizer import Tokenizer
 
 STOP_CHECKS = 16  # responses sampled after training, of which one has to end

@@ -14,10 +14,10 @@ from switchpoint import files
 from switchpoint.data import step_lists
 from switchpoint.study.config import Optimizer, PretrainingStage
 from switchpoint.study.jobs import BaseJob
-from switchpoint.training.engine.batch import Sequence, TokenBatch
+from switchpoint.training.engine.batch import Sequence
 from switchpoint.training.engine.torch import Engine, configure
 from switchpoint.training.job_run import JobRun
-from switchpoint.training.rl.objectives import sft_loss
+from switchpoint.training.sft import mean_loss
 
 WARMUP = 50  # steps
 # One token per number, word or mark, each with the space that follows it, so that a
@@ -98,11 +98,6 @@ def documents(seed: int, number: int, step: int, stage: PretrainingStage) -> lis
         )
         for row in range(stage.batch_size)
     ]
-
-
-def mean_loss(batch: TokenBatch):
-    """Mean negative log-likelihood of all tokens but each document's first."""
-    return sft_loss(batch.logprobs, batch.mask, batch.n_tokens), {}
 
 
 def vocabulary() -> list[str]:

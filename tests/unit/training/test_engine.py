@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+import transformers
 
 from switchpoint.errors import DivergedError
 from switchpoint.study import config as studies
@@ -14,9 +15,10 @@ from switchpoint.study.expand import Expansion
 from switchpoint.training import models
 from switchpoint.training.engine.batch import Sequence
 from switchpoint.training.engine.torch import Engine
-from switchpoint.training.rl.dynamic_sampling import Group
-from switchpoint.training.rl.loop import Question, RlRun
-from switchpoint.training.rollouts.torch import Rollout
+from switchpoint.training.llama_parameters import fits
+from switchpoint.training.rl.dynamic_sampling import Group, Question
+from switchpoint.training.rl.loop import RlRun
+from switchpoint.training.rollouts.sampler import Rollout
 from switchpoint.training.sft import learning_rate_factor, mean_loss
 
 LENGTHS = [(5, 9), (2, 1), (7, 4), (3, 12), (4, 6), (1, 3), (6, 2), (9, 7)]
@@ -91,6 +93,22 @@ def test_two_updates_on_a_batch_of_several_micro_batches(size):
     assert figures == pytest.approx(halves, rel=1e-4, abs=1e-6)
 
 
+@pytest.mark.parametrize(("updates", "sizes"), [(1, [8]), (2, [4, 4]), (3, [2, 3, 3]), (9, [1] * 8)])
+def test_a_steps_figures_are_means_over_its_updates(updates, sizes, monkeypatch):
+    """As many updates as the row says, of nearly equal size, even where they do not divide the batch."""
+    seen, step = [], Engine.step
+
+    def recorded(engine, sequences, loss_of):
+        seen.append((len(sequences), step(engine, sequences, loss_of)))
+        return seen[-1][1]
+
+    monkeypatch.setattr(Engine, "step", recorded)
+    figures = make_run(make_engine(3, learning_rate=3e-3), updates_per_step=updates).update(make_groups())
+    assert [size for size, _ in seen] == sizes
+    for name, value in figures.items():
+        assert value == pytest.approx(sum(one[name] for _, one in seen) / len(seen)), name
+
+
 def test_old_log_probabilities_are_those_before_the_first_update():
     engine = make_engine(3)
     sequences = make_sequences()
@@ -120,20 +138,66 @@ def test_a_finite_loss_with_a_gradient_that_is_not_updates_nothing():
     assert all(torch.isfinite(one).all() for one in weights(engine))
 
 
-def test_an_update_that_breaks_the_output_is_found_and_undone():
+# A weight that every output needs, one that no sequence of the batch uses, and a finite one that overflows.
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("lm_head.weight", math.inf, "a weight is not finite"),
+        ("model.embed_tokens.weight", math.nan, "a weight is not finite"),
+        ("lm_head.weight", 3e38, "output is not finite"),
+    ],
+)
+def test_an_update_that_breaks_the_model_is_found_and_undone(name, value, message):
     engine = make_engine()
     before, step = engine.snapshot(), engine.optimizer.step
 
     def overflowing(learning_rate):
         step(learning_rate)
-        engine.model.lm_head.weight.data[7] = math.inf
+        engine.model.get_parameter(name).data[79 if "embed" in name else 7] = value
 
     engine.optimizer.step = overflowing
-    with pytest.raises(DivergedError, match="output is not finite"):
+    with pytest.raises(DivergedError, match=message):
         make_run(engine).update(make_groups())
     engine.restore(before)
     assert torch.isfinite(engine.logprobs(make_sequences())[0]).all()
     assert all(torch.equal(one, other) for one, other in zip(before, weights(engine), strict=True))
+
+
+def test_adamw_is_torchs():
+    ours, theirs = make_engine(), make_engine()
+    numbers = ours.numbers
+    torchs = torch.optim.AdamW(
+        theirs.model.parameters(), numbers.learning_rate, numbers.betas, weight_decay=numbers.weight_decay
+    )
+    theirs.optimizer.step = lambda _: torchs.step()
+    for _ in range(3):
+        assert ours.step(make_sequences(), mean_loss) == theirs.step(make_sequences(), mean_loss)
+    assert all(torch.equal(one, other) for one, other in zip(weights(ours), weights(theirs), strict=True))
+
+
+def test_dropout_acts_in_training_alone_and_repeats():
+    config = transformers.LlamaConfig(
+        vocab_size=80, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
+        attention_dropout=0.5,
+    )  # fmt: skip
+    results = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(5)
+        model = transformers.LlamaForCausalLM(config).eval()
+        torch.manual_seed(seed)
+        engine = Engine(model, Optimizer(learning_rate=1e-3), 0)
+        one, other = engine.logprobs(make_sequences()), engine.logprobs(make_sequences())
+        assert all(torch.equal(left, right) for left, right in zip(one, other, strict=True))
+        results.append(engine.step(make_sequences(), mean_loss)["loss"])
+        assert not model.training
+    assert results[0] == results[1] != results[2]
+    assert not fits(config.to_dict() | {"architectures": ["LlamaForCausalLM"]})
+
+
+def test_the_optimizer_takes_each_stages_betas():
+    study = Expansion(studies.load("config.yaml"))
+    assert study.sft_job("S", 0).optimizer.betas == (0.9, 0.95)
+    assert study.rl_job("dapo_dc", "base", 0).optimizer.betas == (0.9, 0.999)
 
 
 @pytest.mark.parametrize(("steps", "warmup"), [(5, 0.01), (310, 0.05), (100, 0.07), (30, 0.1), (7, 0.99)])

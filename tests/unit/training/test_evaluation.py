@@ -21,7 +21,7 @@ from switchpoint.study.jobs import EvaluateJob, EvaluationSettings, Sampling, Te
 from switchpoint.training import evaluation, models, sft
 from switchpoint.training.engine.batch import Sequence
 from switchpoint.training.engine.torch import Engine
-from switchpoint.training.rollouts import torch as rollouts
+from switchpoint.training.rollouts import sampler as rollouts
 from switchpoint.training.rollouts import transformers
 
 RETU = Template(name="retu", sha256=templates.template_hash("retu"))

@@ -14,7 +14,7 @@ from switchpoint.training.engine.batch import Sequence
 from switchpoint.training.engine.torch import Engine, padded_response_logits
 from switchpoint.training.llama import response_logits
 from switchpoint.training.llama_parameters import Llama
-from switchpoint.training.rollouts.torch import Prompt, Sampler
+from switchpoint.training.rollouts.sampler import Prompt, Sampler
 
 BASE = "assets/tiny-base"
 SIZES = {"vocab_size": 80, "hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 2,

@@ -35,8 +35,12 @@ def measure(directory: Path) -> dict:
     from switchpoint.training.rl import loop
 
     config = studies.load(ROOT / "config.yaml").model_dump(mode="json")
-    config["sft"]["S"] |= {"steps": 3, "save_steps": [1, 2, 3], "batch_size": 8, "seeds": [0]}
-    config["rl"] |= {"steps": 3, "batch_size": 4, "generation_batch": 8, "rollouts": 4, "eval_every": 3}
+    config["sft"] = {"S": {"steps": 3, "save_steps": [1, 2, 3], "batch_size": 8, "learning_rate": 7e-4}}
+    config["rl"] = {
+        "steps": 3, "batch_size": 4, "generation_batch": 8, "rollouts": 4, "eval_every": 3,
+        "learning_rate": 1.5e-4, "max_new_tokens": 120,
+    }  # fmt: skip
+    config["evaluation"] = {"temperature": 0.7, "max_new_tokens": 120}
     config["arms"] = [{"algorithm": "dapo_dc", "starts": ["S-3"]}]
     study, files, base = Expansion(studies.parse(config)), inputs(directory), str(ROOT / "assets/tiny-base")
     out, state = str(directory / "out"), str(directory / "state")

@@ -78,3 +78,16 @@ def test_a_killed_run_shows_its_losses_and_ends_as_a_whole_one(whole, tmp_path, 
     assert not shown.exists()
     assert lines[-2] == f"the job has finished; its losses are in {tmp_path / NAME / 'losses.csv'}"
     assert [line.split(":")[0] for line in lines[:3]] == [f"{NAME} step {step}" for step in range(3)]
+
+
+@pytest.mark.parametrize(("norm", "share"), [(1e-6, 1.0), (1e6, 0.0)])
+def test_the_share_of_clipped_updates_is_recorded(tmp_path, monkeypatch, norm, share):
+    job_of = Expansion.sft_job
+
+    def limited(self, *start):
+        job = job_of(self, *start)
+        return job.model_copy(update={"optimizer": job.optimizer.model_copy(update={"max_grad_norm": norm})})
+
+    monkeypatch.setattr(Expansion, "sft_job", limited)
+    train(tmp_path)
+    assert files.read_json(tmp_path / NAME / "run.json")["clipped_updates"] == share

@@ -85,7 +85,7 @@ class Engine:
         self.numbers, self.pad_token_id = optimizer, pad_token_id
         self.temperature, self.schedule = temperature, schedule
         self.optimizer = AdamW(self.model, optimizer)
-        self.steps = 0
+        self.steps, self.seed = 0, torch.initial_seed()
 
     def step(self, sequences: list[Sequence], loss_of: LossOf) -> Figures:
         """One optimizer update on the sequences.
@@ -93,15 +93,18 @@ class Engine:
         ``loss_of`` gets a micro-batch with the policy's log-probabilities, and returns its
         share of the update's loss and of whatever figures are logged; shares add up.  Returns their sums,
         ``loss`` and ``norm``, the gradient's before clipping.  DivergedError, without an update, where
-        loss or norm is not finite.
+        loss or norm is not finite, and after it where a weight is not.
         """
         figures: Figures = {"loss": 0.0}
+        self.model.train()
+        torch.manual_seed(self.seed + self.steps)  # of dropout: a resumed run repeats
         for _, batch in self.microbatches(sequences):
             self.forward(batch)
             loss, shares = loss_of(batch)
             loss.backward()
             for name, share in ({"loss": loss.item()} | shares).items():
                 figures[name] = figures.get(name, 0.0) + share
+        self.model.eval()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.numbers.max_grad_norm)
         figures["norm"] = float(norm)
         if not math.isfinite(figures["loss"]) or not math.isfinite(figures["norm"]):
@@ -113,6 +116,8 @@ class Engine:
         self.optimizer.step(self.numbers.learning_rate * self.schedule(self.steps))
         self.model.zero_grad(set_to_none=True)
         self.steps += 1
+        if not all(torch.isfinite(parameter).all() for parameter in self.model.parameters()):
+            raise DivergedError(f"update {self.steps}: a weight is not finite; lower the learning rate")
         return figures
 
     @torch.no_grad()

@@ -8,14 +8,24 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from switchpoint.errors import InputError
+from switchpoint.training.rollouts.sampler import Rollout
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """An RL prompt: its gold answer, and its rendered token ids."""
+
+    id: str
+    answer: str | list[str]
+    token_ids: list[int]
 
 
 @dataclasses.dataclass
 class Group:
     """The G responses to one prompt, their rewards (0 or 1) and how their grading ended."""
 
-    prompt: dict
-    rollouts: list
+    prompt: Question
+    rollouts: list[Rollout]
     rewards: list[int]
     statuses: list[str] = dataclasses.field(default_factory=list)
 

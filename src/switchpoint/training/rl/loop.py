@@ -8,7 +8,7 @@ the ratio is 1 and the clip range cannot act; the log says so.
 """
 
 import dataclasses
-import math
+import itertools
 
 import pandas as pd
 import torch
@@ -24,8 +24,8 @@ from switchpoint.training.engine.batch import Sequence, TokenBatch
 from switchpoint.training.engine.torch import Engine, configure
 from switchpoint.training.job_run import JobRun, Progress
 from switchpoint.training.rl import batches, objectives
-from switchpoint.training.rl.dynamic_sampling import Batch, Group, fill_batch
-from switchpoint.training.rollouts.torch import Prompt, Sampler
+from switchpoint.training.rl.dynamic_sampling import Batch, Group, Question, fill_batch
+from switchpoint.training.rollouts.sampler import Prompt, Sampler
 
 MAX_EMPTY_STEPS = 5  # in a row that kept no group, after which a run is exhausted
 
@@ -38,15 +38,6 @@ class StartPoint:
     start_step: int
     sft_exaflops: float
     val_loss: float | None
-
-
-@dataclasses.dataclass(frozen=True)
-class Question:
-    """An RL prompt: its gold answer, and its rendered token ids."""
-
-    id: str
-    answer: str | list[str]
-    token_ids: list[int]
 
 
 @dataclasses.dataclass
@@ -110,26 +101,37 @@ class RlRun:
             self.state = RlState(**self.engine.load(job_run.checkpoint))
             self.sampler.sync(self.engine)
             print(f"resumed at step {self.state.step}", flush=True)
+        self.last_good = self.engine.snapshot()
         if job.numbers.updates_per_step == 1 and job.numbers.clip_low is not None:
             print("one update per step: the ratio is 1 and the clip range cannot act", flush=True)
 
     def train(self, out: str) -> None:
         """All steps, with the monitoring evaluations that are due and a resumable state; then the outputs."""
-        state, job, show = self.state, self.job, Progress("rl", self.job.steps)
+        state, show = self.state, Progress("rl", self.job.steps)
         while state.status == "running":
-            if state.step % job.eval_every == 0 or state.step == job.steps:
-                self.monitor()
-            if state.step == job.steps:
-                state.status = "finished"
-            for _ in range(self.steps_until_save()):
-                self.step()
-                if state.status != "running":
-                    break
-                show(
-                    state.step, **{key: state.log[-1][key] for key in ("reward", "rounds", "response_tokens")}
-                )
+            try:
+                self.advance(show)
+            except DivergedError as error:
+                if not state.evaluated:  # the start itself is broken
+                    raise
+                print(error, flush=True)
+                self.engine.restore(self.last_good)
+                state.status = "diverged"
             self.engine.save(self.job_run.checkpoint, dataclasses.asdict(state))
         self.publish(out)
+
+    def advance(self, show: Progress) -> None:
+        """The monitoring evaluation, if it is due, and the steps until the state is to be saved."""
+        state, job = self.state, self.job
+        if state.step % job.eval_every == 0 or state.step == job.steps:
+            self.monitor()
+        if state.step == job.steps:
+            state.status = "finished"
+        for _ in range(self.steps_until_save()):
+            self.step()
+            show(state.step, **{key: state.log[-1][key] for key in ("reward", "rounds", "response_tokens")})
+            if state.status != "running":
+                break
 
     def steps_until_save(self) -> int:
         """Steps until the state is to be saved: the run's end, an evaluation, or ``save_every`` of them."""
@@ -148,14 +150,8 @@ class RlRun:
             filtered=job.numbers.dynamic_sampling,
             on_unfilled=job.on_unfilled,
         )
-        weights = self.engine.snapshot()
-        try:
-            figures = self.update(batch.groups) if batch.groups else {}
-        except DivergedError as error:
-            print(error, flush=True)
-            self.engine.restore(weights)
-            state.status = "diverged"
-            return
+        self.last_good = self.engine.snapshot()  # the batch was sampled with these
+        figures = self.update(batch.groups) if batch.groups else {}
         self.sampler.sync(self.engine)
         state.cursor = batch.cursor
         state.flops += flops.step(self.architecture, token_sums(batch.generated), token_sums(batch.groups))
@@ -189,8 +185,9 @@ class RlRun:
         sequences = batches.on_policy(groups, self.job.numbers.advantage_std)
         if self.job.numbers.updates_per_step > 1:
             sequences = with_old_logprobs(sequences, self.engine)
-        size = math.ceil(len(sequences) / self.job.numbers.updates_per_step)
-        parts = [sequences[first : first + size] for first in range(0, len(sequences), size)]
+        count, total = min(self.job.numbers.updates_per_step, len(sequences)), len(sequences)
+        bounds = [total * part // count for part in range(count + 1)]
+        parts = [sequences[first:end] for first, end in itertools.pairwise(bounds)]
         updates = [self.engine.step(part, self.loss_of) for part in parts]
         self.engine.check_finite(min(sequences, key=len))
         return {name: sum(figures[name] for figures in updates) / len(updates) for name in updates[0]}

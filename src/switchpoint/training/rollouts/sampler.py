@@ -1,4 +1,4 @@
-"""The sampler in plain torch.
+"""The sampler: our decoder for the models it knows, ``transformers`` for the others.
 
 The random numbers of a response depend on (seed, problem, sample) alone, and the chunks that are
 sampled together are fixed, so a resumed, split or extended evaluation repeats exactly.
