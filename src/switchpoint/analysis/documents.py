@@ -14,12 +14,16 @@ Interval = tuple[Number | None, Number | None]
 
 
 class Point(BaseModel):
+    """A place on a fitted curve."""
+
     exaflops: Number
     score: Number | None
     ci95: Interval
 
 
 class Gain(BaseModel):
+    """What more compute, to ``times`` of what was spent, adds to the score."""
+
     times: Number
     exaflops: Number = Field(gt=0)
     gain: Number | None
@@ -27,6 +31,8 @@ class Gain(BaseModel):
 
 
 class Fit(BaseModel):
+    """One run's ceiling ``a`` (points), its 95 % interval, and how far the fit can be trusted."""
+
     a: Number | None
     a_ci95: Interval
     status: Literal["identified", "unidentified", "collapsed"]
@@ -39,18 +45,26 @@ class Fit(BaseModel):
 
 
 class Fits(BaseModel):
+    """What ``fit`` writes."""
+
     runs: dict[str, Fit]
 
 
 class Labels(BaseModel):
+    """The sub-phase of every step of an SFT run, as JSON has it: by the step's text."""
+
     guarded: dict[str, str]
 
 
 class Phases(BaseModel):
+    """What ``phases`` writes."""
+
     runs: dict[str, Labels]
 
 
 class Candidate(BaseModel, extra="allow"):
+    """A model, its place by the predictor (1 is first, none unranked), and every predictor it has."""
+
     model: str
     place: int | None
     exaflops: Number = 0.0
@@ -58,6 +72,8 @@ class Candidate(BaseModel, extra="allow"):
 
 
 class Ranking(BaseModel):
+    """What ``rank`` writes."""
+
     predictor: str
     n_dropped: int
     models: list[Candidate]

@@ -1,7 +1,7 @@
 """What rules call: one command per stage.
 
-Thin: every command reads its arguments and calls one function.  Training and sampling
-modules are imported inside their commands, so that the others start fast.
+Thin: every command reads its arguments and its tables, calls the library and writes what it gives.
+Training and sampling modules are imported inside their commands, so that the others start fast.
 """
 
 from pathlib import Path

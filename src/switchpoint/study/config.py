@@ -69,6 +69,7 @@ class StepLists(Strict):
 
     @model_validator(mode="after")
     def ordered(self):
+        """Refuses lengths that are no range within 1..12."""
         low, high = self.n_steps
         if not 1 <= low <= high <= 12:
             raise ValueError(
@@ -181,6 +182,7 @@ class Sft(Optimizer):
 
     @model_validator(mode="after")
     def steps_fit(self):
+        """Refuses saved steps that the run does not reach, or names twice."""
         for step in self.save_steps:
             if not 1 <= step <= self.steps:
                 raise ValueError(
@@ -271,6 +273,7 @@ class Evaluation(Strict):
 
     @model_validator(mode="after")
     def pass_at_fits(self):
+        """Refuses pass@k of more samples than there are."""
         values = self.resolved()
         if values["pass_at"] and max(values["pass_at"]) > values["test_samples"]:
             raise ValueError(
@@ -294,6 +297,7 @@ class Study(Strict):
 
     @model_validator(mode="after")
     def consistent(self):
+        """Refuses names that one part uses and no other has."""
         check_references(self)
         return self
 
