@@ -83,6 +83,9 @@ WRONG = [
     ("arms.0.seeds", [3], ["seed 3", "sft.S.seeds"]),
     ("arms.0.algorithm", "ppo", ["arms.0.algorithm", "ppo"]),
     ("study", "bad/name", ["study", "bad/name"]),
+    ("sft.S.seeds", [0, 0], ["sft.S.seeds", "[0, 0]", "once"]),
+    ("arms.0.seeds", [-1], ["arms.0.seeds", "-1"]),
+    ("rl.betas", [0.9, 1.0], ["rl.betas", "1.0"]),
 ]  # fmt: skip
 
 

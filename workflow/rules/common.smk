@@ -1,3 +1,5 @@
+import shlex
+
 from switchpoint.errors import InputError
 from switchpoint.study import config as studies
 from switchpoint.study import paths
@@ -56,7 +58,7 @@ def option(name, value):
 
 def repeat(option, values):
     """`--option value` for each value."""
-    return " ".join(f"--{option} {value}" for value in values)
+    return " ".join(f"--{option} {shlex.quote(value)}" for value in values)
 
 
 wildcard_constraints:

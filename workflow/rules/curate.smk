@@ -80,7 +80,7 @@ rule train_solver:
         out=subpath(output.run, parent=True),
         state=state("train_solver"),
     shell:
-        "python -m switchpoint sft --job {params.job:q} --base {params.base} --data {input.data}"
+        "python -m switchpoint sft --job {params.job:q} --base {params.base:q} --data {input.data}"
         " --validation {input.validation} --out {params.out} --state {params.state} > {log} 2>&1"
 
 
@@ -99,7 +99,7 @@ rule measure_win_rates:
         model=subpath(input.model, parent=True),
         state=state("measure_win_rates"),
     shell:
-        "python -m switchpoint win-rates --job {params.job:q} --model {params.model} --pool {input.pool}"
+        "python -m switchpoint win-rates --job {params.job:q} --model {params.model:q} --pool {input.pool}"
         " --out {output} --state {params.state} > {log} 2>&1"
 
 
@@ -139,7 +139,7 @@ rule select_prompts:
         base=subpath(input.base, parent=True),
     shell:
         "python -m switchpoint prompts --job {params.job:q} --pool {input.pool} --win-rates {input.win_rates}"
-        " --validation {input.validation} --base {params.base} --out {output.prompts} --mix {output.mix}"
+        " --validation {input.validation} --base {params.base:q} --out {output.prompts} --mix {output.mix}"
         " > {log} 2>&1"
 
 
@@ -194,5 +194,5 @@ rule report_data:
     shell:
         "python -m switchpoint data-report {params.sets} --pool {input.pool} --win-rates {input.win_rates}"
         " --validation {input.validation} --prompts {input.prompts} --mix {input.mix}"
-        " --benchmarks {input.benchmarks} --base {params.base} --overlaps {output.overlaps}"
+        " --benchmarks {input.benchmarks} --base {params.base:q} --overlaps {output.overlaps}"
         " --statistics {output.statistics} > {log} 2>&1"

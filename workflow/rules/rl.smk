@@ -22,6 +22,6 @@ rule rl:
         out=subpath(output.run, parent=True),
         state=state(paths.RL),
     shell:
-        "python -m switchpoint rl --job {params.job:q} --base {params.base} {params.sft}"
+        "python -m switchpoint rl --job {params.job:q} --base {params.base:q} {params.sft}"
         " --prompts {input.prompts} --benchmarks {input.benchmarks} --out {params.out}"
         " --state {params.state} > {log} 2>&1"

@@ -31,5 +31,5 @@ for name in study.sft:
             out=subpath(output.run, parent=True),
             state=state(paths.SFT.format(set=name, seed="{seed}")),
         shell:
-            "python -m switchpoint sft --job {params.job:q} --base {params.base} --data {input.data}"
+            "python -m switchpoint sft --job {params.job:q} --base {params.base:q} --data {input.data}"
             " --validation {input.validation} --out {params.out} --state {params.state} > {log} 2>&1"

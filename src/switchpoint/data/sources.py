@@ -5,6 +5,7 @@ that touching a large raw file reruns nothing, and a changed one is refused unti
 says so.
 """
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -35,16 +36,27 @@ def read(source: File | BenchmarkFile) -> pd.DataFrame:
         return records.read(source.path)
     if adapters.is_file(source.path):
         check_lock(source.path, source.lock)
-    revision = files.read_json(source.lock)["revision"]
+    revision = read_lock(source.lock)["revision"]
     rows = adapters.read(source.path, source.split, revision)
     return adapters.adapt(rows, source.benchmark, source.path)
+
+
+def read_lock(lock: str) -> dict:
+    """The lock file's object; InputError unless it has what ``write_lock`` writes."""
+    try:
+        found = files.read_json(lock)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{lock} is no JSON ({error}); write it with `python -m switchpoint lock`") from None
+    if not isinstance(found, dict) or not {"revision", "sha256"} <= found.keys():
+        raise InputError(f"{lock} has no revision and sha256; write it with `python -m switchpoint lock`")
+    return found
 
 
 def check_lock(path: str, lock: str) -> None:
     """InputError unless the file's content is the one that its lock names."""
     if not Path(path).is_file():
         raise InputError(f"{path} does not exist; correct the path in data.sources")
-    expected, found = files.read_json(lock)["sha256"], files.sha256(path)
+    expected, found = read_lock(lock)["sha256"], files.sha256(path)
     if expected != found:
         raise InputError(
             f"{path} has sha256 {found[:12]}..., its lock {lock} says {expected[:12]}...; "

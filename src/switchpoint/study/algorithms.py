@@ -5,11 +5,14 @@
 batch and rollouts at temperature 1, so that the trained policy is the sampled one.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from switchpoint.study.strict import Strict
+
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Betas = tuple[Rate, Rate]
 
 
 class Algorithm(Strict):
@@ -39,7 +42,7 @@ class Algorithm(Strict):
         None, description="B_gen, the size of a dynamic-sampling round; none: twice the training batch."
     )
     generation_unit: Literal["prompts", "responses"] = Field("prompts", description="What B_gen counts.")
-    betas: tuple[float, float] = Field((0.9, 0.999), description="AdamW's decay rates.")
+    betas: Betas = Field((0.9, 0.999), description="AdamW's decay rates.")
     extraction: Literal["any", "boxed_or_answer", "boxed", "official"] = Field(
         "any", description="How the reward finds the answer; `official` also rewards what resembles the gold."
     )

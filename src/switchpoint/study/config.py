@@ -5,16 +5,26 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from switchpoint.errors import InputError
-from switchpoint.study.algorithms import ALGORITHMS, PRESETS
+from switchpoint.study.algorithms import ALGORITHMS, PRESETS, Betas
 from switchpoint.study.names import Start
 from switchpoint.study.strict import Strict
 from switchpoint.study.templates import TEMPLATES
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 Steps = Annotated[tuple[int, int], Field(description="Inclusive range of the number of steps per problem.")]
+
+
+def distinct(values: list[int]) -> list[int]:
+    """The values; refuses any that is there twice."""
+    if len(set(values)) < len(values):
+        raise ValueError(f"{values} repeats a value; list each once")
+    return values
+
+
+Seeds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(distinct)]
 # The benchmarks whose usual file schemas can be read.
 BENCHMARK_SCHEMAS = (
     "gsm8k", "math500", "olympiadbench", "minerva", "aime24", "aime25", "aime_1983_2024", "amc", "records",
@@ -26,7 +36,7 @@ class Optimizer(Strict):
     """AdamW, shared by SFT and RL."""
 
     learning_rate: float = Field(gt=0, description="Peak learning rate.")
-    betas: tuple[float, float] = Field((0.9, 0.95), description="AdamW's decay rates (RETU: SFT's).")
+    betas: Betas = Field((0.9, 0.95), description="AdamW's decay rates (RETU: SFT's).")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
     microbatch_size: int = Field(64, ge=1, description="Sequences per forward and backward pass.")
@@ -178,7 +188,7 @@ class Sft(Optimizer):
         "cosine", description="Learning-rate schedule after the warm-up; cosine: to 0 over the whole run."
     )
     warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps spent warming up.")
-    seeds: list[int] = Field([0], min_length=1, description="One run per seed.")
+    seeds: Seeds = Field([0], description="One run per seed.")
 
     @model_validator(mode="after")
     def steps_fit(self):
@@ -213,7 +223,7 @@ class RlDefaults(Optimizer):
     updates_per_step: int | None = Field(
         None, ge=1, description="Optimizer updates per step; none: the algorithm's."
     )
-    betas: tuple[float, float] | None = Field(None, description="AdamW's decay rates; none: the algorithm's.")
+    betas: Betas | None = Field(None, description="AdamW's decay rates; none: the algorithm's.")
     max_new_tokens: int = Field(ge=1, description="Longest response.")
     eval_every: int = Field(ge=1, description="Steps between two monitoring evaluations.")
     save_every: int = Field(10, ge=1, description="Steps between two resumable states.")
@@ -226,9 +236,7 @@ class Arm(Strict):
     starts: list[str] = Field(
         min_length=1, description="`base`, `<set>-<step>`, `<set>-min_val_loss`, or `all` saved checkpoints."
     )
-    seeds: list[int] = Field(
-        [0], min_length=1, description="The RL seed s starts from the SFT run of seed s."
-    )
+    seeds: Seeds = Field([0], description="The RL seed s starts from the SFT run of seed s.")
 
 
 # What each paper evaluates with: RETU section 5.1, and Quagmires section 4 (its pass@1 is the mean of 64

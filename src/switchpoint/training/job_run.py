@@ -114,6 +114,7 @@ class JobRun:
             },
         )
         if not keep_state:
+            self.checkpoint.unlink(missing_ok=True)  # first, so that no attempt resumes half a state
             shutil.rmtree(self.state.parent)
             return
         for old in self.state.parent.iterdir():

@@ -11,6 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from switchpoint.errors import InputError
+
 FAMILIES = {"LlamaForCausalLM": False, "Qwen2ForCausalLM": True}  # and whether q, k and v have biases
 SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
 # Keys that change what the model computes, and the values under which it is this module.
@@ -108,7 +110,7 @@ class Llama(nn.Module):
     def __init__(self, config: dict):
         super().__init__()
         heads = config["num_attention_heads"]
-        rope = config.get("rope_parameters") or config
+        rope = config.get("rope_parameters") or {}
         self.config = c = SimpleNamespace(
             **{name: config[name] for name in SIZES},
             num_key_value_heads=config.get("num_key_value_heads") or heads,
@@ -116,7 +118,7 @@ class Llama(nn.Module):
             rms_norm_eps=config.get("rms_norm_eps", 1e-6),
             tie_word_embeddings=config.get("tie_word_embeddings", False),
             pad_token_id=config.get("pad_token_id"),
-            rope_theta=rope.get("rope_theta", 10000.0),
+            rope_theta=rope.get("rope_theta", config.get("rope_theta", 10000.0)),
             qkv_bias=FAMILIES[config["architectures"][0]],
         )
         self.model = Decoder(c)
@@ -131,12 +133,24 @@ class Llama(nn.Module):
 
 
 def load(config: dict, weights: Path) -> Llama:
-    """The module with the weights of a safetensors file, in float32."""
+    """The module with the weights of a safetensors file, in float32; InputError where the file has others."""
     model = Llama(config)
-    state = {name: tensor.float() for name, tensor in load_file(weights).items()}
-    if model.config.tie_word_embeddings:
-        state["lm_head.weight"] = state["model.embed_tokens.weight"]
-    model.load_state_dict(state, assign=True)
+    state = {
+        name: tensor.float()
+        for name, tensor in load_file(weights).items()
+        if not name.endswith("rotary_emb.inv_freq")  # older files keep what the configuration says
+    }
+    if model.config.tie_word_embeddings and "model.embed_tokens.weight" in state:
+        embedding = state["model.embed_tokens.weight"]
+        if not torch.equal(state.setdefault("lm_head.weight", embedding), embedding):
+            raise InputError(
+                f"{weights} has a head of its own, but its config.json ties the head to the embedding; "
+                "set tie_word_embeddings to false there"
+            )
+    try:
+        model.load_state_dict(state, assign=True)
+    except RuntimeError as error:
+        raise InputError(f"{weights} does not fit its config.json: {error}") from None
     if model.config.tie_word_embeddings:
         model.lm_head.weight = model.model.embed_tokens.weight
     return model

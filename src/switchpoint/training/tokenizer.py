@@ -10,10 +10,11 @@ import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import jinja2
 import tokenizers
-from jinja2.ext import loopcontrols
+from jinja2.ext import Extension, loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from switchpoint import files
@@ -21,7 +22,18 @@ from switchpoint.errors import InputError
 from switchpoint.study import templates
 from switchpoint.study.jobs import Template
 
-SPECIAL = ("bos_token", "eos_token", "pad_token", "unk_token")
+SPECIAL = tuple(f"{name}_token" for name in ("bos", "eos", "pad", "unk", "sep", "cls", "mask"))
+
+
+class Generation(Extension):
+    """``{% generation %}``, with which templates mark an assistant's words: here they are text like any other."""
+
+    tags: ClassVar = {"generation"}
+
+    def parse(self, parser) -> list:
+        """The marked statements."""
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
 class Tokenizer:
@@ -46,9 +58,15 @@ class Tokenizer:
         self.template = self.read_template(config)
         if "eos_token" not in self.special:
             raise InputError(f"{directory}: tokenizer_config.json names no eos_token; add it")
-        self.eos_token_id = self.fast.token_to_id(self.special["eos_token"])
-        pad = self.special.get("pad_token")
-        self.pad_token_id = self.eos_token_id if pad is None else self.fast.token_to_id(pad)
+        ids = {name: self.fast.token_to_id(token) for name, token in self.special.items()}
+        for name in ("eos_token", "pad_token"):
+            if name in ids and ids[name] is None:
+                raise InputError(
+                    f"{directory}: tokenizer_config.json says {name} {self.special[name]!r}, "
+                    "which tokenizer.json does not have; correct it"
+                )
+        self.eos_token_id = ids["eos_token"]
+        self.pad_token_id = ids.get("pad_token", self.eos_token_id)
 
     def read_template(self, config: dict) -> str:
         """The chat template, from its own file or from the configuration (the one called default)."""
@@ -68,7 +86,7 @@ class Tokenizer:
             raise jinja2.TemplateError(message)
 
         environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
+            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, Generation]
         )
         environment.filters["tojson"] = lambda value, **options: json.dumps(
             value, ensure_ascii=False, **options
@@ -84,7 +102,9 @@ class Tokenizer:
         """
         messages = templates.messages(template.name, problem)
         try:
-            text = self.compiled.render(messages=messages, add_generation_prompt=True, **self.special)
+            text = self.compiled.render(
+                messages=messages, tools=None, documents=None, add_generation_prompt=True, **self.special
+            )
         except jinja2.TemplateError as error:
             raise InputError(
                 f"the model's chat template refuses model.template {template.name!r}: {error}; choose another one"

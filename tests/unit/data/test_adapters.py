@@ -105,3 +105,13 @@ def test_the_real_files_have_their_published_sizes(tmp_path):
         copy.write_bytes(reference("benchmarks", f"{name}.jsonl").read_bytes())
         # These files hold plain records already.
         assert len(sources.ingest(job("records", str(copy)))) == size
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "not json", '{"sha256": "0"}'])
+def test_a_lock_that_is_none_is_named(text, tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"id": "a", "problem": "1 + 1?", "answer": "2"}\n')
+    lock = tmp_path / "rows.lock"
+    lock.write_text(text)
+    source = config.File(kind="file", path=str(tmp_path / "rows.jsonl"), lock=str(lock))
+    with pytest.raises(InputError, match="switchpoint lock"):
+        sources.read(source)

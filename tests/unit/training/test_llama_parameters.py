@@ -1,12 +1,15 @@
 """Model directories of Llama's shape: which they are, and that they are read and written as by transformers."""
 
+import json
 import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from switchpoint import files
+from switchpoint.errors import InputError
 from switchpoint.study.config import Optimizer
 from switchpoint.study.jobs import Sampling
 from switchpoint.training import llama_parameters, models
@@ -74,6 +77,48 @@ def test_models_of_llamas_shape_are_read_and_written_as_by_transformers(name, tm
     for key, value in theirs.state_dict().items():
         assert torch.equal(value, again.state_dict()[key]), key
     assert len(list(policy.model.parameters())) == len(list(theirs.parameters()))
+
+
+def rewrite(directory, config: dict | None = None, **tensors) -> None:
+    """Changes keys of a model directory's configuration, and tensors (None removes one)."""
+    path, weights = directory / "config.json", directory / "model.safetensors"
+    path.write_text(json.dumps(config or files.read_json(path)))
+    state = load_file(weights) | tensors
+    save_file({name: value for name, value in state.items() if value is not None}, weights)
+
+
+def test_a_theta_beside_rope_parameters_is_read(tmp_path):
+    make_directory(tmp_path / "model", READ["llama"])
+    config = files.read_json(tmp_path / "model/config.json")
+    rewrite(tmp_path / "model", config | {"rope_parameters": {"rope_type": "default"}, "rope_theta": 300.0})
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "model").eval()
+    with torch.no_grad():
+        found = response_logits(models.load(tmp_path / "model").model, PAIRS)
+        torch.testing.assert_close(found, padded_response_logits(theirs, PAIRS, 0), rtol=0, atol=2e-5)
+
+
+def test_frequencies_of_older_files_are_left_out(tmp_path):
+    make_directory(tmp_path / "model", READ["llama"])
+    expected = models.load(tmp_path / "model").model.state_dict()
+    rewrite(tmp_path / "model", **{"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(3)})
+    found = models.load(tmp_path / "model").model.state_dict()
+    assert found.keys() == expected.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value", "words"),
+    [
+        ("llama, tied", "lm_head.weight", torch.ones(80, 24), "tie_word_embeddings to false"),
+        ("llama", "lm_head.weight", None, "lm_head.weight"),
+        ("llama", "model.norm.bias", torch.ones(24), "model.norm.bias"),
+        ("llama, tied", "model.embed_tokens.weight", None, "embed_tokens"),
+    ],
+)
+def test_weights_that_do_not_fit_the_configuration_are_refused(name, key, value, words, tmp_path):
+    make_directory(tmp_path / "model", READ[name])
+    rewrite(tmp_path / "model", **{key: value})
+    with pytest.raises(InputError, match=words):
+        models.load(tmp_path / "model")
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -76,6 +76,10 @@ TEMPLATES = {
         "{{ say(message.content) }}{% if loop.index > 3 %}{% break %}{% endif %}\n{% endfor %}\n"
         "{{ messages | tojson }}{{ strftime_now('%Y') | length }}"
     ),
+    "tools and generation": (
+        "{% if tools is not none %}TOOLS{% endif %}{% if documents is defined %}DOCS{% endif %}{{ mask_token }}"
+        "{% for message in messages %}{% generation %}{{ message.content }}{% endgeneration %}{% endfor %}"
+    ),
 }
 
 
@@ -111,6 +115,15 @@ def test_an_incomplete_tokenizer_is_named(missing, tmp_path):
     directory = shutil.copytree(BASE, tmp_path / "model")
     (directory / missing).unlink()
     with pytest.raises(InputError, match=missing):
+        Tokenizer(directory)
+
+
+@pytest.mark.parametrize("name", ["eos_token", "pad_token"])
+def test_a_special_token_that_the_vocabulary_lacks_is_named(name, tmp_path):
+    directory = shutil.copytree(BASE, tmp_path / "model")
+    path = directory / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: "<nowhere>"}))
+    with pytest.raises(InputError, match=f"{name} '<nowhere>'"):
         Tokenizer(directory)
 
 

@@ -1,5 +1,6 @@
 """A short SFT run on the shipped base model: what it publishes, what it shows on the way, how it resumes."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -78,6 +79,28 @@ def test_a_killed_run_shows_its_losses_and_ends_as_a_whole_one(whole, tmp_path, 
     assert not shown.exists()
     assert lines[-2] == f"the job has finished; its losses are in {tmp_path / NAME / 'losses.csv'}"
     assert [line.split(":")[0] for line in lines[:3]] == [f"{NAME} step {step}" for step in range(3)]
+
+
+def test_a_kill_amid_the_final_cleaning_leaves_nothing_half(whole, tmp_path, monkeypatch):
+    """The state is gone but for the directories of the models; Snakemake has deleted the outputs."""
+    rmtree = shutil.rmtree
+
+    def killed(path, **options):
+        if options:  # tempfile's own
+            return rmtree(path, **options)
+        for part in Path(path).glob("*/*"):
+            if part.name != "state.pt":
+                rmtree(part) if part.is_dir() else part.unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path)
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
+    rmtree(tmp_path / NAME)
+    train(tmp_path)
+    for one, other in zip(outputs(tmp_path), outputs(whole), strict=True):
+        pd.testing.assert_frame_equal(one, other)
 
 
 @pytest.mark.parametrize(("norm", "share"), [(1e-6, 1.0), (1e6, 0.0)])
