@@ -1,6 +1,7 @@
 """Dry runs, profiles, configuration files, and wrong input."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,15 @@ def test_a_fresh_clone_lists_every_job(fresh):
 def test_the_default_study_plans(tmp_path):
     clone = make_clone(tmp_path / "clone", yaml.safe_load((ROOT / "config.yaml").read_text()))
     assert pending(clone)["rl"] == 11  # seven checkpoints, one with three seeds, and twice the base
+
+
+def test_the_path_of_a_model_may_have_spaces(tmp_path):
+    base = shutil.copytree(ROOT / "assets/tiny-base", tmp_path / "my models")
+    clone = make_clone(tmp_path / "clone", change("model.base", str(base)))
+    commands = snakemake(clone, "-n", "-p").stdout.splitlines()
+    named = [line for line in commands if "python -m switchpoint" in line and str(base) in line]
+    assert len(named) > 5
+    assert all(line.count(f"'{base}'") == line.count(str(base)) for line in named)
 
 
 def test_the_slurm_profile_is_found(fresh):
