@@ -8,6 +8,8 @@ import pytest
 import yaml
 from study import ROOT, make_clone, pending, snakemake, tiny_config
 
+from switchpoint.study.plan import dry_run
+
 
 @pytest.fixture
 def fresh(tmp_path) -> Path:
@@ -33,6 +35,23 @@ def test_the_path_of_a_model_may_have_spaces(tmp_path):
     named = [line for line in commands if "python -m switchpoint" in line and str(base) in line]
     assert len(named) > 5
     assert all(line.count(f"'{base}'") == line.count(str(base)) for line in named)
+
+
+@pytest.mark.parametrize("path", ["study", "data.solver.model", "model.base", "evaluation.parts"])
+def test_no_output_lies_outside_the_studys_results(tmp_path, monkeypatch, path):
+    given = str(shutil.copytree(ROOT / "assets/tiny-base", tmp_path / "given"))
+    value = {"study": "other", "data.solver.model": given, "model.base": ..., "evaluation.parts": 2}[path]
+    config = change(path, value)
+    clone = make_clone(tmp_path / "clone", config)
+    monkeypatch.chdir(clone)
+    jobs = dry_run("config.yaml")
+    outside = [
+        file for job in jobs for file in job.outputs if not file.startswith(f"results/{config['study']}/")
+    ]
+    assert not outside
+    rules = {job.rule for job in jobs}
+    assert ("train_solver" in rules) == (path != "data.solver.model")  # a given solver is nobody's output
+    assert ("make_base" in rules) == (path == "model.base")
 
 
 def test_the_slurm_profile_is_found(fresh):

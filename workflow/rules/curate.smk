@@ -61,27 +61,29 @@ rule hold_out_validation:
         "python -m switchpoint validation --job {params.job:q} --pool {input} --out {output} > {log} 2>&1"
 
 
-rule train_solver:
-    input:
-        base=f"{expansion.base}/model.safetensors",
-        data=out(paths.SOURCE, source=study.data.solver.source or "none"),
-        validation=out(paths.VALIDATION),
-    output:
-        paths.model_files(expansion.solver),
-        outs(paths.SOLVER, "losses.csv", "selection.json", "validation.parquet"),
-        run=out(paths.SOLVER, "run.json"),
-    log:
-        log_file("train_solver"),
-    conda:
-        "../../envs/train.yaml"
-    params:
-        job=expansion.solver_job().model_dump_json(),
-        base=subpath(input.base, parent=True),
-        out=subpath(output.run, parent=True),
-        state=state("train_solver"),
-    shell:
-        "python -m switchpoint sft --job {params.job:q} --base {params.base:q} --data {input.data}"
-        " --validation {input.validation} --out {params.out} --state {params.state} > {log} 2>&1"
+if study.data.solver.model is None:
+
+    rule train_solver:
+        input:
+            base=f"{expansion.base}/model.safetensors",
+            data=out(paths.SOURCE, source=study.data.solver.source),
+            validation=out(paths.VALIDATION),
+        output:
+            paths.model_files(expansion.solver),
+            outs(paths.SOLVER, "losses.csv", "selection.json", "validation.parquet"),
+            run=out(paths.SOLVER, "run.json"),
+        log:
+            log_file("train_solver"),
+        conda:
+            "../../envs/train.yaml"
+        params:
+            job=expansion.solver_job().model_dump_json(),
+            base=subpath(input.base, parent=True),
+            out=subpath(output.run, parent=True),
+            state=state("train_solver"),
+        shell:
+            "python -m switchpoint sft --job {params.job:q} --base {params.base:q} --data {input.data}"
+            " --validation {input.validation} --out {params.out} --state {params.state} > {log} 2>&1"
 
 
 rule measure_win_rates:

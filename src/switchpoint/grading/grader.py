@@ -24,10 +24,12 @@ from pathlib import Path
 
 from switchpoint import tables
 from switchpoint.errors import InputError
+from switchpoint.grading import IDLE, KILLED
 from switchpoint.grading.extraction import EXTRACTIONS, MAX_ANSWER, MAX_TEXT, extract, hostile
 from switchpoint.scores import STATUSES
 
 SECONDS = 1.0  # processor time of one comparison; of wall clock it may take five times as much
+ATTEMPTS = 3  # at a comparison whose process is killed by somebody else
 MAX_MEMO = 200_000  # comparisons remembered
 GROUP = 8  # comparisons with one gold that a worker makes in a row
 CHUNK = 2000  # lines of a file graded together
@@ -47,6 +49,7 @@ class Worker:
 
     def __init__(self, seconds: float):
         self.command = [sys.executable, "-m", "switchpoint.grading.worker", str(seconds)]
+        self.number = 0  # of the last request
         self.start()
 
     def start(self) -> None:
@@ -54,19 +57,38 @@ class Worker:
         self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def compare(self, request: bytes) -> tuple[str, bool]:
-        """(status, correct) of one request; a process that died is started again."""
+        """(status, correct) of one request.
+
+        What a process that was killed had been asked is asked again, up to ``ATTEMPTS`` times in all; then it is
+        an ``error``.
+        """
+        for _ in range(ATTEMPTS):
+            status, correct = self.ask(request)
+            if status != KILLED:
+                return status, correct
+        return "error", False
+
+    def ask(self, request: bytes) -> tuple[str, bool]:
+        """The answer to one request, ``KILLED`` where the process died at it."""
         try:
-            self.process.stdin.write(request)
-            self.process.stdin.flush()
-            line = self.process.stdout.readline()
+            self.send(request)
+            for line in self.process.stdout:
+                number, status, correct = json.loads(line)
+                if number == self.number:
+                    return status, correct
+                if number == IDLE:  # perhaps with the request just read; older answers are passed over
+                    self.send(request)
         except BrokenPipeError:
-            line = b""
-        if not line:
-            self.close()
-            self.start()
-            return "error", False
-        status, correct = json.loads(line)
-        return status, correct
+            pass
+        self.close()
+        self.start()
+        return KILLED, False
+
+    def send(self, request: bytes) -> None:
+        """Sends a request under a new number."""
+        self.number += 1
+        self.process.stdin.write(b"%d %s" % (self.number, request))
+        self.process.stdin.flush()
 
     def close(self) -> None:
         """Ends the process; one that died with a request unread breaks the pipe at the last write."""

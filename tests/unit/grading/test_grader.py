@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import hostile
 import psutil
@@ -175,15 +176,51 @@ def test_a_worker_that_was_killed_is_replaced():
             if child not in before:
                 child.kill()
         verdicts = grader.grade(["2", "3", "4"], ["\\boxed{2}", "\\boxed{3}", "\\boxed{4}"])
-        assert [verdict.status for verdict in verdicts][1:] == ["graded", "graded"]
+        assert [verdict.status for verdict in verdicts] == ["graded"] * 3
+
+
+def child_of(worker: Worker) -> psutil.Process:
+    """The process that compares, once it is there."""
+    while not (found := psutil.Process(worker.process.pid).children()):
+        time.sleep(0.01)
+    return found[0]
+
+
+def asked(gold: str, text: str, reading: str = "answer") -> bytes:
+    return json.dumps({"golds": [gold], "text": text, "reading": reading}).encode() + b"\n"
+
+
+def test_an_idle_child_that_is_killed_shifts_no_verdict():
+    worker = Worker(1.0)
+    for n in range(12):  # right and wrong in turn, so that a shift by one is seen
+        if n % 3 == 0:
+            child_of(worker).kill()
+        assert worker.compare(asked(str(n), f"{n + n % 2}.0")) == ("graded", n % 2 == 0)
+    worker.close()
+
+
+def test_what_a_killed_child_was_asked_is_asked_again():
+    worker = Worker(60.0)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(worker.compare, asked("1", HANG, "text"))
+        for _ in range(3):
+            child = child_of(worker)
+            while child.cpu_times().user < 0.3:  # it is at the request
+                time.sleep(0.05)
+            assert not answer.done()
+            child.kill()
+            psutil.wait_procs([child], timeout=10)
+        assert answer.result(timeout=10) == ("error", False)
+    assert worker.compare(asked("1", "1.0")) == ("graded", True)
+    worker.close()
 
 
 def test_a_worker_that_has_died_unnoticed_is_replaced():
     worker = Worker(1.0)
     worker.process.kill()
     worker.process.wait()
-    request = json.dumps({"golds": ["1"], "text": "1.0", "reading": "answer"}).encode() + b"\n"
-    assert worker.compare(request) == ("error", False)
+    request = asked("1", "1.0")
+    assert worker.compare(request) == ("graded", True)
     assert worker.compare(request) == ("graded", True)
     worker.close()
 
