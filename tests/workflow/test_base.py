@@ -1,7 +1,7 @@
 """The shipped base model is what the rule ``make_base`` makes, but for the last digits of each step.
 
-Those depend on the order of sums, so on the processor and the libraries, and 2,000 steps make other weights of
-them: as good a model, not the same one.
+An older version of the engine made it.  The order of sums is another since, as it is on other processors, and
+2,000 steps make other weights of that: as good a model, not the same one.
 """
 
 import json
