@@ -24,6 +24,7 @@ def distinct(values: list[int]) -> list[int]:
     return values
 
 
+Distinct = Annotated[list[int], AfterValidator(distinct)]
 Seeds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(distinct)]
 # The benchmarks whose usual file schemas can be read.
 BENCHMARK_SCHEMAS = (
@@ -182,7 +183,7 @@ class Sft(Optimizer):
     """SFT on one data set."""
 
     steps: int = Field(ge=1, description="Optimizer steps.")
-    save_steps: list[int] = Field(min_length=1, description="Checkpoints: saved, evaluated, open to RL.")
+    save_steps: Distinct = Field(min_length=1, description="Checkpoints: saved, evaluated, open to RL.")
     batch_size: int = Field(ge=1, description="Examples per step.")
     schedule: Literal["constant", "cosine"] = Field(
         "cosine", description="Learning-rate schedule after the warm-up; cosine: to 0 over the whole run."
@@ -192,15 +193,13 @@ class Sft(Optimizer):
 
     @model_validator(mode="after")
     def steps_fit(self):
-        """Refuses saved steps that the run does not reach, or names twice."""
+        """Refuses saved steps that the run does not reach."""
         for step in self.save_steps:
             if not 1 <= step <= self.steps:
                 raise ValueError(
                     f"save_steps has {step}, but the run has {self.steps} steps; "
                     f"list steps from 1 to {self.steps}, or raise `steps`"
                 )
-        if len(set(self.save_steps)) < len(self.save_steps):
-            raise ValueError(f"save_steps {self.save_steps} repeats a step; list each once")
         return self
 
 
