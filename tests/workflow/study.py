@@ -85,9 +85,9 @@ def snakemake(clone: Path, *options: str, check: bool = True) -> subprocess.Comp
     return done
 
 
-def pending(clone: Path) -> dict[str, int]:
+def pending(clone: Path, *targets: str) -> dict[str, int]:
     """How many jobs of each rule a run would start (`all` left out)."""
-    text = snakemake(clone, "-n", "--quiet", "rules").stdout
+    text = snakemake(clone, *targets, "-n", "--quiet", "rules").stdout
     jobs = {}
     for line in text.partition("Job stats:")[2].partition("Reasons:")[0].splitlines():
         words = line.split()

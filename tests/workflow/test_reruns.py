@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from study import curves, pending, snakemake, tiny_config, write_config
+from study import ROOT, curves, pending, snakemake, tiny_config, write_config
 
 from switchpoint.training import models
 
@@ -32,12 +32,181 @@ def test_the_report_is_there_and_nothing_is_pending(finished):
     assert not list((finished / "results/tiny/state").rglob("*.pt"))
 
 
-def test_touching_or_rewriting_a_leaf_reruns_nothing(clone):
+def own_base(clone: Path) -> Path:
+    """The clone with its own copy of the base model, which it was given all along."""
+    (clone / "assets").unlink()
+    shutil.copytree(ROOT / "assets", clone / "assets")
+    return clone / "assets/tiny-base"
+
+
+def test_touching_or_rewriting_a_file_reruns_nothing_whatever_its_size(clone, monkeypatch):
     lock = clone / "config/sources/step_lists.lock"
-    os.utime(lock)
-    assert pending(clone) == {}
     lock.write_bytes(lock.read_bytes())
+    for file in own_base(clone).iterdir():
+        os.utime(file)
+    results = clone / "results/tiny"
+    for pattern in ("data/**/*.parquet", "**/model.safetensors", "jobs/*.json", "**/run.json"):
+        assert list(results.glob(pattern))
+        for file in results.glob(pattern):
+            os.utime(file)
     assert pending(clone) == {}
+
+
+def test_a_touched_file_of_more_than_a_megabyte_is_compared_by_its_content(clone):
+    """Snakemake's own limit is a megabyte: the profiles raise it."""
+    large = own_base(clone) / "vocabulary.txt"
+    large.write_text("word " * 400_000)
+    snakemake(clone, "--touch")  # as if the models had been made with it
+    snakemake(clone, "results/tiny/data/mix.parquet", "--force")
+    large.write_text(large.read_text())
+    assert not pending(clone, "results/tiny/data/mix.parquet")
+    large.write_text(large.read_text() + "more")
+    assert pending(clone, "results/tiny/data/mix.parquet") == {"select_mix": 1}
+
+
+OF_THE_BASE = {
+    "train_solver": 1, "measure_win_rates": 1, "select_set": 2, "select_prompts": 1, "select_mix": 1,
+    "report_data": 1, "sft_S": 1, "sft_Full": 1, "rl": 3, "evaluate": 6,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "chat_template.jinja",
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "model.safetensors",
+    ],
+)
+def test_an_edited_file_of_the_base_model_reruns_what_uses_it(clone, name):
+    file = own_base(clone) / name
+    file.write_bytes(file.read_bytes() + b" ")
+    assert pending(clone) == OF_THE_BASE | BELOW
+
+
+def lose_snakemakes_memory(clone: Path) -> None:
+    """As when results are copied without it."""
+    shutil.rmtree(clone / ".snakemake")
+
+
+def test_without_snakemakes_memory_a_changed_job_runs_again_and_no_other(clone):
+    lose_snakemakes_memory(clone)
+    assert pending(clone) == {}
+    config = tiny_config()
+    config["rl"]["learning_rate"] = 3e-4
+    write_config(clone, config)
+    changed = {"rl": 3, "evaluate": 3} | BELOW
+    assert pending(clone) == changed
+    write_config(clone, tiny_config())
+    assert pending(clone) == {}
+    config["rl"]["learning_rate"] = 2.2e-4
+    config["data"]["sets"]["S"]["size"] = 44
+    write_config(clone, config)
+    assert pending(clone) == {"select_set": 1, "report_data": 1, "sft_S": 1, "evaluate": 2, "rl": 1} | BELOW
+    shutil.rmtree(clone / "results/tiny/jobs")
+    assert pending(clone)["sft_S"] == 1
+    write_config(clone, tiny_config())
+    shutil.rmtree(clone / "results/tiny/jobs")
+    assert pending(clone) == {}
+
+
+RESULTS = {
+    "analysis/curves.csv": "collect",
+    "analysis/lm_eval.json": "collect",
+    "analysis/advice.json": "advise",
+    "analysis/phases.json": "label_phases",
+    "results.md": "write_report",
+    "rl/grpo/base/seed_0/points.csv": "rl",
+    "rl/grpo/base/seed_0/samples.parquet": "rl",
+    "rl/grpo/base/seed_0/run.json": "rl",
+    "rl/grpo/base/seed_0/model/README.md": "rl",
+    "sft/S/seed_0/run.json": "sft_S",
+    "sft/S/seed_0/losses.csv": "sft_S",
+    "evaluations/base/run.json": "evaluate",
+    "evaluations/base/samples.parquet": "evaluate",
+    "data/mix.parquet": "select_mix",
+    "data/overlaps.csv": "report_data",
+    "data/benchmarks/test_only_dropped.csv": "decontaminate",
+}
+
+
+def test_every_deleted_result_is_made_again(clone):
+    for name, rule in RESULTS.items():
+        kept = (clone / "results/tiny" / name).rename(clone / "kept")
+        text = snakemake(clone, "-n", "--quiet", "rules").stdout
+        assert re.search(rf"^{rule} +[1-9]", text, re.MULTILINE), f"{name} is missing, and {rule} not pending"
+        kept.rename(clone / "results/tiny" / name)
+    assert pending(clone) == {}
+
+
+def with_change(*path_and_value) -> dict:
+    """The tiny study with one key changed."""
+    config = tiny_config()
+    *path, last, value = path_and_value
+    place = config
+    for name in path:
+        place = place[name]
+    place[last] = value
+    return config
+
+
+@pytest.mark.parametrize(
+    ("change", "jobs"),
+    [
+        (("rl", "save_every", 7), {}),
+        (("data", "benchmarks", "aime", "out_of_distribution", True), BELOW),
+        (("data", "prompts", "mix_max_tokens", 30), {"select_mix": 1, "report_data": 1, "write_report": 1}),
+        (
+            ("data", "sources", "longer", "size", 30),
+            {"ingest": 1, "decontaminate": 1, "evaluate": 6, "report_data": 1} | BELOW,
+        ),
+        (("evaluation", "extraction", "boxed"), {"evaluate": 6, "rl": 3} | BELOW),
+        (("evaluation", "max_new_tokens", 61), {"evaluate": 6, "rl": 3} | BELOW),
+        (("sft", "S", "save_steps", [2, 4, 8]), {"extend_sft_S": 1, "evaluate": 1} | BELOW),
+        (("sft", "S", "save_steps", [8]), {"evaluate": 1} | BELOW),
+    ],
+    ids=lambda value: ".".join(map(str, value)) if isinstance(value, tuple) else "",
+)
+def test_what_does_not_depend_on_a_change_does_not_run_again(clone, change, jobs):
+    write_config(clone, with_change(*change))
+    assert pending(clone) == jobs
+
+
+def test_one_more_checkpoint_leaves_the_others_and_their_rl_alone(clone):
+    run, config = clone / "results/tiny/sft/S/seed_0", with_change("sft", "S", "save_steps", [2, 4, 8])
+    before = {path: path.read_bytes() for path in (*run.glob("step_*/*"), *run.glob("*.csv"))}
+    write_config(clone, config)
+    snakemake(clone)
+    assert pending(clone) == {}
+    losses = pd.read_csv(run / "losses.csv")
+    assert losses["step"].tolist() == [0, 2, 4, 8]
+    assert all(path.read_bytes() == content for path, content in before.items() if path.suffix != ".csv")
+    assert (run / "step_2/model.safetensors").is_file()
+    # The whole run at once ends the same.
+    whole = {path: path.read_bytes() for path in (*run.glob("step_2/*"), *run.glob("*.csv"))}
+    shutil.rmtree(run)
+    snakemake(clone, *(str(path.relative_to(clone)) for path in whole))
+    records = [json.loads(path.read_text()) for path in (run / "step_2/run.json", run / "step_4/run.json")]
+    assert records[0]["job"] == records[1]["job"]
+    assert all(path.read_bytes() == content for path, content in whole.items())
+
+
+def test_one_more_checkpoint_beside_other_changes_misses_none_of_them(clone):
+    config = with_change("sft", "S", "save_steps", [2, 4, 8])
+    config["data"]["sets"]["S"]["size"] = 44
+    write_config(clone, config)
+    assert pending(clone)["rl"] == 1
+    config = with_change("sft", "S", "save_steps", [2, 4, 8])
+    config["sft"]["S"]["learning_rate"] = 1e-4
+    write_config(clone, config)
+    assert pending(clone) == {"sft_S": 1, "evaluate": 2, "rl": 1} | BELOW
+    config = with_change("sft", "S", "save_steps", [2, 4, 8])
+    config["rl"]["learning_rate"] = 1e-4
+    write_config(clone, config)
+    assert pending(clone) == {"extend_sft_S": 1, "evaluate": 4, "rl": 3} | BELOW
 
 
 def test_a_set_size_reruns_its_branch(clone):
@@ -85,8 +254,10 @@ def test_a_split_evaluation_equals_a_whole_one(clone):
     assert curves(clone) == expected
 
 
-def test_deleting_an_sft_output_reruns_it_and_all_below(clone):
+def test_deleting_a_checkpoint_makes_it_again_and_what_started_from_it(clone):
     (clone / "results/tiny/sft/S/seed_0/step_4/model.safetensors").unlink()
+    assert pending(clone) == {"extend_sft_S": 1, "evaluate": 1} | BELOW
+    (clone / "results/tiny/sft/S/seed_0/step_8/model.safetensors").unlink()
     assert pending(clone) == {"sft_S": 1, "evaluate": 2, "rl": 1} | BELOW
 
 

@@ -1,8 +1,9 @@
 import shlex
+from pathlib import Path
 
 from switchpoint.errors import InputError
 from switchpoint.study import config as studies
-from switchpoint.study import paths
+from switchpoint.study import made, paths
 from switchpoint.study.expand import RECIPES, Expansion
 from snakemake.exceptions import WorkflowError
 
@@ -18,6 +19,14 @@ try:
     expansion = Expansion(study)
 except InputError as error:
     raise WorkflowError(str(error)) from None
+
+if workflow.is_main_process:
+    made.write_job_files(expansion)
+
+
+def job_file(job):
+    """The file that a job's text stands in; it is newer than the job's outputs where these were made by another."""
+    return made.job_file(expansion, job)
 
 
 def out(*template, **fields):
@@ -40,10 +49,23 @@ def log_file(name):
     return expansion.path(f"logs/{name}.log")
 
 
-def checkpoint_files(run):
-    """Model files of every checkpoint of an SFT run."""
-    directories = expansion.checkpoints(run.set, run.seed)
+def models(directories):
+    """Every file of model directories that rules make."""
     return [file for directory in directories for file in paths.model_files(directory)]
+
+
+def literal(path):
+    """A path of the user's, whose braces are no wildcards."""
+    return path.replace("{", "{{").replace("}", "}}")
+
+
+def model_inputs(*directories):
+    """The files of models that what is computed with them depends on."""
+    return [
+        literal(file)
+        for directory in directories
+        for file in expansion.model_inputs(directory)
+    ]
 
 
 def files_of(directories, *names):
@@ -51,14 +73,26 @@ def files_of(directories, *names):
     return [f"{directory}/{name}" for directory in directories for name in names]
 
 
-def option(name, value):
-    """`--name value`, or nothing where there is no value."""
-    return "" if value is None else f"--{name} {value}"
+def directory_of(name):
+    """The directory of the model that is the input of this name."""
+    return lambda wildcards, input: str(Path(input[name][0]).parent)
 
 
 def repeat(option, values):
     """`--option value` for each value."""
-    return " ".join(f"--{option} {shlex.quote(value)}" for value in values)
+    return " ".join(f"--{option} {shlex.quote(str(value))}" for value in values)
+
+
+# The rules whose every output is a result.
+ANALYSES = [
+    "collect",
+    "label_phases",
+    "fit_ceilings",
+    "measure_outcomes",
+    "predict_models",
+    "advise",
+    "write_report",
+]
 
 
 wildcard_constraints:
@@ -68,4 +102,4 @@ wildcard_constraints:
     algorithm="[a-z_]+",
     start="[A-Za-z0-9_-]+",
     group="base|(sft|rl/[a-z_]+)/[A-Za-z0-9_-]+",
-    part="[0-9]+",
+    part="[0-9]+|monitored|test_only",

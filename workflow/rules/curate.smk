@@ -15,7 +15,8 @@ rule make_base:
 
 rule ingest:
     input:
-        lock=lambda wildcards: study.data.sources[wildcards.source].lock,
+        lambda wildcards: job_file(expansion.ingest_job(wildcards.source)),
+        lock=lambda wildcards: literal(study.data.sources[wildcards.source].lock),
     output:
         out(paths.SOURCE, source="{source}"),
     log:
@@ -48,7 +49,8 @@ rule deduplicate:
 
 rule hold_out_validation:
     input:
-        out(paths.POOL),
+        job_file(expansion.validation_job()),
+        pool=out(paths.POOL),
     output:
         out(paths.VALIDATION),
     log:
@@ -58,14 +60,15 @@ rule hold_out_validation:
     params:
         job=expansion.validation_job().model_dump_json(),
     shell:
-        "python -m switchpoint validation --job {params.job:q} --pool {input} --out {output} > {log} 2>&1"
+        "python -m switchpoint validation --job {params.job:q} --pool {input.pool} --out {output} > {log} 2>&1"
 
 
 if study.data.solver.model is None:
 
     rule train_solver:
         input:
-            base=f"{expansion.base}/model.safetensors",
+            job_file(expansion.solver_job()),
+            base=model_inputs(expansion.base),
             data=out(paths.SOURCE, source=study.data.solver.source),
             validation=out(paths.VALIDATION),
         output:
@@ -78,17 +81,19 @@ if study.data.solver.model is None:
             "../../envs/train.yaml"
         params:
             job=expansion.solver_job().model_dump_json(),
-            base=subpath(input.base, parent=True),
+            base=directory_of("base"),
+            steps=expansion.study.data.solver.steps,
             out=subpath(output.run, parent=True),
             state=state("train_solver"),
         shell:
-            "python -m switchpoint sft --job {params.job:q} --base {params.base:q} --data {input.data}"
-            " --validation {input.validation} --out {params.out} --state {params.state} > {log} 2>&1"
+            "python -m switchpoint sft --job {params.job:q} --save-step {params.steps} --base {params.base:q}"
+            " --data {input.data} --validation {input.validation} --out {params.out} --state {params.state} > {log} 2>&1"
 
 
 rule measure_win_rates:
     input:
-        model=f"{expansion.solver}/model.safetensors",
+        job_file(expansion.win_rates_job()),
+        model=model_inputs(expansion.solver),
         pool=out(paths.POOL),
     output:
         out(paths.WIN_RATES),
@@ -98,7 +103,7 @@ rule measure_win_rates:
         "../../envs/train.yaml"
     params:
         job=expansion.win_rates_job().model_dump_json(),
-        model=subpath(input.model, parent=True),
+        model=directory_of("model"),
         state=state("measure_win_rates"),
     shell:
         "python -m switchpoint win-rates --job {params.job:q} --model {params.model:q} --pool {input.pool}"
@@ -107,6 +112,7 @@ rule measure_win_rates:
 
 rule select_set:
     input:
+        lambda wildcards: job_file(expansion.select_job(wildcards.set)),
         pool=out(paths.POOL),
         win_rates=out(paths.WIN_RATES),
         validation=out(paths.VALIDATION),
@@ -125,64 +131,77 @@ rule select_set:
 
 rule select_prompts:
     input:
+        job_file(expansion.prompts_job()),
         pool=out(paths.POOL),
         win_rates=out(paths.WIN_RATES),
         validation=out(paths.VALIDATION),
-        base=f"{expansion.base}/tokenizer.json",
     output:
-        prompts=out(paths.PROMPTS),
-        mix=out(paths.MIX),
+        out(paths.PROMPTS),
     log:
         log_file("select_prompts"),
     conda:
         "../../envs/data.yaml"
     params:
         job=expansion.prompts_job().model_dump_json(),
-        base=subpath(input.base, parent=True),
     shell:
         "python -m switchpoint prompts --job {params.job:q} --pool {input.pool} --win-rates {input.win_rates}"
-        " --validation {input.validation} --base {params.base:q} --out {output.prompts} --mix {output.mix}"
-        " > {log} 2>&1"
+        " --validation {input.validation} --out {output} > {log} 2>&1"
 
 
+rule select_mix:
+    input:
+        job_file(expansion.mix_job()),
+        base=model_inputs(expansion.base),
+        prompts=out(paths.PROMPTS),
+    output:
+        out(paths.MIX),
+    log:
+        log_file("select_mix"),
+    conda:
+        "../../envs/data.yaml"
+    params:
+        job=expansion.mix_job().model_dump_json(),
+        base=directory_of("base"),
+    shell:
+        "python -m switchpoint mix --job {params.job:q} --prompts {input.prompts} --base {params.base:q}"
+        " --out {output} > {log} 2>&1"
+
+
+# The benchmarks that RL monitors and those that are only tested, so that a change of the latter leaves RL alone.
 rule decontaminate:
     input:
+        lambda wildcards: job_file(expansion.benchmarks_job(wildcards.part)),
         pool=out(paths.POOL),
-        sources=[
-            out(paths.SOURCE, source=bench.source)
-            for bench in study.data.benchmarks.values()
-        ],
+        sources=lambda wildcards: expansion.benchmark_sources(wildcards.part),
+        others=lambda wildcards: (
+            expansion.benchmarks("monitored") if wildcards.part == "test_only" else []
+        ),
     output:
         kept=out(paths.BENCHMARKS),
         dropped=out(paths.DROPPED),
     log:
-        log_file("decontaminate"),
+        log_file("decontaminate/{part}"),
     conda:
         "../../envs/data.yaml"
     params:
-        job=expansion.benchmarks_job().model_dump_json(),
-        sources=repeat(
-            "source",
-            [
-                out(paths.SOURCE, source=bench.source)
-                for bench in study.data.benchmarks.values()
-            ],
-        ),
+        job=lambda wildcards: expansion.benchmarks_job(wildcards.part).model_dump_json(),
+        sources=lambda wildcards, input: repeat("source", input.sources),
+        others=lambda wildcards, input: repeat("other", input.others),
     shell:
         "python -m switchpoint benchmarks --job {params.job:q} --pool {input.pool} {params.sources}"
-        " --out {output.kept} --dropped {output.dropped} > {log} 2>&1"
+        " {params.others} --out {output.kept} --dropped {output.dropped} > {log} 2>&1"
 
 
 rule report_data:
     input:
+        base=model_inputs(expansion.base),
         sets=[out(paths.SET, set=name) for name in study.data.sets],
         pool=out(paths.POOL),
         win_rates=out(paths.WIN_RATES),
         validation=out(paths.VALIDATION),
         prompts=out(paths.PROMPTS),
         mix=out(paths.MIX),
-        benchmarks=out(paths.BENCHMARKS),
-        base=f"{expansion.base}/tokenizer.json",
+        benchmarks=expansion.benchmarks(),
     output:
         overlaps=out(paths.OVERLAPS),
         statistics=out(paths.STATISTICS),
@@ -192,9 +211,10 @@ rule report_data:
         "../../envs/data.yaml"
     params:
         sets=repeat("sets", [out(paths.SET, set=name) for name in study.data.sets]),
-        base=subpath(input.base, parent=True),
+        benchmarks=repeat("benchmarks", expansion.benchmarks()),
+        base=directory_of("base"),
     shell:
         "python -m switchpoint data-report {params.sets} --pool {input.pool} --win-rates {input.win_rates}"
         " --validation {input.validation} --prompts {input.prompts} --mix {input.mix}"
-        " --benchmarks {input.benchmarks} --base {params.base:q} --overlaps {output.overlaps}"
+        " {params.benchmarks} --base {params.base:q} --overlaps {output.overlaps}"
         " --statistics {output.statistics} > {log} 2>&1"

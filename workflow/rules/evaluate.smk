@@ -7,10 +7,9 @@ rule:
     name:
         "evaluate" if PARTS == 1 else "evaluate_part"
     input:
-        models=lambda wildcards: files_of(
-            expansion.groups[wildcards.group], "model.safetensors"
-        ),
-        benchmarks=out(paths.BENCHMARKS),
+        lambda wildcards: job_file(expansion.evaluate_job(wildcards.group)),
+        lambda wildcards: model_inputs(*expansion.groups[wildcards.group]),
+        benchmarks=expansion.benchmarks(),
     output:
         samples=out(EVALUATED, "samples.parquet"),
         run=out(EVALUATED, "run.json"),
@@ -25,17 +24,19 @@ rule:
             "checkpoint", expansion.groups[wildcards.group]
         ),
         part=lambda wildcards: f"{wildcards.get('part', 0)}/{PARTS}",
+        benchmarks=repeat("benchmarks", expansion.benchmarks()),
         out=subpath(output.run, parent=True),
         state=state(EVALUATED),
     shell:
         "python -m switchpoint evaluate --job {params.job:q} {params.checkpoints} --part {params.part}"
-        " --benchmarks {input.benchmarks} --out {params.out} --state {params.state} > {log} 2>&1"
+        " {params.benchmarks} --out {params.out} --state {params.state} > {log} 2>&1"
 
 
 if PARTS > 1:
 
     rule merge_parts:
         input:
+            lambda wildcards: job_file(expansion.evaluate_job(wildcards.group)),
             samples=[
                 out(paths.PART, "samples.parquet", part=part, group="{group}")
                 for part in range(PARTS)
@@ -44,7 +45,7 @@ if PARTS > 1:
                 out(paths.PART, "run.json", part=part, group="{group}")
                 for part in range(PARTS)
             ],
-            benchmarks=out(paths.BENCHMARKS),
+            benchmarks=expansion.benchmarks(),
         output:
             samples=out(paths.EVALUATION, "samples.parquet"),
             run=out(paths.EVALUATION, "run.json"),
@@ -60,7 +61,8 @@ if PARTS > 1:
                 "part",
                 [out(paths.PART, part=part, group="{group}") for part in range(PARTS)],
             ),
+            benchmarks=repeat("benchmarks", expansion.benchmarks()),
             out=subpath(output.run, parent=True),
         shell:
             "python -m switchpoint merge-parts --job {params.job:q} {params.parts}"
-            " --benchmarks {input.benchmarks} --out {params.out} > {log} 2>&1"
+            " {params.benchmarks} --out {params.out} > {log} 2>&1"

@@ -1,9 +1,12 @@
 rule rl:
     input:
-        start=lambda wildcards: expansion.start_inputs(wildcards.start, wildcards.seed),
-        base=f"{expansion.base}/model.safetensors",
+        lambda wildcards: job_file(expansion.rl_job(**wildcards)),
+        lambda wildcards: [
+            literal(file)
+            for file in expansion.start_inputs(wildcards.start, wildcards.seed)
+        ],
         prompts=out(paths.PROMPTS),
-        benchmarks=out(paths.BENCHMARKS),
+        benchmarks=expansion.benchmarks("monitored"),
     output:
         paths.model_files(out(paths.RL, "model")),
         outs(paths.RL, "samples.parquet", "points.csv"),
@@ -13,15 +16,18 @@ rule rl:
     priority: 1
     conda:
         "../../envs/train.yaml"
+    resources:
+        # No parameters: they change nothing that is learned.
+        save_every=study.rl.save_every,
+        out_of_distribution=repeat("out-of-distribution", expansion.out_of_distribution),
     params:
         job=lambda wildcards: expansion.rl_job(**wildcards).model_dump_json(),
-        base=subpath(input.base, parent=True),
-        sft=lambda wildcards: option(
-            "sft", expansion.sft_of(wildcards.start, wildcards.seed)
+        start=lambda wildcards: repeat(
+            *expansion.start_option(wildcards.start, wildcards.seed)
         ),
         out=subpath(output.run, parent=True),
         state=state(paths.RL),
     shell:
-        "python -m switchpoint rl --job {params.job:q} --base {params.base:q} {params.sft}"
-        " --prompts {input.prompts} --benchmarks {input.benchmarks} --out {params.out}"
-        " --state {params.state} > {log} 2>&1"
+        "python -m switchpoint rl --job {params.job:q} {params.start} --prompts {input.prompts}"
+        " --benchmarks {input.benchmarks} --out {params.out} --state {params.state}"
+        " --save-every {resources.save_every} {resources.out_of_distribution} > {log} 2>&1"

@@ -30,7 +30,7 @@ def collect(
     """
     evaluated = [read_evaluation(path) for path in evaluations]
     points = [table for evaluation in evaluated for table in monitor_points(*evaluation, out_of_distribution)]
-    points += [pd.read_csv(f"{path}/points.csv") for path in rl_runs]
+    points += [table for path in rl_runs for table in rl_points(path, out_of_distribution)]
     losses = [pd.read_csv(f"{path}/losses.csv") for path in sft_runs]
     runs = pd.DataFrame([base_row(), *map(sft_row, sft_runs), *map(rl_row, rl_runs)])
     samples = pd.concat([rows[rows["split"] == "test"] for rows, _ in evaluated])
@@ -78,6 +78,19 @@ def monitor_points(
         scores.points(monitored[checkpoint["run"], checkpoint["step"]], checkpoint, out_of_distribution)
         for checkpoint in checkpoints
         if monitored
+    ]
+
+
+def rl_points(directory: str, out_of_distribution: Sequence[str]) -> list[pd.DataFrame]:
+    """The rows of ``curves.csv`` of an RL run, from its samples.
+
+    Its ``points.csv`` says what each evaluation had cost; its overall score may leave other benchmarks out.
+    """
+    samples = dict(list(pd.read_parquet(f"{directory}/samples.parquet").groupby("step")))
+    spent = pd.read_csv(f"{directory}/points.csv").drop_duplicates("step")
+    return [
+        scores.points(samples[checkpoint["step"]], checkpoint, out_of_distribution)
+        for checkpoint in spent.to_dict("records")
     ]
 
 

@@ -13,6 +13,7 @@ import typer
 from switchpoint import files, tables
 from switchpoint.errors import InputError
 from switchpoint.study import jobs
+from switchpoint.study.paths import RECORD
 
 app = typer.Typer()
 Job = Annotated[str, typer.Option(help="The job's configuration slice, as JSON.")]
@@ -20,12 +21,19 @@ PathOption = Annotated[str, typer.Option()]
 Paths = Annotated[list[str], typer.Option()]
 
 
+def publish(table: pd.DataFrame, out: str, job: jobs.Job) -> None:
+    """Writes a table and, behind it, the record of its job."""
+    tables.write_parquet(table, out)
+    files.write_json(f"{out}{RECORD}", {"job": job.model_dump(mode="json"), "rows": len(table)})
+
+
 @app.command()
 def ingest(job: Job, out: PathOption) -> None:
     """Reads or generates one source and checks its rows."""
     from switchpoint.data import sources
 
-    tables.write_parquet(sources.ingest(jobs.IngestJob.read(job, "--job")), out)
+    asked = jobs.IngestJob.read(job, "--job")
+    publish(sources.ingest(asked), out, asked)
 
 
 @app.command()
@@ -44,7 +52,7 @@ def validation(job: Job, pool: PathOption, out: PathOption) -> None:
     from switchpoint.data import select
 
     asked = jobs.ValidationJob.read(job, "--job")
-    tables.write_parquet(select.split_validation(pd.read_parquet(pool), asked.size, asked.seed), out)
+    publish(select.split_validation(pd.read_parquet(pool), asked.size, asked.seed), out, asked)
 
 
 @app.command("win-rates")
@@ -56,7 +64,7 @@ def win_rates(job: Job, model: PathOption, pool: PathOption, out: PathOption, st
     asked = jobs.EvaluateJob.read(job, "--job")
     job_run, samples = evaluation.measure_win_rates(asked, model, pool, state)
     tables.write_parquet(difficulty.win_rates(samples), out)
-    job_run.finish(f"{out}.run.json", "finished", keep_state=True, verdicts=evaluation.counts(samples))
+    job_run.finish(f"{out}{RECORD}", "finished", keep_state=True, verdicts=evaluation.counts(samples))
 
 
 @app.command()
@@ -72,49 +80,57 @@ def select(
     chosen = selection.select_set(
         pd.read_parquet(pool), rates, held_out, asked.stratum, asked.size, asked.seed
     )
-    tables.write_parquet(chosen, out)
+    publish(chosen, out, asked)
 
 
 @app.command()
 def prompts(
-    job: Job, pool: PathOption, win_rates: PathOption, validation: PathOption, base: PathOption,
-    out: PathOption, mix: PathOption,
-) -> None:  # fmt: skip
-    """Draws the RL prompts, and the mix set: those with an expert trajectory."""
+    job: Job, pool: PathOption, win_rates: PathOption, validation: PathOption, out: PathOption
+) -> None:
+    """Draws the RL prompts."""
     from switchpoint.data import select as selection
-    from switchpoint.training.tokenizer import Tokenizer
 
     asked = jobs.PromptsJob.read(job, "--job")
     chosen = selection.select_prompts(
         pd.read_parquet(pool), pd.read_parquet(win_rates), set(pd.read_parquet(validation)["id"]),
         asked.sources, asked.size, *asked.win_rate, asked.seed,
     )  # fmt: skip
-    mixed = selection.mix(chosen, Tokenizer(base).count, asked.mix_max_tokens)
-    tables.write_parquet(chosen, out)
-    tables.write_parquet(mixed, mix)
+    publish(chosen, out, asked)
+
+
+@app.command()
+def mix(job: Job, prompts: PathOption, base: PathOption, out: PathOption) -> None:
+    """Picks the mix set: the RL prompts that have an expert trajectory."""
+    from switchpoint.data import select as selection
+    from switchpoint.training.tokenizer import Tokenizer
+
+    asked = jobs.MixJob.read(job, "--job")
+    mixed = selection.mix(pd.read_parquet(prompts), Tokenizer(base).count, asked.max_tokens)
+    publish(mixed, out, asked)
 
 
 @app.command("benchmarks")
 def benchmarks_command(
-    job: Job, pool: PathOption, source: Paths, out: PathOption, dropped: PathOption
-) -> None:
-    """Gathers the benchmark slices, decontaminates them and splits off the monitoring problems."""
-    from switchpoint.data import benchmarks, decontaminate, select
+    job: Job, pool: PathOption, source: Paths, out: PathOption, dropped: PathOption,
+    other: Annotated[list[str], typer.Option(help="Benchmark tables whose problems are not repeated.")] = [],  # noqa: B006
+) -> None:  # fmt: skip
+    """Gathers benchmark slices, decontaminates them and splits off the monitoring problems."""
+    from switchpoint.data import benchmarks, decontaminate
 
     asked = jobs.BenchmarksJob.read(job, "--job")
     read = {Path(path).stem: pd.read_parquet(path) for path in source}
-    rows, _ = select.deduplicate([benchmarks.gather(asked.benchmarks, read)])
+    rows = benchmarks.gather(asked.benchmarks, read, [pd.read_parquet(path) for path in other])
     kept, gone = decontaminate.decontaminate(
         pd.read_parquet(pool), rows, asked.threshold, asked.match_numbers, asked.embedder
     )
     tables.write_csv(gone, dropped)
-    tables.write_parquet(benchmarks.split(kept, asked.benchmarks), out)
+    publish(benchmarks.split(kept, asked.benchmarks), out, asked)
 
 
 @app.command("data-report")
 def data_report(
     sets: Paths, pool: PathOption, win_rates: PathOption, validation: PathOption, prompts: PathOption,
-    mix: PathOption, benchmarks: PathOption, base: PathOption, overlaps: PathOption, statistics: PathOption,
+    mix: PathOption, benchmarks: Paths, base: PathOption, overlaps: PathOption, statistics: PathOption,
 ) -> None:  # fmt: skip
     """Writes the overlap table, which must be 0 where overlap is forbidden, and the data statistics."""
     from switchpoint.data import select as selection
@@ -124,7 +140,8 @@ def data_report(
     read = {"validation": validation, "prompts": prompts, "mix": mix}
     read = {name: pd.read_parquet(path) for name, path in read.items()}
     read |= {f"set:{name}": rows for name, rows in drawn.items()}
-    read |= {f"benchmark:{name}": rows for name, rows in pd.read_parquet(benchmarks).groupby("benchmark")}
+    problems = pd.concat([pd.read_parquet(path) for path in benchmarks])
+    read |= {f"benchmark:{name}": rows for name, rows in problems.groupby("benchmark")}
     table = selection.overlaps(read)
     if problems := selection.forbidden(table):
         raise InputError("data overlap where they must not:\n  " + "\n  ".join(problems))
@@ -144,28 +161,35 @@ def make_base(job: Job, out: PathOption, state: PathOption) -> None:
 
 @app.command("sft")
 def sft_command(
-    job: Job, base: PathOption, data: PathOption, validation: PathOption, out: PathOption, state: PathOption
-) -> None:
+    job: Job, base: PathOption, data: PathOption, validation: PathOption, out: PathOption, state: PathOption,
+    save_step: Annotated[list[int], typer.Option(help="A step whose checkpoint is saved.")],
+) -> None:  # fmt: skip
     """Supervised fine-tuning on one data set."""
     from switchpoint.training import sft
 
-    sft.run(jobs.SftJob.read(job, "--job"), base, data, validation, out, state)
+    sft.run(jobs.SftJob.read(job, "--job"), save_step, base, data, validation, out, state)
 
 
 @app.command()
 def rl(
-    job: Job, base: PathOption, prompts: PathOption, benchmarks: PathOption, out: PathOption,
-    state: PathOption, sft: Annotated[str | None, typer.Option()] = None,
+    job: Job, prompts: PathOption, benchmarks: PathOption, out: PathOption, state: PathOption,
+    base: Annotated[str | None, typer.Option(help="The base model, where the run starts from it.")] = None,
+    sft: Annotated[str | None, typer.Option(help="Else the SFT run that it starts from.")] = None,
+    save_every: Annotated[int, typer.Option(help="Steps between two resumable states.")] = 10,
+    out_of_distribution: Annotated[list[str], typer.Option(help="A benchmark outside `overall`.")] = [],  # noqa: B006
 ) -> None:  # fmt: skip
     """Reinforcement learning from one start."""
     from switchpoint.training.rl import loop
 
-    loop.run(jobs.RlJob.read(job, "--job"), base, sft, prompts, benchmarks, out, state)
+    loop.run(
+        jobs.RlJob.read(job, "--job"), base, sft, prompts, benchmarks, out, state,
+        save_every=save_every, out_of_distribution=out_of_distribution,
+    )  # fmt: skip
 
 
 @app.command()
 def evaluate(
-    job: Job, checkpoint: Paths, benchmarks: PathOption, out: PathOption, state: PathOption,
+    job: Job, checkpoint: Paths, benchmarks: Paths, out: PathOption, state: PathOption,
     part: Annotated[str, typer.Option(help="i/n: only the i-th of n parts, from 0.")] = "0/1",
 ) -> None:  # fmt: skip
     """Evaluates a group of checkpoints."""
@@ -178,7 +202,7 @@ def evaluate(
 
 
 @app.command("merge-parts")
-def merge_parts(job: Job, part: Paths, benchmarks: PathOption, out: PathOption) -> None:
+def merge_parts(job: Job, part: Paths, benchmarks: Paths, out: PathOption) -> None:
     """Puts the parts of a split evaluation together."""
     from switchpoint.training import evaluation
 

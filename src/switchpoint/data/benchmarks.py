@@ -2,18 +2,26 @@
 
 import pandas as pd
 
+from switchpoint.data import select
 from switchpoint.errors import InputError
 from switchpoint.study.jobs import Slice
 
 
-def gather(benchmarks: dict[str, Slice], sources: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """All slices in one table; column ``benchmark`` names the slice, ids are prefixed with it."""
+def gather(
+    benchmarks: dict[str, Slice], sources: dict[str, pd.DataFrame], others: list[pd.DataFrame]
+) -> pd.DataFrame:
+    """All slices in one table; column ``benchmark`` names the slice, ids are prefixed with it.
+
+    No problem comes twice, and none that is in one of the ``others``.
+    """
     slices = []
     for name, benchmark in benchmarks.items():
         rows = sources[benchmark.source].copy()
         rows["id"] = f"{name}/" + rows["id"].astype(str)
         slices.append(rows.assign(benchmark=name))
-    return pd.concat(slices, ignore_index=True)
+    rows, _ = select.deduplicate(slices)
+    known = {select.key(problem) for table in others for problem in table["problem"]}
+    return rows[~rows["problem"].map(select.key).isin(known)].reset_index(drop=True)
 
 
 def split(kept: pd.DataFrame, benchmarks: dict[str, Slice]) -> pd.DataFrame:

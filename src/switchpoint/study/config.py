@@ -24,6 +24,10 @@ def distinct(values: list[int]) -> list[int]:
     return values
 
 
+Extraction = Annotated[
+    Literal["any", "boxed_or_answer", "boxed"],
+    Field(description="Where the answer is looked for: the last box, the answer block, the whole text."),
+]
 Distinct = Annotated[list[int], AfterValidator(distinct)]
 Seeds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(distinct)]
 # The benchmarks whose usual file schemas can be read.
@@ -120,6 +124,8 @@ class Solver(Optimizer):
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate.")
     samples: int = Field(4, ge=1, description="Rollouts per problem, N; the win rate is successes / N.")
     temperature: float = Field(1.0, gt=0, description="Sampling temperature.")
+    max_new_tokens: int = Field(8192, ge=1, description="Longest response.")
+    extraction: Extraction = "any"
 
 
 class TrainingSet(Strict):
@@ -268,9 +274,7 @@ class Evaluation(Strict):
     pass_at: list[Annotated[int, Field(ge=1)]] | None = Field(
         None, description="The k of the pass@k that are reported; at most n."
     )
-    extraction: Literal["any", "boxed_or_answer", "boxed"] = Field(
-        "any", description="Where the answer is looked for: the last box, the answer block, the whole text."
-    )
+    extraction: Extraction = "any"
     seed: int = Field(0, description="Seed of the evaluation's randomness.")
     parts: int = Field(1, ge=1, description="Jobs that each evaluation is split into.")
 

@@ -1,10 +1,11 @@
 """What a study expands to: its runs, the job of every stage, and the inputs of every rule.
 
-The Snakefile only asks, and the commands that plan ask the same, so both always agree.  Pure: it
-computes from the configuration alone and reads nothing.
+The Snakefile only asks, and the commands that plan ask the same, so both always agree.  It computes from the
+configuration alone and reads nothing but which files a given model directory holds.
 """
 
 import functools
+import itertools
 
 from switchpoint.study import jobs, paths
 from switchpoint.study.algorithms import Algorithm, numbers_of
@@ -52,9 +53,34 @@ class Expansion:
         return solver.model or self.path(f"{paths.SOLVER}/step_{solver.steps}")
 
     def checkpoints(self, set: str, seed: int | str) -> list[str]:
-        """Directories of an SFT run's checkpoints (``seed`` may be a wildcard)."""
+        """Directories of an SFT run's checkpoints."""
         steps = self.study.sft[set].save_steps
         return [self.path(paths.CHECKPOINT, set=set, seed=seed, step=step) for step in steps]
+
+    def model_inputs(self, directory: str) -> list[str]:
+        """The files of a model directory that depend on nothing or on its rule, as inputs of what uses the model.
+
+        Of a directory of the user's every file of the model is one.
+        """
+        given = directory in (self.study.model.base, self.study.data.solver.model)
+        return paths.given_model(directory) if given else paths.made_model(directory)
+
+    def benchmarks(self, *parts: str) -> list[str]:
+        """The tables of benchmark problems: of these parts, else of all."""
+        return [self.path(paths.BENCHMARKS, part=part) for part in parts or self.benchmark_parts]
+
+    @functools.cached_property
+    def benchmark_parts(self) -> dict[str, list[str]]:
+        """The benchmarks that RL monitors, and those that are only tested, which must not touch RL."""
+        parts: dict[str, list[str]] = {"monitored": [], "test_only": []}
+        for name, bench in self.study.data.benchmarks.items():
+            parts["monitored" if bench.monitor else "test_only"].append(name)
+        return {part: names for part, names in parts.items() if names}
+
+    def benchmark_sources(self, part: str) -> list[str]:
+        """The tables that a part's problems come from, each once."""
+        names = [self.study.data.benchmarks[name].source for name in self.benchmark_parts[part]]
+        return [self.path(paths.SOURCE, source=name) for name in dict.fromkeys(names)]
 
     # Runs.
 
@@ -95,15 +121,17 @@ class Expansion:
         """What an RL job needs of its start: the base model, or the SFT run's checkpoint(s)."""
         parsed = Start.parse(start)
         if parsed.set is None:
-            return [f"{self.base}/model.safetensors"]
-        steps = self.study.sft[parsed.set].save_steps if parsed.step is None else [parsed.step]
-        names = ["losses.csv", "selection.json", *(f"step_{step}/model.safetensors" for step in steps)]
-        return [f"{self.sft_of(start, seed)}/{name}" for name in names]
+            return self.model_inputs(self.base)
+        run = self.path(paths.SFT, set=parsed.set, seed=seed)
+        if parsed.step is not None:
+            return paths.made_model(f"{run}/step_{parsed.step}")
+        models = [paths.made_model(directory) for directory in self.checkpoints(parsed.set, seed)]
+        return [f"{run}/selection.json", *itertools.chain(*models)]
 
-    def sft_of(self, start: str, seed: int | str) -> str | None:
-        """Directory of the SFT run of an RL job's start; None for the base model."""
+    def start_option(self, start: str, seed: int | str) -> tuple[str, list[str]]:
+        """The option of an RL job that names its start, and its value: the base model, or the SFT run."""
         name = Start.parse(start).set
-        return None if name is None else self.path(paths.SFT, set=name, seed=seed)
+        return ("base", [self.base]) if name is None else ("sft", [self.path(paths.SFT, set=name, seed=seed)])
 
     # Jobs.
 
@@ -126,17 +154,23 @@ class Expansion:
 
     def prompts_job(self) -> jobs.PromptsJob:
         """Of `select_prompts`."""
-        return jobs.PromptsJob(**self.curation(), **dict(self.study.data.prompts))
+        prompts = self.study.data.prompts
+        drawn = {name: getattr(prompts, name) for name in ("sources", "size", "win_rate")}
+        return jobs.PromptsJob(**self.curation(), **drawn)
+
+    def mix_job(self) -> jobs.MixJob:
+        """Of `select_mix`."""
+        return jobs.MixJob(**self.curation(), max_tokens=self.study.data.prompts.mix_max_tokens)
 
     def curation(self) -> dict:
         """What all draws share."""
         return {"recipe": RECIPES["curate"], "seed": self.study.seed}
 
-    def benchmarks_job(self) -> jobs.BenchmarksJob:
+    def benchmarks_job(self, part: str) -> jobs.BenchmarksJob:
         """Of `decontaminate`."""
+        benchmarks = {name: self.study.data.benchmarks[name] for name in self.benchmark_parts[part]}
         slices = {
-            name: jobs.Slice(source=bench.source, monitor=bench.monitor)
-            for name, bench in self.study.data.benchmarks.items()
+            name: jobs.Slice(source=bench.source, monitor=bench.monitor) for name, bench in benchmarks.items()
         }
         settings = dict(self.study.data.decontamination)
         return jobs.BenchmarksJob(recipe=RECIPES["decontaminate"], benchmarks=slices, **settings)
@@ -144,7 +178,7 @@ class Expansion:
     def solver_job(self) -> jobs.SftJob:
         """Of the weak solver's SFT."""
         solver = dict(self.study.data.solver)
-        for name in ("model", "source", "samples", "temperature"):
+        for name in ("model", "source", "samples", "temperature", "max_new_tokens", "extraction"):
             del solver[name]
         return self.sft_like("solver", 0, Sft(**solver, save_steps=[self.study.data.solver.steps]))
 
@@ -162,7 +196,6 @@ class Expansion:
             max_length=self.study.model.max_length,
             optimizer=optimizer_of(run),
             steps=run.steps,
-            save_steps=run.save_steps,
             batch_size=run.batch_size,
             schedule=run.schedule,
             warmup=run.warmup,
@@ -191,10 +224,8 @@ class Expansion:
             ),
             template=self.template,
             eval_every=rl.eval_every,
-            save_every=rl.save_every,
             evaluation=self.evaluation("monitor"),
             evaluation_recipe=RECIPES["evaluate"],
-            out_of_distribution=self.out_of_distribution,
         )
 
     def numbers(self, algorithm: str) -> Algorithm:
@@ -210,16 +241,16 @@ class Expansion:
 
     def win_rates_job(self) -> jobs.EvaluateJob:
         """Of `measure_win_rates`: an evaluation of the weak solver on the pool."""
-        solver, evaluation = self.study.data.solver, self.study.evaluation.resolved()
+        solver = self.study.data.solver
         sampling = jobs.Sampling(
             temperature=solver.temperature,
             top_p=1.0,
-            max_new_tokens=evaluation["max_new_tokens"],
+            max_new_tokens=solver.max_new_tokens,
             seed=self.study.seed,
         )
         settings = jobs.EvaluationSettings(
             sampling=sampling,
-            extraction=evaluation["extraction"],
+            extraction=solver.extraction,
             template=self.template,
             samples={"test": {"pool": solver.samples}},
         )
@@ -232,7 +263,9 @@ class Expansion:
         values, benchmarks = self.study.evaluation.resolved(), self.study.data.benchmarks
         default = values["test_samples"]
         samples = {
-            "monitor": dict.fromkeys(benchmarks, self.study.evaluation.monitor_samples),
+            "monitor": dict.fromkeys(
+                self.benchmark_parts["monitored"], self.study.evaluation.monitor_samples
+            ),
             "test": {name: bench.samples or default for name, bench in benchmarks.items()},
         }
         sampling = {name: values[name] for name in ("temperature", "top_p", "max_new_tokens", "seed")}

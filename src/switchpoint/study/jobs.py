@@ -84,12 +84,17 @@ class SelectJob(CurateJob):
 
 
 class PromptsJob(CurateJob):
-    """Draw the RL prompts and the mix set."""
+    """Draw the RL prompts."""
 
     sources: list[str]
     size: int
     win_rate: tuple[float, float]
-    mix_max_tokens: int
+
+
+class MixJob(CurateJob):
+    """Pick the mix set out of the RL prompts."""
+
+    max_tokens: int
 
 
 class Slice(Strict):
@@ -100,7 +105,7 @@ class Slice(Strict):
 
 
 class BenchmarksJob(Job):
-    """Gather, decontaminate and split the benchmark slices."""
+    """Gather, decontaminate and split the benchmark slices of one part."""
 
     stage: Literal["decontaminate"] = "decontaminate"
     benchmarks: dict[str, Slice]
@@ -110,7 +115,7 @@ class BenchmarksJob(Job):
 
 
 class SftJob(Job):
-    """Fine-tune on one data set."""
+    """Fine-tune on one data set.  Which steps are saved is no part of it: it changes no weight."""
 
     stage: Literal["sft"] = "sft"
     set: str
@@ -119,7 +124,6 @@ class SftJob(Job):
     max_length: int
     optimizer: Optimizer
     steps: int
-    save_steps: list[int]
     batch_size: int
     schedule: Literal["constant", "cosine"]
     warmup: float
@@ -131,7 +135,10 @@ class SftJob(Job):
 
 
 class RlJob(Job):
-    """Train one RL run; its monitoring is an evaluation in the loop, with that stage's recipe."""
+    """Train one RL run; its monitoring is an evaluation in the loop, with that stage's recipe.
+
+    How often its state is saved and which benchmarks count towards `overall` change nothing that it learns.
+    """
 
     stage: Literal["rl"] = "rl"
     algorithm: str
@@ -147,10 +154,8 @@ class RlJob(Job):
     sampling: Sampling
     template: Template
     eval_every: int
-    save_every: int
     evaluation: EvaluationSettings
     evaluation_recipe: int
-    out_of_distribution: list[str]
 
     @property
     def run_name(self) -> str:

@@ -1,5 +1,7 @@
 """Every path template, once.  ``{braces}`` are Snakemake wildcards or ``str.format`` fields."""
 
+from pathlib import Path
+
 ROOT = "results/{study}"
 MODEL_FILES = [
     "config.json",
@@ -11,7 +13,12 @@ MODEL_FILES = [
     "README.md",
     "run.json",
 ]
+# What a model is made of, in a directory of whatever origin; not its card, and not its record.
+MODEL_SUFFIXES = (".json", ".jinja", ".safetensors", ".model", ".txt")
+NO_MODEL_FILES = ("run.json", "LICENSE.txt", "USE_POLICY.txt")
 
+JOB = "jobs/{digest}.json"
+RECORD = ".run.json"  # behind a table's name: the job that made it
 BASE = "base"
 SOURCE = "data/sources/{source}.parquet"
 POOL = "data/pool.parquet"
@@ -21,13 +28,15 @@ VALIDATION = "data/validation.parquet"
 SET = "data/sets/{set}.parquet"
 PROMPTS = "data/rl_prompts.parquet"
 MIX = "data/mix.parquet"
-BENCHMARKS = "data/benchmarks.parquet"
-DROPPED = "data/decontamination_dropped.csv"
+BENCHMARKS = "data/benchmarks/{part}.parquet"
+DROPPED = "data/benchmarks/{part}_dropped.csv"
 OVERLAPS = "data/overlaps.csv"
 STATISTICS = "data/statistics.csv"
 SFT = "sft/{set}/seed_{seed}"
 CHECKPOINT = "sft/{set}/seed_{seed}/step_{step}"
 RL = "rl/{algorithm}/{start}/seed_{seed}"
+SFT_FILES = ["losses.csv", "selection.json", "validation.parquet", "run.json"]
+RL_FILES = ["samples.parquet", "points.csv", "run.json"]
 SFT_GROUP = "sft/{set}"
 RL_GROUP = "rl/{algorithm}/{start}"
 EVALUATION = "evaluations/{group}"
@@ -39,3 +48,18 @@ REPORT = "report.html"
 def model_files(directory: str) -> list[str]:
     """The files of a model directory that a rule declares."""
     return [f"{directory}/{name}" for name in MODEL_FILES]
+
+
+def made_model(directory: str) -> list[str]:
+    """What depends on a model that a rule makes depends on these; the weights' hash stands in ``run.json``."""
+    return [path for path in model_files(directory) if not path.endswith(("README.md", "model.safetensors"))]
+
+
+def given_model(directory: str | Path) -> list[str]:
+    """Every file of a model directory that what is computed with the model may depend on, sorted."""
+    files = sorted(Path(directory).iterdir()) if Path(directory).is_dir() else []
+    return [
+        str(file)
+        for file in files
+        if file.suffix in MODEL_SUFFIXES and file.name not in NO_MODEL_FILES and file.is_file()
+    ]

@@ -6,6 +6,7 @@ into parts or extended by more samples repeats exactly.
 """
 
 import dataclasses
+from pathlib import Path
 
 import pandas as pd
 
@@ -130,7 +131,7 @@ def gold(answer) -> str | list[str]:
 def run(
     job: EvaluateJob,
     checkpoints: list[str],
-    benchmarks: str,
+    benchmarks: list[str],
     out: str,
     state: str,
     part: tuple[int, int] = (0, 1),
@@ -139,9 +140,12 @@ def run(
 
     With ``part`` (i, n) only every n-th block from the i-th; ``merge`` makes the whole of the parts.
     """
-    job_run = open_run(job, checkpoints, {"benchmarks": benchmarks}, state)
+    job_run = open_run(
+        job, checkpoints, {f"benchmarks/{Path(path).stem}": path for path in benchmarks}, state
+    )
     records = [checkpoint_record(job, path) for path in checkpoints]
-    samples = evaluate_checkpoints(job_run, job, records, checkpoints, pd.read_parquet(benchmarks), part)
+    problems = pd.concat([pd.read_parquet(path) for path in benchmarks])
+    samples = evaluate_checkpoints(job_run, job, records, checkpoints, problems, part)
     tables.write_parquet(samples, f"{out}/samples.parquet")
     figures = {"checkpoints": records, "verdicts": counts(samples)}
     grader.close_shared()
@@ -160,9 +164,9 @@ def measure_win_rates(job: EvaluateJob, model: str, pool: str, state: str) -> tu
 
 def open_run(job: EvaluateJob, checkpoints: list[str], inputs: dict[str, str], state: str) -> JobRun:
     """The job; its state holds blocks, which outlive it: more samples or checkpoints add to them."""
-    weights = {path: f"{path}/model.safetensors" for path in checkpoints}
+    models_read = {path: path for path in checkpoints}
     exclude = {"settings": {"samples"}}
-    job_run = JobRun(job, weights | inputs, state, exclude=exclude, exclude_inputs=checkpoints)
+    job_run = JobRun(job, models_read | inputs, state, exclude=exclude, exclude_inputs=checkpoints)
     configure(job.settings.sampling.seed)
     return job_run
 
@@ -216,11 +220,12 @@ def counts(samples: pd.DataFrame) -> dict[str, int]:
     return {str(status): int(n) for status, n in samples["verdict"].value_counts().items()}
 
 
-def merge(job: EvaluateJob, parts: list[str], benchmarks: str, out: str) -> None:
+def merge(job: EvaluateJob, parts: list[str], benchmarks: list[str], out: str) -> None:
     """Puts the parts of a split evaluation (their directories) together, as if it had not been split."""
     read = [pd.read_parquet(f"{part}/samples.parquet") for part in parts]
     samples = pd.concat([table for table in read if len(table)])
-    problems, records = pd.read_parquet(benchmarks), [files.read_json(f"{part}/run.json") for part in parts]
+    problems = pd.concat([pd.read_parquet(path) for path in benchmarks])
+    records = [files.read_json(f"{part}/run.json") for part in parts]
     per_checkpoint = sum(
         problems.loc[problems["split"] == split, "benchmark"].map(by_benchmark).sum()
         for split, by_benchmark in job.settings.samples.items()

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from switchpoint import files
+from switchpoint.study import made, paths
 from switchpoint.study.jobs import Job
 
 PACKAGES = ["torch", "transformers", "math-verify", "numpy", "pandas", "scipy"]
@@ -40,7 +41,8 @@ class JobRun:
     The state sits in ``state/<job>/<fingerprint>`` beside the outputs and is never
     declared to Snakemake, which deletes the outputs of a failed job.  The fingerprint
     covers the configuration slice (with the recipe number) and the inputs' contents, so
-    a changed learning rate or data set never resumes an old run.  ``exclude`` and
+    a changed learning rate or data set never resumes an old run.  An input is a file, or a
+    model directory.  ``settings`` are what else the state depends on; ``exclude`` and
     ``exclude_inputs`` are the fields of the job and the inputs that it does not cover.
     """
 
@@ -50,14 +52,15 @@ class JobRun:
         inputs: dict[str, str],
         state_dir: str | Path,
         *,
+        settings: dict | None = None,
         exclude: dict | None = None,
         exclude_inputs: Collection[str] = (),
     ) -> None:
         self.job, self.started = job.model_dump(mode="json"), time.time()
-        self.inputs = {name: files.sha256(path) for name, path in sorted(inputs.items())}
+        self.inputs = {name: content_hash(path) for name, path in sorted(inputs.items())}
         covered = {name: sha256 for name, sha256 in self.inputs.items() if name not in exclude_inputs}
         self.fingerprint = files.digest(
-            {"job": job.model_dump(mode="json", exclude=exclude), "inputs": covered}
+            {"job": job.model_dump(mode="json", exclude=exclude), "inputs": covered, "settings": settings}
         )
         self.state = Path(state_dir) / self.fingerprint
         self.state.mkdir(parents=True, exist_ok=True)
@@ -74,6 +77,12 @@ class JobRun:
     def checkpoint(self) -> Path:
         """The resumable training state."""
         return self.state / "state.pt"
+
+    def made(self, directory: Path) -> bool:
+        """Whether a whole model directory is there that this job made of these inputs."""
+        return (
+            made.is_made(directory, self.job) and made.record(directory / "run.json")["inputs"] == self.inputs
+        )
 
     def publish(self, directory: str, target: str | Path) -> None:
         """Puts the files of a directory of the state into ``target``, by hard link and rename.
@@ -120,6 +129,13 @@ class JobRun:
         for old in self.state.parent.iterdir():
             if old != self.state:
                 shutil.rmtree(old)
+
+
+def content_hash(path: str | Path) -> str:
+    """Hash of a file, or of all that a model directory's model is made of."""
+    if not Path(path).is_dir():
+        return files.sha256(path)
+    return files.digest({Path(file).name: files.sha256(file) for file in paths.given_model(path)})
 
 
 def cpu_seconds() -> float:

@@ -29,22 +29,28 @@ from switchpoint.training.tokenizer import Tokenizer
 STOP_CHECKS = 16  # responses sampled after training, of which one has to end
 
 
-def run(job: SftJob, base: str, data: str, validation: str, out: str, state: str) -> None:
+def run(
+    job: SftJob, save_steps: list[int], base: str, data: str, validation: str, out: str, state: str
+) -> None:
     """Trains and publishes.
 
-    Writes ``step_<n>/`` model directories, ``losses.csv``, ``validation.parquet`` (the loss of each example),
-    ``selection.json`` and ``run.json``; ``losses.csv`` is in the state, too, as far as the run has got.
+    Writes ``step_<n>/`` model directories for the steps to save, ``losses.csv``, ``validation.parquet`` (the loss
+    of each example), ``selection.json`` and ``run.json``; ``losses.csv`` is in the state, too, as far as the run
+    has got.  A checkpoint that is there already, made by this job of these inputs, stays.
     """
-    inputs = {"data": data, "validation": validation, "base": f"{base}/model.safetensors"}
-    SftRun(job, JobRun(job, inputs, state), base, data, validation).train(Path(out))
+    inputs = {"data": data, "validation": validation, "base": base}
+    job_run = JobRun(job, inputs, state, settings={"save_steps": save_steps})
+    SftRun(job, save_steps, job_run, base, data, validation).train(Path(out))
 
 
 class SftRun:
     """One run: its examples, its engine, and what it has measured so far."""
 
-    def __init__(self, job: SftJob, job_run: JobRun, base: str, data: str, validation: str):
+    def __init__(
+        self, job: SftJob, save_steps: list[int], job_run: JobRun, base: str, data: str, validation: str
+    ):
         configure(job.seed)
-        self.job, self.job_run, self.base = job, job_run, base
+        self.job, self.save_steps, self.job_run, self.base = job, save_steps, job_run, base
         self.policy = models.load(base)
         self.architecture = flops.architecture(base)
         self.examples, self.truncated = encode(self.policy.tokenizer, pd.read_parquet(data), job)
@@ -67,10 +73,10 @@ class SftRun:
         job, show = self.job, Progress("sft", self.job.steps)
         if not self.progress["losses"]:
             self.validate()
-        while self.engine.steps < max(job.save_steps):
+        while self.engine.steps < max(self.save_steps):
             figures = self.step()
             show(self.engine.steps, loss=figures["loss"], norm=figures["norm"])
-            if self.engine.steps in job.save_steps:
+            if self.engine.steps in self.save_steps:
                 self.validate()
                 self.save_model()
                 self.engine.save(self.job_run.checkpoint, self.progress)
@@ -112,14 +118,19 @@ class SftRun:
         """The model directory of this step, in the state."""
         name, step = self.job.run_name, self.engine.steps
         card = f"# {name}, step {step}\n\nMade by Switchpoint from {self.base}.\n"
-        spent = {"exaflops": self.exaflops, "exaflops_total": self.exaflops}
-        record = {"run": name, "phase": "sft", "step": step, **spent, **self.job_run.origin()}
+        figures = {
+            "exaflops": self.exaflops,
+            "exaflops_total": self.exaflops,
+            "val_loss": self.progress["losses"][-1][1],
+        }
+        record = {"run": name, "phase": "sft", "step": step, **figures, **self.job_run.origin()}
         models.save(self.policy, self.job_run.state / f"step_{step}", card, record)
 
     def publish(self, out: Path) -> None:
         """Every declared output."""
-        for step in self.job.save_steps:
-            self.job_run.publish(f"step_{step}", out / f"step_{step}")
+        for step in self.save_steps:
+            if not self.job_run.made(out / f"step_{step}"):
+                self.job_run.publish(f"step_{step}", out / f"step_{step}")
         losses = self.losses()
         tables.write_csv(losses, out / "losses.csv")
         tables.write_parquet(self.example_losses(), out / "validation.parquet")

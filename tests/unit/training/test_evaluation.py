@@ -143,7 +143,7 @@ def run(problems: str, directory, part=(0, 1), samples: int = 3) -> bytes:
     """The samples file that an evaluation writes."""
     out = str(directory / f"out_{part[0]}")
     state = str(directory / f"state_{part[0]}")
-    evaluation.run(make_job(samples), ["assets/tiny-base"], problems, out, state, part)
+    evaluation.run(make_job(samples), ["assets/tiny-base"], [problems], out, state, part)
     return (directory / f"out_{part[0]}/samples.parquet").read_bytes()
 
 
@@ -176,7 +176,7 @@ def test_parts_make_the_same_bytes(parts, problems, whole, tmp_path, small_block
     for part in range(parts):
         run(problems, tmp_path, (part, parts))
     directories = [str(tmp_path / f"out_{part}") for part in range(parts)]
-    evaluation.merge(make_job(), directories, problems, str(tmp_path / "merged"))
+    evaluation.merge(make_job(), directories, [problems], str(tmp_path / "merged"))
     assert (tmp_path / "merged/samples.parquet").read_bytes() == whole
     record = files.read_json(tmp_path / "merged/run.json")
     assert record["checkpoints"] == [
@@ -188,9 +188,9 @@ def test_parts_make_the_same_bytes(parts, problems, whole, tmp_path, small_block
 def test_a_missing_part_is_refused(problems, tmp_path, small_blocks):
     run(problems, tmp_path, (0, 2))
     with pytest.raises(InputError, match="give every part, once"):
-        evaluation.merge(make_job(), [str(tmp_path / "out_0")], problems, str(tmp_path / "merged"))
+        evaluation.merge(make_job(), [str(tmp_path / "out_0")], [problems], str(tmp_path / "merged"))
     with pytest.raises(InputError, match="give every part, once"):
-        evaluation.merge(make_job(), [str(tmp_path / "out_0")] * 2, problems, str(tmp_path / "merged"))
+        evaluation.merge(make_job(), [str(tmp_path / "out_0")] * 2, [problems], str(tmp_path / "merged"))
 
 
 def test_the_size_of_a_block_changes_nothing(problems, whole, tmp_path):
@@ -220,7 +220,7 @@ def write(table, path):
     real(table, path)
     print("block", flush=True)
 tables.write_parquet = write
-evaluation.run(EvaluateJob.read(sys.argv[1], "job"), ["assets/tiny-base"], sys.argv[2], sys.argv[3], sys.argv[4])
+evaluation.run(EvaluateJob.read(sys.argv[1], "job"), ["assets/tiny-base"], [sys.argv[2]], sys.argv[3], sys.argv[4])
 """
 
 

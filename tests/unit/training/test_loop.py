@@ -21,13 +21,14 @@ BASE = ROOT / "assets/tiny-base"
 def train(directory: Path) -> Path:
     """Three GRPO steps from the base with evaluations around them; the folder of the outputs."""
     config = studies.load(ROOT / "config.yaml").model_dump(mode="json")
-    config["rl"] |= {"steps": 3, "batch_size": 4, "rollouts": 4, "eval_every": 3, "save_every": 1}
+    config["rl"] |= {"steps": 3, "batch_size": 4, "rollouts": 4, "eval_every": 3}
     config["evaluation"]["monitor_samples"] = 1
     config["arms"] = [{"algorithm": "grpo", "starts": ["base"]}]
     files = inputs(directory)
     loop.run(
         Expansion(studies.parse(config)).rl_job("grpo", "base", 0),
         str(BASE), None, files["prompts"], files["benchmarks"], str(directory / "out"), str(directory / "state"),
+        save_every=1,
     )  # fmt: skip
     return directory / "out"
 

@@ -44,7 +44,7 @@ def measure(directory: Path) -> dict:
     config["arms"] = [{"algorithm": "dapo_dc", "starts": ["S-3"]}]
     study, files, base = Expansion(studies.parse(config)), inputs(directory), str(ROOT / "assets/tiny-base")
     out, state = str(directory / "out"), str(directory / "state")
-    sft.run(study.sft_job("S", 0), base, files["data"], files["validation"], out, state)
+    sft.run(study.sft_job("S", 0), [1, 2, 3], base, files["data"], files["validation"], out, state)
     loop.run(
         study.rl_job("dapo_dc", "S-3", 0),
         base,

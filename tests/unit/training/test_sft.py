@@ -28,7 +28,7 @@ def train(directory: Path) -> None:
     config["arms"] = [{"algorithm": "grpo", "starts": ["base"]}]
     job = Expansion(studies.parse(config)).sft_job("S", 0)
     out, state = str(directory / NAME), str(directory / "state" / NAME)
-    sft.run(job, str(ROOT / "assets/tiny-base"), data, validation, out, state)
+    sft.run(job, [1, 2], str(ROOT / "assets/tiny-base"), data, validation, out, state)
 
 
 def outputs(directory: Path) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -15,7 +15,7 @@ import torch
 
 from switchpoint import files, flops, scores, tables
 from switchpoint.data import order
-from switchpoint.errors import DivergedError
+from switchpoint.errors import DivergedError, InputError
 from switchpoint.grading import grader
 from switchpoint.study.jobs import RlJob
 from switchpoint.study.names import Start
@@ -53,38 +53,45 @@ class RlState:
     status: str = "running"
 
 
-def run(job: RlJob, base: str, sft: str | None, prompts: str, benchmarks: str, out: str, state: str) -> None:
+def run(
+    job: RlJob, base: str | None, sft: str | None, prompts: str, benchmarks: str, out: str, state: str,
+    *, save_every: int = 10, out_of_distribution: list[str] = [],  # noqa: B006
+) -> None:  # fmt: skip
     """Trains; writes ``model/``, ``samples.parquet``, ``points.csv`` and ``run.json``, whatever the end.
 
     A run that keeps no group in ``MAX_EMPTY_STEPS`` steps in a row ends as ``exhausted``, one whose loss,
-    gradient or output is not finite as ``diverged``; both keep the last good model and exit well.  ``points.csv`` is in the state, too,
-    as far as the run has got.
+    gradient or output is not finite as ``diverged``; both keep the last good model and exit well.
+    ``points.csv`` is in the state, too, as far as the run has got; its overall score leaves the benchmarks
+    ``out_of_distribution`` out.
     """
     start = resolve_start(job.start, base, sft)
-    inputs = {"start": f"{start.model}/model.safetensors", "prompts": prompts, "benchmarks": benchmarks}
-    RlRun(
-        job, JobRun(job, inputs, state), start, pd.read_parquet(prompts), pd.read_parquet(benchmarks)
-    ).train(out)
+    job_run = JobRun(job, {"start": start.model, "prompts": prompts, "benchmarks": benchmarks}, state)
+    tables_read = pd.read_parquet(prompts), pd.read_parquet(benchmarks)
+    RlRun(job, job_run, start, *tables_read, save_every, out_of_distribution).train(out)
 
 
-def resolve_start(start: str, base: str, sft: str | None) -> StartPoint:
+def resolve_start(start: str, base: str | None, sft: str | None) -> StartPoint:
     """The start's model directory and cost; a named start is resolved by the SFT run's selection file."""
     parsed = Start.parse(start)
+    if (base if parsed.set is None else sft) is None:
+        raise InputError(f"the start is {start}; give {'--base' if parsed.set is None else '--sft'}")
     if parsed.set is None:
         return StartPoint(base, 0, 0.0, None)
     step = parsed.step if parsed.name is None else files.read_json(f"{sft}/selection.json")[parsed.name]
-    row = pd.read_csv(f"{sft}/losses.csv").set_index("step").loc[step]
-    return StartPoint(f"{sft}/step_{step}", step, float(row["exaflops"]), float(row["loss"]))
+    record = files.read_json(f"{sft}/step_{step}/run.json")
+    return StartPoint(f"{sft}/step_{step}", step, record["exaflops"], record["val_loss"])
 
 
 class RlRun:
     """One run: its policy, sampler and prompts, and how far it has got."""
 
     def __init__(
-        self, job: RlJob, job_run: JobRun, start: StartPoint, prompts: pd.DataFrame, problems: pd.DataFrame
-    ):
+        self, job: RlJob, job_run: JobRun, start: StartPoint, prompts: pd.DataFrame, problems: pd.DataFrame,
+        save_every: int, out_of_distribution: list[str],
+    ):  # fmt: skip
         configure(job.seed)
         self.job, self.job_run, self.start = job, job_run, start
+        self.save_every, self.out_of_distribution = save_every, out_of_distribution
         self.policy = models.load(start.model)
         self.architecture = flops.architecture(start.model)
         self.tokenizer, model = self.policy.tokenizer, self.policy.model
@@ -136,7 +143,7 @@ class RlRun:
     def steps_until_save(self) -> int:
         """Steps until the state is to be saved: the run's end, an evaluation, or ``save_every`` of them."""
         job, step = self.job, self.state.step
-        return min(job.save_every, job.steps - step, job.eval_every - step % job.eval_every)
+        return min(self.save_every, job.steps - step, job.eval_every - step % job.eval_every)
 
     def step(self) -> None:
         """One RL step: sample groups until the batch is full, train on them, log."""
@@ -229,7 +236,7 @@ class RlRun:
         )
         state.evaluated[str(state.step)] = state.flops / flops.EXA
         record = self.checkpoint_record(state.step, state.evaluated[str(state.step)])
-        points = scores.points(samples, record, self.job.out_of_distribution)
+        points = scores.points(samples, record, self.out_of_distribution)
         tables.write_parquet(samples, self.job_run.state / f"monitor_{state.step}.parquet")
         tables.write_csv(points, self.job_run.state / f"points_{state.step}.csv")
         tables.write_csv(self.points(), self.job_run.state / "points.csv")

@@ -1,0 +1,122 @@
+"""What of a study is made already: the records of its jobs beside their outputs."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+from switchpoint import files
+from switchpoint.study import paths
+from switchpoint.study.expand import Expansion
+from switchpoint.study.jobs import Job
+
+OLD = 86_400  # seconds since 1970: before any output
+
+
+def record(path: str | Path) -> dict:
+    """The object in a ``run.json``; empty where there is none that can be read."""
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def is_made(directory: str | Path, job: dict) -> bool:
+    """Whether a whole model directory of this job (as JSON has it) is there."""
+    whole = all(Path(file).is_file() for file in paths.model_files(str(directory)))
+    return whole and record(Path(directory, "run.json")).get("job") == job
+
+
+@dataclasses.dataclass(frozen=True)
+class SftRule:
+    """A rule that makes checkpoints of the SFT on a set; ``whole``: and what belongs to the runs as a whole."""
+
+    name: str
+    set: str
+    seeds: list[int]
+    steps: list[int]
+    whole: bool
+
+
+def sft_rules(study: Expansion) -> list[SftRule]:
+    """The rules of SFT: one for each set.
+
+    Where a finished run lacks a checkpoint, since another step is to be saved or a file was deleted, the checkpoints
+    that are there keep their rule and a second one makes the others: what starts from the former does not run again.
+    """
+    rules = []
+    for name, run in study.study.sft.items():
+        by_made: dict[tuple[int, ...], list[int]] = {}
+        for seed in run.seeds:
+            by_made.setdefault(steps_made(study, name, seed), []).append(seed)
+        for steps, seeds in by_made.items():
+            suffix = "" if len(by_made) == 1 else "_seed_" + "_".join(map(str, seeds))
+            missing = [step for step in run.save_steps if step not in steps]
+            if steps and missing:
+                rules += [SftRule(f"sft_{name}{suffix}", name, seeds, list(steps), False),
+                          SftRule(f"extend_sft_{name}{suffix}", name, seeds, missing, True)]  # fmt: skip
+            else:
+                rules.append(SftRule(f"sft_{name}{suffix}", name, seeds, run.save_steps, True))
+    return rules
+
+
+def steps_made(study: Expansion, name: str, seed: int) -> tuple[int, ...]:
+    """The listed steps whose checkpoints a finished run of this very job has left."""
+    job = study.sft_job(name, seed).model_dump(mode="json")
+    if record(study.path(f"{paths.SFT}/run.json", set=name, seed=seed)).get("job") != job:
+        return ()
+    steps, directories = study.study.sft[name].save_steps, study.checkpoints(name, seed)
+    return tuple(step for step, path in zip(steps, directories, strict=True) if is_made(path, job))
+
+
+def job_file(study: Expansion, job: Job) -> str:
+    """The file of a job's text, named by its content: an input of the job."""
+    return study.path(paths.JOB, digest=files.digest(job.model_dump(mode="json")))
+
+
+def write_job_files(study: Expansion) -> None:
+    """Writes the job files that are not there.
+
+    Snakemake's own memory of parameters may be lost, or stay behind when results are copied.  So a job file is newer
+    than outputs whose record tells of another job, and older than those of its own.
+    """
+    for path, output, job in jobs_recorded(study):
+        file, found = Path(job_file(study, job)), record(path).get("job")
+        outdated = found is not None and found != job.model_dump(mode="json")
+        if not file.exists():
+            files.write_text(file, job.model_dump_json() + "\n")
+            if not outdated and Path(output).exists():
+                os.utime(file, (OLD, OLD))
+        elif outdated:
+            os.utime(file)
+
+
+def jobs_recorded(study: Expansion) -> list[tuple[str, str, Job]]:
+    """(record, an output of its job, the job) of every job that leaves a record."""
+    data = study.study.data
+    made = [(study.path(paths.SOURCE, source=name), study.ingest_job(name)) for name in data.sources]
+    made.append((study.path(paths.VALIDATION), study.validation_job()))
+    made.append((study.path(paths.WIN_RATES), study.win_rates_job()))
+    made += [(study.path(paths.SET, set=name), study.select_job(name)) for name in data.sets]
+    made += [(study.path(paths.PROMPTS), study.prompts_job()), (study.path(paths.MIX), study.mix_job())]
+    made += [
+        (study.path(paths.BENCHMARKS, part=part), study.benchmarks_job(part))
+        for part in study.benchmark_parts
+    ]
+    rows = [(f"{table}{paths.RECORD}", table, job) for table, job in made]
+    if data.solver.model is None:
+        path = f"{study.solver}/run.json"
+        rows.append((path, path, study.solver_job()))
+    for run in study.sft_runs:
+        job = study.sft_job(run.set, run.seed)
+        rows += [
+            (f"{path}/run.json", f"{path}/run.json", job) for path in study.checkpoints(run.set, run.seed)
+        ]
+    for run in study.rl_runs:
+        path = study.path(f"{run}/model/run.json")  # shorter than the run's, which holds its log
+        rows.append((path, path, study.rl_job(run.algorithm, str(run.start), run.seed)))
+    for group in study.groups:
+        path = study.path(f"{paths.EVALUATION}/run.json", group=group)
+        rows.append((path, path, study.evaluate_job(group)))
+    return rows
