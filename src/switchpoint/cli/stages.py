@@ -7,7 +7,6 @@ Training and sampling modules are imported inside their commands, so that the ot
 from pathlib import Path
 from typing import Annotated
 
-import pandas as pd
 import typer
 
 from switchpoint import files, tables
@@ -33,7 +32,7 @@ def pool(source: Paths, out: PathOption, counts: PathOption) -> None:
     """Joins the pool's sources and drops duplicates."""
     from switchpoint.data import select
 
-    kept, dropped = select.deduplicate([pd.read_parquet(path) for path in source])
+    kept, dropped = select.deduplicate([tables.read_made(path) for path in source])
     tables.write_parquet(kept, out)
     files.write_json(counts, dropped)
 
@@ -44,7 +43,7 @@ def validation(job: Job, pool: PathOption, out: PathOption) -> None:
     from switchpoint.data import select
 
     asked = jobs.ValidationJob.read(job, "--job")
-    tables.write_parquet(select.split_validation(pd.read_parquet(pool), asked.size, asked.seed), out)
+    tables.write_parquet(select.split_validation(tables.read_made(pool), asked.size, asked.seed), out)
 
 
 @app.command("win-rates")
@@ -56,7 +55,9 @@ def win_rates(job: Job, model: PathOption, pool: PathOption, out: PathOption, st
     asked = jobs.EvaluateJob.read(job, "--job")
     job_run, samples = evaluation.measure_win_rates(asked, model, pool, state)
     tables.write_parquet(difficulty.win_rates(samples), out)
-    job_run.finish(f"{out}.run.json", "finished", keep_state=True, verdicts=evaluation.counts(samples))
+    outputs = files.measure(Path(out).parent, [Path(out).name])
+    verdicts = evaluation.counts(samples)
+    job_run.finish(f"{out}.run.json", "finished", outputs, keep_state=True, verdicts=verdicts)
 
 
 @app.command()
@@ -67,10 +68,10 @@ def select(
     from switchpoint.data import select as selection
 
     asked = jobs.SelectJob.read(job, "--job")
-    held_out = set(pd.read_parquet(validation)["id"])
-    rates = pd.read_parquet(win_rates)
+    held_out = set(tables.read_made(validation)["id"])
+    rates = tables.read_made(win_rates)
     chosen = selection.select_set(
-        pd.read_parquet(pool), rates, held_out, asked.stratum, asked.size, asked.seed
+        tables.read_made(pool), rates, held_out, asked.stratum, asked.size, asked.seed
     )
     tables.write_parquet(chosen, out)
 
@@ -86,7 +87,7 @@ def prompts(
 
     asked = jobs.PromptsJob.read(job, "--job")
     chosen = selection.select_prompts(
-        pd.read_parquet(pool), pd.read_parquet(win_rates), set(pd.read_parquet(validation)["id"]),
+        tables.read_made(pool), tables.read_made(win_rates), set(tables.read_made(validation)["id"]),
         asked.sources, asked.size, *asked.win_rate, asked.seed,
     )  # fmt: skip
     mixed = selection.mix(chosen, Tokenizer(base).count, asked.mix_max_tokens)
@@ -102,10 +103,10 @@ def benchmarks_command(
     from switchpoint.data import benchmarks, decontaminate, select
 
     asked = jobs.BenchmarksJob.read(job, "--job")
-    read = {Path(path).stem: pd.read_parquet(path) for path in source}
+    read = {Path(path).stem: tables.read_made(path) for path in source}
     rows, _ = select.deduplicate([benchmarks.gather(asked.benchmarks, read)])
     kept, gone = decontaminate.decontaminate(
-        pd.read_parquet(pool), rows, asked.threshold, asked.match_numbers, asked.embedder
+        tables.read_made(pool), rows, asked.threshold, asked.match_numbers, asked.embedder
     )
     tables.write_csv(gone, dropped)
     tables.write_parquet(benchmarks.split(kept, asked.benchmarks), out)
@@ -120,17 +121,17 @@ def data_report(
     from switchpoint.data import select as selection
     from switchpoint.training.tokenizer import Tokenizer
 
-    drawn = {Path(path).stem: pd.read_parquet(path) for path in sets}
+    drawn = {Path(path).stem: tables.read_made(path) for path in sets}
     read = {"validation": validation, "prompts": prompts, "mix": mix}
-    read = {name: pd.read_parquet(path) for name, path in read.items()}
+    read = {name: tables.read_made(path) for name, path in read.items()}
     read |= {f"set:{name}": rows for name, rows in drawn.items()}
-    read |= {f"benchmark:{name}": rows for name, rows in pd.read_parquet(benchmarks).groupby("benchmark")}
+    read |= {f"benchmark:{name}": rows for name, rows in tables.read_made(benchmarks).groupby("benchmark")}
     table = selection.overlaps(read)
     if problems := selection.forbidden(table):
         raise InputError("data overlap where they must not:\n  " + "\n  ".join(problems))
     with files.atomic(overlaps) as temporary:
         table.to_csv(temporary)
-    rates = pd.read_parquet(win_rates)
+    rates = tables.read_made(win_rates)
     tables.write_csv(selection.statistics(drawn, rates, Tokenizer(base).count), statistics)
 
 

@@ -63,16 +63,21 @@ def run(job: RlJob, base: str, sft: str | None, prompts: str, benchmarks: str, o
     start = resolve_start(job.start, base, sft)
     inputs = {"start": f"{start.model}/model.safetensors", "prompts": prompts, "benchmarks": benchmarks}
     RlRun(
-        job, JobRun(job, inputs, state), start, pd.read_parquet(prompts), pd.read_parquet(benchmarks)
+        job, JobRun(job, inputs, state), start, tables.read_made(prompts), tables.read_made(benchmarks)
     ).train(out)
 
 
 def resolve_start(start: str, base: str, sft: str | None) -> StartPoint:
-    """The start's model directory and cost; a named start is resolved by the SFT run's selection file."""
+    """The start's model directory and cost; a named start is resolved by the SFT run's selection file.
+
+    InputError when the SFT run's outputs are not as they were written.
+    """
     parsed = Start.parse(start)
     if parsed.set is None:
         return StartPoint(base, 0, 0.0, None)
+    files.read_run(sft, ["losses.csv", "selection.json"])
     step = parsed.step if parsed.name is None else files.read_json(f"{sft}/selection.json")[parsed.name]
+    files.read_run(f"{sft}/step_{step}")
     row = pd.read_csv(f"{sft}/losses.csv").set_index("step").loc[step]
     return StartPoint(f"{sft}/step_{step}", step, float(row["exaflops"]), float(row["loss"]))
 
@@ -97,7 +102,7 @@ class RlRun:
         ]
         self.problems = evaluation.rendered(self.tokenizer, problems, job.evaluation.template)
         self.state = RlState()
-        if job_run.checkpoint.exists():
+        if job_run.checkpoint:
             self.state = RlState(**self.engine.load(job_run.checkpoint))
             self.sampler.sync(self.engine)
             print(f"resumed at step {self.state.step}", flush=True)
@@ -117,7 +122,7 @@ class RlRun:
                 print(error, flush=True)
                 self.engine.restore(self.last_good)
                 state.status = "diverged"
-            self.engine.save(self.job_run.checkpoint, dataclasses.asdict(state))
+            self.job_run.save(lambda path: self.engine.save(path, dataclasses.asdict(state)))
         self.publish(out)
 
     def advance(self, show: Progress) -> None:
@@ -232,17 +237,18 @@ class RlRun:
         points = scores.points(samples, record, self.job.out_of_distribution)
         tables.write_parquet(samples, self.job_run.state / f"monitor_{state.step}.parquet")
         tables.write_csv(points, self.job_run.state / f"points_{state.step}.csv")
+        self.job_run.cover(f"monitor_{state.step}.parquet", f"points_{state.step}.csv")
         tables.write_csv(self.points(), self.job_run.state / "points.csv")
 
     def points(self) -> pd.DataFrame:
         """The rows of ``curves.csv`` of every evaluation so far."""
         steps = self.state.evaluated
-        return pd.concat([pd.read_csv(self.job_run.state / f"points_{step}.csv") for step in steps])
+        return pd.concat([pd.read_csv(self.job_run.verified(f"points_{step}.csv")) for step in steps])
 
     def samples(self) -> pd.DataFrame:
         """The graded samples of every evaluation so far."""
-        steps = self.state.evaluated
-        return pd.concat([pd.read_parquet(self.job_run.state / f"monitor_{step}.parquet") for step in steps])
+        names = [f"monitor_{step}.parquet" for step in self.state.evaluated]
+        return pd.concat([pd.read_parquet(self.job_run.verified(name)) for name in names])
 
     def checkpoint_record(self, step: int, exaflops: float) -> dict:
         """What a checkpoint of the run is, and the compute it took."""
@@ -257,13 +263,16 @@ class RlRun:
         exaflops = state.flops / flops.EXA
         record = self.checkpoint_record(state.step, exaflops) | job_run.origin()
         models.save(self.policy, job_run.state / "model", card, record)
-        job_run.publish("model", f"{out}/model")
+        job_run.cover("model")
+        published = job_run.publish("model", f"{out}/model")
         tables.write_parquet(samples, f"{out}/samples.parquet")
         tables.write_csv(points, f"{out}/points.csv")
         grader.close_shared()
         job_run.finish(
             f"{out}/run.json",
             state.status,
+            {f"model/{name}": measured for name, measured in published.items()}
+            | files.measure(out, ["samples.parquet", "points.csv"]),
             start=dataclasses.asdict(self.start),
             steps=state.step,
             exaflops=exaflops,
