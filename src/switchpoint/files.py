@@ -1,11 +1,21 @@
-"""Atomic writes and content hashes."""
+"""Atomic writes, content hashes, and records by which readers tell that files are as they were written."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from switchpoint.errors import InputError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)  # no space is left, on the disk or of the user's share
+HASHED = 64 * 2**20  # bytes; readers compare larger outputs by size alone
+
+Record = dict[str, dict]
+"""Relative file name to its ``size`` (bytes) and ``sha256`` (hex)."""
 
 
 @contextlib.contextmanager
@@ -13,18 +23,50 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its name when the block ends well.
 
     A reader sees the old file or the whole new one, never a part; a failed block leaves
-    the old file as it was.
+    the old file as it was.  Both the content and the name are on disk when this returns.
+    OSError of a full disk names ``path``.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
+        sync(temporary)
         temporary.replace(path)
+        sync(path.parent)
+    except OSError as error:
+        if error.errno in FULL:
+            error.filename = str(path)  # a failed write does not say of which file
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Returns when the file's content, or the directory's names, are on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def place(source: Path, target: Path) -> None:
+    """Puts a file at ``target``, too, atomically: by a hard link, or as a copy where there can be none."""
+    with atomic(target) as temporary:
+        temporary.unlink(missing_ok=True)
+        try:
+            os.link(source, temporary)
+        except OSError:  # another device, no such links there, or too many of them
+            shutil.copyfile(source, temporary)
+
+
+def remove(path: Path) -> None:
+    """Removes a file or a directory, if there is one."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -53,3 +95,65 @@ def digest(value) -> str:
     """Short hash of a JSON value, the same whatever the order of its keys."""
     text = json.dumps(value, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def measure(directory: str | Path, names: Iterable[str]) -> Record:
+    """The record of these files of a directory."""
+    paths = {name: Path(directory, name) for name in names}
+    return {name: {"size": path.stat().st_size, "sha256": sha256(path)} for name, path in paths.items()}
+
+
+def damage(path: Path, measured: dict, hashed: float = float("inf")) -> str | None:
+    """What is wrong with a file that was measured, in words; None when it is as it was.
+
+    A file of more than ``hashed`` bytes is compared by size alone.
+    """
+    if not path.is_file():
+        return f"{path} {'is no file' if path.exists() else 'does not exist'}"
+    size = path.stat().st_size
+    if size != measured["size"]:
+        return f"{path} has {size} bytes instead of {measured['size']}"
+    if size <= hashed and sha256(path) != measured["sha256"]:
+        return f"{path} is not as it was written"
+    return None
+
+
+def write_record(path: str | Path, record: dict) -> None:
+    """Writes a JSON object that ``read_record`` knows again: it holds its own digest."""
+    write_json(path, record | {"digest": digest(record)})
+
+
+def read_record(path: str | Path) -> dict:
+    """The object that ``write_record`` wrote; InputError when the file is missing, damaged or edited."""
+    path = Path(path)
+    try:
+        record = read_json(path)
+        written = record.pop("digest", None) if isinstance(record, dict) else None
+        whole = written == digest(record)
+    except OSError as error:
+        raise InputError(f"{path}: {str(error.strerror).lower()}; {remake(path)}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is no JSON ({error}); {remake(path)}") from None
+    if written is None:
+        raise InputError(f"{path} has no digest, as if an older version had made it; {remake(path)}")
+    if not whole:
+        raise InputError(f"{path} is not as it was written; {remake(path)}")
+    return record
+
+
+def read_run(directory: str | Path, names: Iterable[str] | None = None) -> dict:
+    """A job's ``run.json``, after these of its outputs (all without ``names``) were found as they were written.
+
+    InputError names the first file that is not, and the fix.  Outputs over ``HASHED`` bytes are compared by size.
+    """
+    record = read_record(Path(directory, "run.json"))
+    for name in record["outputs"] if names is None else names:
+        path = Path(directory, name)
+        if problem := damage(path, record["outputs"][name], HASHED):
+            raise InputError(f"{problem}; {remake(path)}")
+    return record
+
+
+def remake(path: Path) -> str:
+    """How an output of a job that is missing or damaged comes back."""
+    return f"{'delete it and ' if path.exists() else ''}run snakemake again: it will be made anew"

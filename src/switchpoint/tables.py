@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from switchpoint import files
 from switchpoint.errors import InputError
@@ -146,11 +147,29 @@ def read_json_lines(path: str | Path) -> Iterator[dict]:
 def read_parquet(path: str | Path) -> pd.DataFrame:
     """The parquet file at ``path``; InputError when it is missing or no such table."""
     try:
-        return pd.read_parquet(path)
+        return pd.read_parquet(path, page_checksum_verification=True)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; correct the path") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a parquet file ({error}); give a table saved as parquet") from error
+    except (OSError, ValueError, pa.ArrowException) as error:
+        problem = " ".join(str(error).split())
+        raise InputError(f"{path}: not a parquet file ({problem}); give a table saved as parquet") from error
+
+
+def read_made(path: str | Path):
+    """What another job of the study made: a table (csv, parquet), or the value of a JSON file.
+
+    InputError when the file is missing or seen to be damaged, with the fix.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".parquet" and not path.is_dir():
+            return pd.read_parquet(path, page_checksum_verification=True)
+        if not path.read_bytes().endswith(b"\n"):
+            raise ValueError("its end is missing")
+        return pd.read_csv(path) if path.suffix == ".csv" else files.read_json(path)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        problem = " ".join(str(error).split())
+        raise InputError(f"{path} is not as it was written ({problem}); {files.remake(path)}") from error
 
 
 def write_json_lines(rows: Iterable[dict], path: str | Path) -> None:
@@ -162,7 +181,7 @@ def write_json_lines(rows: Iterable[dict], path: str | Path) -> None:
 def write_parquet(table: pd.DataFrame, path: str | Path) -> None:
     """Writes a table atomically."""
     with files.atomic(path) as temporary:
-        table.to_parquet(temporary, index=False)
+        table.to_parquet(temporary, index=False, write_page_checksum=True)
 
 
 def write_csv(table: pd.DataFrame, path: str | Path) -> None:

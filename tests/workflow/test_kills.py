@@ -57,9 +57,9 @@ def kill_when(clone: Path, pattern: str, victim: str | None) -> None:
         (SFT, "step_4/model.safetensors", "sft"),
         pytest.param(SFT, "step_8/model.safetensors", "sft", marks=pytest.mark.soak),
         pytest.param(RL, "attempts", "rl", marks=pytest.mark.soak),
-        (RL, "state.pt", "rl"),
+        (RL, "state_*.json", "rl"),
         pytest.param(RL, "model/model.safetensors", "rl", marks=pytest.mark.soak),
-        (RL, "state.pt", None),
+        (RL, "state_*.json", None),
         pytest.param(SFT, "step_4/model.safetensors", None, marks=pytest.mark.soak),
     ],
 )
@@ -68,7 +68,7 @@ def test_a_killed_study_ends_where_an_uninterrupted_one_does(finished, clone, jo
     kill_when(clone, f"results/tiny/state/{job}/*/{moment}", victim)
     if victim is None:
         snakemake(clone, "--unlock")
-    if moment == "state.pt":  # a running job shows its points
+    if moment == "state_*.json":  # a running job shows its points
         [so_far] = clone.glob(f"results/tiny/state/{job}/*/points.csv")
         assert read_points(so_far)["exaflops"].iloc[0] == 0
     assert not (clone / "results/tiny/analysis").exists()

@@ -29,7 +29,7 @@ def test_a_half_finished_study_lists_exactly_what_is_pending(clone):
     # An RL job that left a state, and an SFT job that failed without one.
     left = run / "state/rl/grpo/base/seed_0/0123"
     left.mkdir(parents=True)
-    (left / "state.pt").write_bytes(b"")
+    (left / "state_1.pt").write_bytes(b"")
     (run / "logs/sft/S").mkdir(parents=True)
     (run / "logs/sft/S/seed_0.log").write_text("out of memory")
     found = plan(clone)

@@ -28,6 +28,10 @@ def collect(
     The first three are directories of evaluations, SFT runs and RL runs.  ``groups`` maps benchmarks to
     difficulty groups; neither these nor ``overall`` hold the benchmarks ``out_of_distribution``.
     """
+    for path in rl_runs:
+        files.read_run(path, ["points.csv", "samples.parquet"])
+    for path in sft_runs:
+        files.read_run(path, ["losses.csv", "validation.parquet"])
     evaluated = [read_evaluation(path) for path in evaluations]
     points = [table for evaluation in evaluated for table in monitor_points(*evaluation, out_of_distribution)]
     points += [table for path in rl_runs for table in rl_points(path, out_of_distribution)]
@@ -63,10 +67,8 @@ def collect(
 
 def read_evaluation(directory: str) -> tuple[pd.DataFrame, list[dict]]:
     """(samples, checkpoints) of an evaluation."""
-    return (
-        pd.read_parquet(f"{directory}/samples.parquet"),
-        files.read_json(f"{directory}/run.json")["checkpoints"],
-    )
+    checkpoints = files.read_run(directory)["checkpoints"]
+    return pd.read_parquet(f"{directory}/samples.parquet"), checkpoints
 
 
 def monitor_points(
@@ -150,12 +152,12 @@ def sft_row(directory: str) -> dict:
     name = RunName.parse(run)
     return {"run": run, "parent": name.parent, "set": name.set, "algorithm": "sft", "seed": name.seed,
             "start_step": 0, "sft_exaflops": last["exaflops"], "val_loss": last["loss"],
-            "status": files.read_json(f"{directory}/run.json")["status"]}  # fmt: skip
+            "status": files.read_record(f"{directory}/run.json")["status"]}  # fmt: skip
 
 
 def rl_row(directory: str) -> dict:
     """An RL run's line of ``runs.csv``."""
-    record = files.read_json(f"{directory}/run.json")
+    record = files.read_record(f"{directory}/run.json")
     run = pd.read_csv(f"{directory}/points.csv")["run"].iloc[0]
     name, start = RunName.parse(run), record["start"]
     return {"run": run, **{field: getattr(name, field) for field in RUN_FIELDS},

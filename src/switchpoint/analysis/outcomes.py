@@ -18,8 +18,8 @@ def measure_outcomes(points: str, runs: str, losses: str, ceilings: str, out: st
 
     ``points`` is ``pooled_curves.csv``, the others are ``runs.csv``, ``losses.csv`` and ``ceilings.json``.
     """
-    outcomes = rl_outcomes(pd.read_csv(points), files.read_json(ceilings), pd.read_csv(runs))
-    highest = highest_outcomes(pd.read_csv(losses), outcomes)
+    outcomes = rl_outcomes(*map(tables.read_made, (points, ceilings, runs)))
+    highest = highest_outcomes(tables.read_made(losses), outcomes)
     tables.write_csv(outcomes, f"{out}/outcomes.csv")
     tables.write_csv(highest, f"{out}/highest_outcomes.csv")
     files.write_json(f"{out}/loss_correlation.json", loss_correlation(highest))

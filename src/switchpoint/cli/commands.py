@@ -1,5 +1,6 @@
 """What people type.  Thin, as the stages are; ``main`` is the entry point of both."""
 
+import contextlib
 import json
 import os
 import stat
@@ -254,19 +255,30 @@ def docs(check: Annotated[bool, typer.Option()] = False) -> None:
 
 
 def main() -> None:
-    """The commands; bad input ends with its message and exit code 2, without a traceback.
+    """The commands; bad input and a full disk end with a message and exit code 2, without a traceback.
 
     In a log the last line of one that ended well is ``plan.FINISHED``, which tells it from one that failed.
     """
     try:
         app()
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        fail(str(error))
+    except OSError as error:
+        if error.errno not in files.FULL:
+            raise
+        fail(f"disk full: {error.filename or 'the output'}: free space and run again")
     except SystemExit as done:
         if not done.code and writes_a_log():
             print(FINISHED, file=sys.stderr)
         raise
+
+
+def fail(message: str) -> None:
+    """Ends with exit code 2, whether or not what was printed can still be written."""
+    with contextlib.suppress(OSError):
+        print(f"error: {message}", file=sys.stderr, flush=True)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python ends with another code and lines of its own
+    sys.exit(2)
 
 
 def writes_a_log() -> bool:

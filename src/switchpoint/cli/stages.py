@@ -24,7 +24,8 @@ Paths = Annotated[list[str], typer.Option()]
 def publish(table: pd.DataFrame, out: str, job: jobs.Job) -> None:
     """Writes a table and, behind it, the record of its job."""
     tables.write_parquet(table, out)
-    files.write_json(f"{out}{RECORD}", {"job": job.model_dump(mode="json"), "rows": len(table)})
+    outputs = files.measure(Path(out).parent, [Path(out).name])
+    files.write_record(f"{out}{RECORD}", {"job": job.model_dump(mode="json"), "outputs": outputs})
 
 
 @app.command()
@@ -41,7 +42,7 @@ def pool(source: Paths, out: PathOption, counts: PathOption) -> None:
     """Joins the pool's sources and drops duplicates."""
     from switchpoint.data import select
 
-    kept, dropped = select.deduplicate([pd.read_parquet(path) for path in source])
+    kept, dropped = select.deduplicate([tables.read_made(path) for path in source])
     tables.write_parquet(kept, out)
     files.write_json(counts, dropped)
 
@@ -52,7 +53,7 @@ def validation(job: Job, pool: PathOption, out: PathOption) -> None:
     from switchpoint.data import select
 
     asked = jobs.ValidationJob.read(job, "--job")
-    publish(select.split_validation(pd.read_parquet(pool), asked.size, asked.seed), out, asked)
+    publish(select.split_validation(tables.read_made(pool), asked.size, asked.seed), out, asked)
 
 
 @app.command("win-rates")
@@ -64,7 +65,9 @@ def win_rates(job: Job, model: PathOption, pool: PathOption, out: PathOption, st
     asked = jobs.EvaluateJob.read(job, "--job")
     job_run, samples = evaluation.measure_win_rates(asked, model, pool, state)
     tables.write_parquet(difficulty.win_rates(samples), out)
-    job_run.finish(f"{out}{RECORD}", "finished", keep_state=True, verdicts=evaluation.counts(samples))
+    outputs = files.measure(Path(out).parent, [Path(out).name])
+    verdicts = evaluation.counts(samples)
+    job_run.finish(f"{out}{RECORD}", "finished", outputs, keep_state=True, verdicts=verdicts)
 
 
 @app.command()
@@ -75,10 +78,10 @@ def select(
     from switchpoint.data import select as selection
 
     asked = jobs.SelectJob.read(job, "--job")
-    held_out = set(pd.read_parquet(validation)["id"])
-    rates = pd.read_parquet(win_rates)
+    held_out = set(tables.read_made(validation)["id"])
+    rates = tables.read_made(win_rates)
     chosen = selection.select_set(
-        pd.read_parquet(pool), rates, held_out, asked.stratum, asked.size, asked.seed
+        tables.read_made(pool), rates, held_out, asked.stratum, asked.size, asked.seed
     )
     publish(chosen, out, asked)
 
@@ -92,7 +95,7 @@ def prompts(
 
     asked = jobs.PromptsJob.read(job, "--job")
     chosen = selection.select_prompts(
-        pd.read_parquet(pool), pd.read_parquet(win_rates), set(pd.read_parquet(validation)["id"]),
+        tables.read_made(pool), tables.read_made(win_rates), set(tables.read_made(validation)["id"]),
         asked.sources, asked.size, *asked.win_rate, asked.seed,
     )  # fmt: skip
     publish(chosen, out, asked)
@@ -105,7 +108,7 @@ def mix(job: Job, prompts: PathOption, base: PathOption, out: PathOption) -> Non
     from switchpoint.training.tokenizer import Tokenizer
 
     asked = jobs.MixJob.read(job, "--job")
-    mixed = selection.mix(pd.read_parquet(prompts), Tokenizer(base).count, asked.max_tokens)
+    mixed = selection.mix(tables.read_made(prompts), Tokenizer(base).count, asked.max_tokens)
     publish(mixed, out, asked)
 
 
@@ -118,10 +121,10 @@ def benchmarks_command(
     from switchpoint.data import benchmarks, decontaminate
 
     asked = jobs.BenchmarksJob.read(job, "--job")
-    read = {Path(path).stem: pd.read_parquet(path) for path in source}
-    rows = benchmarks.gather(asked.benchmarks, read, [pd.read_parquet(path) for path in other])
+    read = {Path(path).stem: tables.read_made(path) for path in source}
+    rows = benchmarks.gather(asked.benchmarks, read, [tables.read_made(path) for path in other])
     kept, gone = decontaminate.decontaminate(
-        pd.read_parquet(pool), rows, asked.threshold, asked.match_numbers, asked.embedder
+        tables.read_made(pool), rows, asked.threshold, asked.match_numbers, asked.embedder
     )
     tables.write_csv(gone, dropped)
     publish(benchmarks.split(kept, asked.benchmarks), out, asked)
@@ -136,18 +139,18 @@ def data_report(
     from switchpoint.data import select as selection
     from switchpoint.training.tokenizer import Tokenizer
 
-    drawn = {Path(path).stem: pd.read_parquet(path) for path in sets}
+    drawn = {Path(path).stem: tables.read_made(path) for path in sets}
     read = {"validation": validation, "prompts": prompts, "mix": mix}
-    read = {name: pd.read_parquet(path) for name, path in read.items()}
+    read = {name: tables.read_made(path) for name, path in read.items()}
     read |= {f"set:{name}": rows for name, rows in drawn.items()}
-    problems = pd.concat([pd.read_parquet(path) for path in benchmarks])
+    problems = pd.concat([tables.read_made(path) for path in benchmarks])
     read |= {f"benchmark:{name}": rows for name, rows in problems.groupby("benchmark")}
     table = selection.overlaps(read)
     if problems := selection.forbidden(table):
         raise InputError("data overlap where they must not:\n  " + "\n  ".join(problems))
     with files.atomic(overlaps) as temporary:
         table.to_csv(temporary)
-    rates = pd.read_parquet(win_rates)
+    rates = tables.read_made(win_rates)
     tables.write_csv(selection.statistics(drawn, rates, Tokenizer(base).count), statistics)
 
 

@@ -6,7 +6,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from switchpoint import files
+from switchpoint import tables
 from switchpoint.report import analysis_tables, figures, study_tables
 
 ANALYSIS_TABLES = [
@@ -81,9 +81,9 @@ below. A collapsed run was fitted on the points before its collapse. A dash mark
 def load(analysis_directory: str | Path, data_directory: str | Path) -> dict:
     """What the page is made of, by name: the files of an analysis and of its data."""
     analysis, data = Path(analysis_directory), Path(data_directory)
-    inputs = {name: pd.read_csv(analysis / f"{name}.csv") for name in ANALYSIS_TABLES}
-    inputs |= {name: files.read_json(analysis / f"{name}.json") for name in ANALYSIS_DOCUMENTS}
-    inputs |= {name: pd.read_csv(data / f"{name}.csv") for name in DATA_TABLES}
+    inputs = {name: tables.read_made(analysis / f"{name}.csv") for name in ANALYSIS_TABLES}
+    inputs |= {name: tables.read_made(analysis / f"{name}.json") for name in ANALYSIS_DOCUMENTS}
+    inputs |= {name: tables.read_made(data / f"{name}.csv") for name in DATA_TABLES}
     return inputs
 
 

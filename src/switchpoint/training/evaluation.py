@@ -144,18 +144,19 @@ def run(
         job, checkpoints, {f"benchmarks/{Path(path).stem}": path for path in benchmarks}, state
     )
     records = [checkpoint_record(job, path) for path in checkpoints]
-    problems = pd.concat([pd.read_parquet(path) for path in benchmarks])
+    problems = pd.concat([tables.read_made(path) for path in benchmarks])
     samples = evaluate_checkpoints(job_run, job, records, checkpoints, problems, part)
     tables.write_parquet(samples, f"{out}/samples.parquet")
     figures = {"checkpoints": records, "verdicts": counts(samples)}
     grader.close_shared()
-    job_run.finish(f"{out}/run.json", "finished", keep_state=True, **figures)
+    outputs = files.measure(out, ["samples.parquet"])
+    job_run.finish(f"{out}/run.json", "finished", outputs, keep_state=True, **figures)
 
 
 def measure_win_rates(job: EvaluateJob, model: str, pool: str, state: str) -> tuple[JobRun, pd.DataFrame]:
     """The weak solver's graded samples on every problem of the pool, and the job to finish."""
     job_run = open_run(job, [model], {"pool": pool}, state)
-    problems = pd.read_parquet(pool).assign(split="test", benchmark="pool")
+    problems = tables.read_made(pool).assign(split="test", benchmark="pool")
     record = {"run": "solver", "step": 0}
     samples = evaluate_checkpoints(job_run, job, [record], [model], problems)
     grader.close_shared()
@@ -193,25 +194,29 @@ def evaluate_checkpoints(
             prompted[renderer] = rendered(policy.tokenizer, problems, job.settings.template)
         for split, samples in job.settings.samples.items():
             for block in make_blocks(prompted[renderer], split, samples)[part[0] :: part[1]]:
-                file = job_run.state / f"{job_run.inputs[path][:16]}_{block.name}.parquet"
-                if not file.exists():
+                name = f"{job_run.inputs[path][:16]}_{block.name}"
+                if not job_run.holds(name):
                     where = record["run"], record["step"]
-                    tables.write_parquet(
-                        evaluate_block(sampler, policy.tokenizer, block, job.settings, *where), file
-                    )
-                kept.append(file)
+                    graded = evaluate_block(sampler, policy.tokenizer, block, job.settings, *where)
+                    tables.write_parquet(graded, job_run.state / f"{name}.parquet")
+                    job_run.keep(f"{name}.parquet")
+                kept.append(name)
         show(number, checkpoint=record["step"])
-    for old in set(job_run.state.glob("*.parquet")) - set(kept):
-        old.unlink()
-    made = [pd.read_parquet(file) for file in kept]
+    for old in [*job_run.state.glob("*.json"), *job_run.state.glob("*.parquet")]:
+        if old.stem not in kept:
+            files.remove(old)
+    made = [pd.read_parquet(job_run.verified(f"{name}.parquet")) for name in kept]
     # A part may be empty where there are more parts than blocks.
     return ordered(pd.concat(made), problems) if made else pd.DataFrame(columns=scores.SAMPLE_COLUMNS)
 
 
 def checkpoint_record(job: EvaluateJob, path: str) -> dict:
-    """Which run's model this is, and the compute it took: from its ``run.json``; the base model took none."""
+    """Which run's model this is, and the compute it took: from its ``run.json``; the base model took none.
+
+    InputError when a file of the model is not as it was written; nothing is known of the base's.
+    """
     base = {"run": "base", "phase": "base", "step": 0, "exaflops": 0.0, "exaflops_total": 0.0}
-    record = base if job.group == "base" else files.read_json(f"{path}/run.json")
+    record = base if job.group == "base" else files.read_run(path)
     return {name: record[name] for name in base}
 
 
@@ -222,10 +227,10 @@ def counts(samples: pd.DataFrame) -> dict[str, int]:
 
 def merge(job: EvaluateJob, parts: list[str], benchmarks: list[str], out: str) -> None:
     """Puts the parts of a split evaluation (their directories) together, as if it had not been split."""
+    records = [files.read_run(part) for part in parts]
     read = [pd.read_parquet(f"{part}/samples.parquet") for part in parts]
     samples = pd.concat([table for table in read if len(table)])
-    problems = pd.concat([pd.read_parquet(path) for path in benchmarks])
-    records = [files.read_json(f"{part}/run.json") for part in parts]
+    problems = pd.concat([tables.read_made(path) for path in benchmarks])
     per_checkpoint = sum(
         problems.loc[problems["split"] == split, "benchmark"].map(by_benchmark).sum()
         for split, by_benchmark in job.settings.samples.items()
@@ -238,4 +243,5 @@ def merge(job: EvaluateJob, parts: list[str], benchmarks: list[str], out: str) -
     samples = ordered(samples, problems)
     tables.write_parquet(samples, f"{out}/samples.parquet")
     sums = {name: sum(record[name] for record in records) for name in ("seconds", "cpu_seconds")}
-    files.write_json(f"{out}/run.json", records[0] | sums | {"verdicts": counts(samples)})
+    made = {"outputs": files.measure(out, ["samples.parquet"]), "verdicts": counts(samples)}
+    files.write_record(f"{out}/run.json", records[0] | sums | made)

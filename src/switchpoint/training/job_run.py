@@ -1,15 +1,19 @@
 """What every job shares: its configuration slice, its resumable state, its ``run.json``."""
 
+import fcntl
 import importlib.metadata
 import os
 import resource
 import shutil
+import socket
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import TextIO
 
 from switchpoint import files
+from switchpoint.errors import InputError
 from switchpoint.study import made, paths
 from switchpoint.study.jobs import Job
 
@@ -44,6 +48,10 @@ class JobRun:
     a changed learning rate or data set never resumes an old run.  An input is a file, or a
     model directory.  ``settings`` are what else the state depends on; ``exclude`` and
     ``exclude_inputs`` are the fields of the job and the inputs that it does not cover.
+
+    Nothing of the state is used but what a record, written after it, says of it (``files.Record``):
+    what is otherwise, by a power cut or a bad disk, is discarded with a line, and made again.
+    ``checkpoint`` is the file to resume from, None at the start.
     """
 
     def __init__(
@@ -57,6 +65,7 @@ class JobRun:
         exclude_inputs: Collection[str] = (),
     ) -> None:
         self.job, self.started = job.model_dump(mode="json"), time.time()
+        self.lock = lock(Path(state_dir))
         self.inputs = {name: content_hash(path) for name, path in sorted(inputs.items())}
         covered = {name: sha256 for name, sha256 in self.inputs.items() if name not in exclude_inputs}
         self.fingerprint = files.digest(
@@ -65,38 +74,105 @@ class JobRun:
         self.state = Path(state_dir) / self.fingerprint
         self.state.mkdir(parents=True, exist_ok=True)
         self.attempt = self.record_attempt()
+        self.covered: files.Record = {}
+        self.saves, self.checkpoint = 0, None
+        self.find_checkpoint()
 
     def record_attempt(self) -> int:
         """Counts the attempts of this very job."""
         path = self.state / "attempts"
-        attempt = 1 + (int(path.read_text()) if path.exists() else 0)
-        files.write_text(path, str(attempt))
-        return attempt
+        try:
+            before = int(path.read_text()) if path.exists() else 0
+        except ValueError:
+            before = 0
+            print(f"{path} is no number; the attempts are counted anew", flush=True)
+        files.write_text(path, str(before + 1))
+        return before + 1
 
-    @property
-    def checkpoint(self) -> Path:
-        """The resumable training state."""
-        return self.state / "state.pt"
+    def find_checkpoint(self) -> None:
+        """Goes back to the last save that is whole; drops later ones, and what killed attempts left half."""
+        saves = {int(path.stem.partition("_")[2]) for path in self.state.glob("state_*.json")}
+        for number in sorted(saves, reverse=True):
+            if self.holds(f"state_{number}"):
+                self.saves, self.checkpoint = number, self.state / f"state_{number}.pt"
+                del self.covered[self.checkpoint.name]
+                break
+        self.drop_saves({number for number in saves if number <= self.saves})
+        for half in self.state.rglob(".*.tmp"):
+            half.unlink()
 
-    def made(self, directory: Path) -> bool:
-        """Whether a whole model directory is there that this job made of these inputs."""
-        return (
-            made.is_made(directory, self.job) and made.record(directory / "run.json")["inputs"] == self.inputs
-        )
+    def made(self, directory: Path) -> files.Record | None:
+        """The record of a whole model directory that this job made of these inputs; None where there is none."""
+        if not made.is_made(directory, self.job):
+            return None
+        found = files.read_run(directory)
+        return found["outputs"] if found["inputs"] == self.inputs else None
 
-    def publish(self, directory: str, target: str | Path) -> None:
-        """Puts the files of a directory of the state into ``target``, by hard link and rename.
+    def save(self, write: Callable[[Path], None]) -> None:
+        """Makes a state to resume from: a file that ``write`` writes, and all that is covered by now.
 
-        The state keeps it: Snakemake deletes the outputs of a failed job, and the next
-        attempt then has it still.
+        The last two are kept.  The record is written when the rest is on disk.
+        """
+        self.drop_saves({self.saves})
+        self.saves += 1
+        name = f"state_{self.saves}"
+        write(self.state / f"{name}.pt")
+        record = self.covered | files.measure(self.state, [f"{name}.pt"])
+        files.write_record(self.state / f"{name}.json", {"outputs": record})
+
+    def drop_saves(self, kept: Collection[int]) -> None:
+        """Removes the other saves, the records first."""
+        for path in sorted(self.state.glob("state_*")):
+            if path.stem not in {f"state_{number}" for number in kept}:
+                files.remove(path)
+
+    def cover(self, *names: str) -> None:
+        """From now on these files of the state, or all in these directories, belong to it as they are."""
+        for name in names:
+            path = self.state / name
+            inside = sorted(f"{name}/{file}" for file in os.listdir(path)) if path.is_dir() else [name]
+            self.covered |= files.measure(self.state, inside)
+
+    def keep(self, name: str) -> None:
+        """Covers a file of the state by a record of its own, by which another attempt ``holds`` it."""
+        self.cover(name)
+        record = {name: self.covered[name]}
+        files.write_record(self.state / f"{Path(name).stem}.json", {"outputs": record})
+
+    def holds(self, record: str) -> bool:
+        """Whether there is this record, and all that it covers is as it was; what is not is discarded with a line."""
+        path = self.state / f"{record}.json"
+        if not path.exists():
+            return False
+        try:
+            covered = files.read_record(path)["outputs"]
+        except InputError:
+            return discard(f"{path} is not as it was written", path)
+        for name, measured in covered.items():
+            if problem := files.damage(self.state / name, measured):
+                return discard(problem, path, self.state / name)
+        self.covered |= covered
+        return True
+
+    def verified(self, name: str) -> Path:
+        """The path of a covered file; InputError unless it is as it was."""
+        path = self.state / name
+        if problem := files.damage(path, self.covered[name]):
+            raise InputError(f"{problem}; run the job again, which goes back to what is whole")
+        return path
+
+    def publish(self, directory: str, target: str | Path) -> files.Record:
+        """Puts the covered files of a directory of the state into ``target``, too; returns their record there.
+
+        The state keeps them: Snakemake deletes the outputs of a failed job, and the next
+        attempt then has them still.
         """
         target = Path(target)
-        target.mkdir(parents=True, exist_ok=True)
-        for file in sorted((self.state / directory).iterdir()):
-            temporary = target / f".{file.name}.tmp"
-            temporary.unlink(missing_ok=True)
-            os.link(file, temporary)
-            temporary.replace(target / file.name)
+        names = [name for name in self.covered if name.startswith(f"{directory}/")]
+        sources = [self.verified(name) for name in names]
+        for source in sources:
+            files.place(source, target / source.name)
+        return {source.name: self.covered[name] for source, name in zip(sources, names, strict=True)}
 
     def origin(self) -> dict:
         """Where an output comes from: configuration slice, input hashes, package versions."""
@@ -108,12 +184,18 @@ class JobRun:
             "versions": versions,
         }
 
-    def finish(self, path: str | Path, status: str, *, keep_state: bool = False, **figures) -> None:
-        """Writes ``run.json`` and drops the state (or all but its own); call it after every other output."""
-        files.write_json(
+    def finish(
+        self, path: str | Path, status: str, outputs: files.Record, *, keep_state: bool = False, **figures
+    ) -> None:
+        """Writes ``run.json`` and drops the state (or all but its own); call it after every other output.
+
+        ``outputs`` measures these, by their names relative to ``path``.
+        """
+        files.write_record(
             path,
             {
                 "status": status,
+                "outputs": outputs,
                 **self.origin(),
                 "attempt": self.attempt,
                 "seconds": round(time.time() - self.started, 1),
@@ -123,7 +205,7 @@ class JobRun:
             },
         )
         if not keep_state:
-            self.checkpoint.unlink(missing_ok=True)  # first, so that no attempt resumes half a state
+            self.drop_saves(())  # first, so that no attempt resumes half a state
             shutil.rmtree(self.state.parent)
             return
         for old in self.state.parent.iterdir():
@@ -132,10 +214,51 @@ class JobRun:
 
 
 def content_hash(path: str | Path) -> str:
-    """Hash of a file, or of all that a model directory's model is made of."""
+    """Hash of a file, or of all that a model directory's model is made of.
+
+    The hash of large weights stands in the record of the job that made them.
+    """
     if not Path(path).is_dir():
         return files.sha256(path)
-    return files.digest({Path(file).name: files.sha256(file) for file in paths.given_model(path)})
+    recorded = made.record(Path(path, "run.json")).get("outputs", {})
+    hashes = {}
+    for file in map(Path, paths.given_model(path)):
+        measured = recorded.get(file.name)
+        known = (
+            file.stat().st_size > files.HASHED and measured and not files.damage(file, measured, files.HASHED)
+        )
+        hashes[file.name] = measured["sha256"] if known else files.sha256(file)
+    return files.digest(hashes)
+
+
+def discard(problem: str, *paths: Path) -> bool:
+    """Removes parts of a state that are no use any more, and says so; False: there is no such state."""
+    print(f"{problem}; discarded, to be made again", flush=True)
+    for path in paths:
+        files.remove(path)
+    return False
+
+
+def lock(state: Path) -> TextIO:
+    """The lock file beside a job's state, locked until this process ends, however it ends.
+
+    InputError when another process has it.  Of the kind that a process's children do not inherit, as those
+    that outlive a killed job would hold it.
+    """
+    state.parent.mkdir(parents=True, exist_ok=True)
+    file = state.with_name(f"{state.name}.lock").open("a+")
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        file.seek(0)
+        holder = file.read() or "another process"
+        raise InputError(f"{state}: {holder} runs this very job; wait for its end, or end it") from None
+    except OSError as error:
+        print(f"{file.name}: no lock ({error.strerror}); see to it that no other process runs this job")
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}")
+    file.flush()
+    return file
 
 
 def cpu_seconds() -> float:

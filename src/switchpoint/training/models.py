@@ -1,12 +1,15 @@
 """Model directories: loading, and saving what transformers and vLLM load unchanged."""
 
+import contextlib
 import dataclasses
+import errno
 import os
 import shutil
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 
 from switchpoint import files
 from switchpoint.training import llama_parameters
@@ -57,26 +60,47 @@ def load_by_transformers(directory: str | Path) -> torch.nn.Module:
 
 
 def save(policy: Policy, directory: str | Path, card: str, record: dict) -> None:
-    """Writes a model directory; ``record`` is its ``run.json``.
+    """Writes a model directory anew; ``record`` is its ``run.json``, which measures the other files.
 
-    The files are written aside and renamed one by one, the weights last.
+    They are written one after the other: whoever asks whether the directory is whole asks its records.
     """
     directory = Path(directory)
-    directory.parent.mkdir(parents=True, exist_ok=True)
     generation = {"eos_token_id": sorted(policy.ends), "pad_token_id": policy.tokenizer.pad_token_id}
-    with tempfile.TemporaryDirectory(dir=directory.parent) as name:
-        scratch = Path(name)
+    with new_directory(directory, card):
         if isinstance(policy.model, llama_parameters.Llama):
-            llama_parameters.save(policy.model, scratch / "model.safetensors")
-            files.write_json(scratch / "config.json", policy.config | {"dtype": "float32"})
+            llama_parameters.save(policy.model, directory / "model.safetensors")
+            files.write_json(directory / "config.json", policy.config | {"dtype": "float32"})
         else:
-            policy.model.save_pretrained(scratch, max_shard_size="1TB")
-        files.write_json(scratch / "generation_config.json", policy.generation_config | generation)
+            policy.model.save_pretrained(directory, max_shard_size="1TB")
+        files.write_json(directory / "generation_config.json", policy.generation_config | generation)
         for copied in COPIED:
-            shutil.copyfile(policy.tokenizer.directory / copied, scratch / copied)
-        (scratch / "chat_template.jinja").write_text(policy.tokenizer.template, encoding="utf-8")
-        (scratch / "README.md").write_text(card, encoding="utf-8")
-        files.write_json(scratch / "run.json", record)
-        directory.mkdir(exist_ok=True)
-        for file in sorted(os.listdir(scratch), key=lambda file: (file == "model.safetensors", file)):
-            (scratch / file).replace(directory / file)
+            shutil.copyfile(policy.tokenizer.directory / copied, directory / copied)
+        (directory / "chat_template.jinja").write_text(policy.tokenizer.template, encoding="utf-8")
+    outputs = files.measure(directory, sorted(os.listdir(directory)))
+    files.write_record(directory / "run.json", {**record, "outputs": outputs})
+
+
+@contextlib.contextmanager
+def new_directory(directory: Path, card: str) -> Iterator[None]:
+    """A new directory with a model card, for the block's files: then on disk, and readable as the card is.
+
+    safetensors makes files for their owner alone, and an error of its own of a full disk.
+    """
+    files.remove(directory)
+    directory.mkdir(parents=True)
+    readme = directory / "README.md"
+    try:
+        readme.write_text(card, encoding="utf-8")
+        yield
+        for file in directory.iterdir():
+            shutil.copymode(readme, file)
+            files.sync(file)
+        files.sync(directory)
+    except SafetensorError as error:
+        if "os error 28" not in str(error):
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory)) from None
+    except OSError as error:
+        if error.errno in files.FULL:
+            error.filename = str(directory)
+        raise

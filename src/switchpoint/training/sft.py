@@ -53,8 +53,8 @@ class SftRun:
         self.job, self.save_steps, self.job_run, self.base = job, save_steps, job_run, base
         self.policy = models.load(base)
         self.architecture = flops.architecture(base)
-        self.examples, self.truncated = encode(self.policy.tokenizer, pd.read_parquet(data), job)
-        held_out = pd.read_parquet(validation)
+        self.examples, self.truncated = encode(self.policy.tokenizer, tables.read_made(data), job)
+        held_out = tables.read_made(validation)
         self.held_out_ids = list(held_out["id"])
         self.held_out, self.held_out_truncated = encode(self.policy.tokenizer, held_out, job)
         self.engine = Engine(
@@ -64,7 +64,7 @@ class SftRun:
             schedule=lambda step: learning_rate_factor(job, step),
         )
         self.progress = {"losses": [], "nll": [], "tokens": 0, "squared": 0, "clipped": 0}
-        if job_run.checkpoint.exists():
+        if job_run.checkpoint:
             self.progress = self.engine.load(job_run.checkpoint)
             print(f"resumed at step {self.engine.steps}", flush=True)
 
@@ -79,7 +79,7 @@ class SftRun:
             if self.engine.steps in self.save_steps:
                 self.validate()
                 self.save_model()
-                self.engine.save(self.job_run.checkpoint, self.progress)
+                self.job_run.save(lambda path: self.engine.save(path, self.progress))
         sampler = Sampler(self.policy.model, self.policy.ends)
         check_stops(sampler, [one.prompt for one in self.held_out], job)
         self.publish(out)
@@ -125,12 +125,14 @@ class SftRun:
         }
         record = {"run": name, "phase": "sft", "step": step, **figures, **self.job_run.origin()}
         models.save(self.policy, self.job_run.state / f"step_{step}", card, record)
+        self.job_run.cover(f"step_{step}")
 
     def publish(self, out: Path) -> None:
         """Every declared output."""
-        for step in self.save_steps:
-            if not self.job_run.made(out / f"step_{step}"):
-                self.job_run.publish(f"step_{step}", out / f"step_{step}")
+        outputs: files.Record = {}
+        for directory in [f"step_{step}" for step in self.save_steps]:
+            record = self.job_run.made(out / directory) or self.job_run.publish(directory, out / directory)
+            outputs |= {f"{directory}/{name}": measured for name, measured in record.items()}
         losses = self.losses()
         tables.write_csv(losses, out / "losses.csv")
         tables.write_parquet(self.example_losses(), out / "validation.parquet")
@@ -140,6 +142,7 @@ class SftRun:
         self.job_run.finish(
             out / "run.json",
             "finished",
+            outputs | files.measure(out, ["losses.csv", "validation.parquet", "selection.json"]),
             exaflops=self.progress["losses"][-1][3],
             tokens=self.progress["tokens"],
             clipped_updates=self.progress["clipped"] / self.engine.steps,

@@ -10,10 +10,10 @@ import math
 import re
 from pathlib import Path
 
-from switchpoint import files
 from switchpoint.data import step_lists
 from switchpoint.study.config import Optimizer, PretrainingStage
 from switchpoint.study.jobs import BaseJob
+from switchpoint.training import models
 from switchpoint.training.engine.batch import Sequence
 from switchpoint.training.engine.torch import Engine, configure
 from switchpoint.training.job_run import JobRun
@@ -58,12 +58,11 @@ def run(job: BaseJob, out: str, state: str) -> None:
     made = JobRun(job, {}, state)
     model, tokenizer = pretrain(job)
     directory = made.state / "model"
-    model.save_pretrained(directory)
-    tokenizer.save_pretrained(directory)
-    (directory / "README.md").write_text(CARD, encoding="utf-8")
-    files.write_json(directory / "run.json", made.origin())
-    made.publish("model", out)
-    made.finish(Path(out) / "run.json", "finished")
+    with models.new_directory(directory, CARD):
+        model.save_pretrained(directory)
+        tokenizer.save_pretrained(directory)
+    made.cover("model")
+    made.finish(Path(out) / "run.json", "finished", made.publish("model", out))
 
 
 def pretrain(job: BaseJob):

@@ -72,7 +72,7 @@ def test_a_runs_name_says_what_it_is(tmp_path):
     points.to_csv(tmp_path / "points.csv", index=False)
     losses.to_csv(tmp_path / "losses.csv", index=False)
     start = {"start_step": 10, "sft_exaflops": 2.0, "val_loss": 0.5}
-    files.write_json(tmp_path / "run.json", {"status": "finished", "start": start})
+    files.write_record(tmp_path / "run.json", {"status": "finished", "start": start, "outputs": {}})
     rl, sft = rl_row(str(tmp_path)), sft_row(str(tmp_path))
     assert rl == {
         "run": "rl/grpo/S-min_val_loss/seed_2", "parent": "sft/S/seed_2", "set": "S", "algorithm": "grpo",

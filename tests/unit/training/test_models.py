@@ -11,6 +11,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from switchpoint import files
 from switchpoint.errors import InputError
 from switchpoint.study import paths, templates
 from switchpoint.study.config import Optimizer
@@ -43,19 +44,31 @@ ENVIRONMENT = {
 
 
 def test_the_shipped_base_is_small_and_complete():
-    files = list(Path(BASE).iterdir())
-    assert sum(file.stat().st_size for file in files) <= 600_000
+    assert sum(file.stat().st_size for file in Path(BASE).iterdir()) <= 600_000
     policy = models.load(BASE)
     assert policy.ends == {policy.tokenizer.eos_token_id}
     record = json.loads(Path(BASE, "run.json").read_text())
     assert BaseJob.model_validate_json(json.dumps(record["job"])).stages
 
 
+@pytest.mark.parametrize("umask", [0o022, 0o027])
+def test_whoever_may_read_the_folder_may_read_the_model(tmp_path, umask):
+    policy, before = models.load(BASE), os.umask(umask)
+    try:
+        models.save(policy, tmp_path / "copy", "# card\n", {})
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "copy").iterdir()}
+    assert modes == dict.fromkeys(paths.MODEL_FILES, 0o666 & ~umask)
+
+
 def test_a_saved_model_loads_unchanged_here_and_in_transformers(tmp_path):
     policy = models.load(BASE)
     models.save(policy, tmp_path / "copy", "# card\n", {"step": 3})
     assert sorted(path.name for path in (tmp_path / "copy").iterdir()) == sorted(paths.MODEL_FILES)
-    assert json.loads((tmp_path / "copy/run.json").read_text()) == {"step": 3}
+    record = files.read_run(tmp_path / "copy")
+    assert record["step"] == 3
+    assert sorted([*record["outputs"], "run.json"]) == sorted(paths.MODEL_FILES)
     again = models.load(tmp_path / "copy").model.state_dict()
     theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "copy").state_dict()
     for name, value in policy.model.state_dict().items():

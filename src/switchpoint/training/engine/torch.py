@@ -181,8 +181,11 @@ class Engine:
             "steps": self.steps,
             "progress": progress,
         }
-        with files.atomic(path) as temporary:
-            torch.save(state, temporary)
+        with files.atomic(path) as temporary, temporary.open("wb") as file:
+            try:
+                torch.save(state, file)
+            except RuntimeError as error:  # of torch's own, behind which it hides that of the file
+                raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
 
     def load(self, path: Path) -> dict:
         """Restores what ``save`` wrote; returns the run's progress."""

@@ -66,19 +66,25 @@ def run(
     """
     start = resolve_start(job.start, base, sft)
     job_run = JobRun(job, {"start": start.model, "prompts": prompts, "benchmarks": benchmarks}, state)
-    tables_read = pd.read_parquet(prompts), pd.read_parquet(benchmarks)
+    tables_read = tables.read_made(prompts), tables.read_made(benchmarks)
     RlRun(job, job_run, start, *tables_read, save_every, out_of_distribution).train(out)
 
 
 def resolve_start(start: str, base: str | None, sft: str | None) -> StartPoint:
-    """The start's model directory and cost; a named start is resolved by the SFT run's selection file."""
+    """The start's model directory and cost; a named start is resolved by the SFT run's selection file.
+
+    InputError when the SFT run's outputs are not as they were written.
+    """
     parsed = Start.parse(start)
     if (base if parsed.set is None else sft) is None:
         raise InputError(f"the start is {start}; give {'--base' if parsed.set is None else '--sft'}")
     if parsed.set is None:
         return StartPoint(base, 0, 0.0, None)
-    step = parsed.step if parsed.name is None else files.read_json(f"{sft}/selection.json")[parsed.name]
-    record = files.read_json(f"{sft}/step_{step}/run.json")
+    step = parsed.step
+    if step is None:
+        files.read_run(sft, ["selection.json"])
+        step = files.read_json(f"{sft}/selection.json")[parsed.name]
+    record = files.read_run(f"{sft}/step_{step}")
     return StartPoint(f"{sft}/step_{step}", step, record["exaflops"], record["val_loss"])
 
 
@@ -104,7 +110,7 @@ class RlRun:
         ]
         self.problems = evaluation.rendered(self.tokenizer, problems, job.evaluation.template)
         self.state = RlState()
-        if job_run.checkpoint.exists():
+        if job_run.checkpoint:
             self.state = RlState(**self.engine.load(job_run.checkpoint))
             self.sampler.sync(self.engine)
             print(f"resumed at step {self.state.step}", flush=True)
@@ -124,7 +130,7 @@ class RlRun:
                 print(error, flush=True)
                 self.engine.restore(self.last_good)
                 state.status = "diverged"
-            self.engine.save(self.job_run.checkpoint, dataclasses.asdict(state))
+            self.job_run.save(lambda path: self.engine.save(path, dataclasses.asdict(state)))
         self.publish(out)
 
     def advance(self, show: Progress) -> None:
@@ -239,17 +245,18 @@ class RlRun:
         points = scores.points(samples, record, self.out_of_distribution)
         tables.write_parquet(samples, self.job_run.state / f"monitor_{state.step}.parquet")
         tables.write_csv(points, self.job_run.state / f"points_{state.step}.csv")
+        self.job_run.cover(f"monitor_{state.step}.parquet", f"points_{state.step}.csv")
         tables.write_csv(self.points(), self.job_run.state / "points.csv")
 
     def points(self) -> pd.DataFrame:
         """The rows of ``curves.csv`` of every evaluation so far."""
         steps = self.state.evaluated
-        return pd.concat([pd.read_csv(self.job_run.state / f"points_{step}.csv") for step in steps])
+        return pd.concat([pd.read_csv(self.job_run.verified(f"points_{step}.csv")) for step in steps])
 
     def samples(self) -> pd.DataFrame:
         """The graded samples of every evaluation so far."""
-        steps = self.state.evaluated
-        return pd.concat([pd.read_parquet(self.job_run.state / f"monitor_{step}.parquet") for step in steps])
+        names = [f"monitor_{step}.parquet" for step in self.state.evaluated]
+        return pd.concat([pd.read_parquet(self.job_run.verified(name)) for name in names])
 
     def checkpoint_record(self, step: int, exaflops: float) -> dict:
         """What a checkpoint of the run is, and the compute it took."""
@@ -264,13 +271,16 @@ class RlRun:
         exaflops = state.flops / flops.EXA
         record = self.checkpoint_record(state.step, exaflops) | job_run.origin()
         models.save(self.policy, job_run.state / "model", card, record)
-        job_run.publish("model", f"{out}/model")
+        job_run.cover("model")
+        published = job_run.publish("model", f"{out}/model")
         tables.write_parquet(samples, f"{out}/samples.parquet")
         tables.write_csv(points, f"{out}/points.csv")
         grader.close_shared()
         job_run.finish(
             f"{out}/run.json",
             state.status,
+            {f"model/{name}": measured for name, measured in published.items()}
+            | files.measure(out, ["samples.parquet", "points.csv"]),
             start=dataclasses.asdict(self.start),
             steps=state.step,
             exaflops=exaflops,
