@@ -12,7 +12,7 @@ from switchpoint import files
 from switchpoint.errors import InputError
 from switchpoint.study.config import Optimizer
 from switchpoint.study.jobs import Sampling
-from switchpoint.training import llama_parameters, models
+from switchpoint.training import llama_parameters, models, weights
 from switchpoint.training.engine.batch import Sequence
 from switchpoint.training.engine.torch import Engine, padded_response_logits
 from switchpoint.training.llama import response_logits
@@ -135,7 +135,7 @@ def test_all_others_go_through_transformers(name, tmp_path):
 
 
 def test_both_ways_give_the_same_responses_and_log_probabilities():
-    ours, theirs = models.load(BASE), models.load_by_transformers(BASE)
+    ours, theirs = models.load(BASE), models.load_by_transformers(BASE, weights.read(BASE))
     prompts = [
         Prompt(ours.tokenizer.encode(f"Start with {n}. (1) add 4.<sol>"), str(n)) for n in range(10)
     ] * 2
