@@ -52,20 +52,21 @@ class Tokenizer:
         self.directory, self.vocabulary, self.probes = Path(directory), vocabulary, {}
         self.fast = read_fast(self.directory / "tokenizer.json")
         self.config = read_object(self.directory / "tokenizer_config.json")
-        legacy = self.directory / "special_tokens_map.json"
-        if legacy.is_file() and "added_tokens_decoder" not in self.config:  # then transformers reads it, too
-            self.config |= read_object(legacy)
+        older = self.directory / "special_tokens_map.json"
+        tokens = self.config
+        if older.is_file() and "added_tokens_decoder" not in self.config:  # then transformers reads it, too
+            tokens = self.config | read_object(older)
         self.template = self.read_template()
-        self.special = {name: self.read_special(name) for name in SPECIAL if self.config.get(name)}
+        self.special = {name: self.text_of(name, tokens[name]) for name in SPECIAL if tokens.get(name)}
         if "eos_token" not in self.special:
             raise InputError(f"{directory}: tokenizer_config.json names no eos_token; add it")
         if "pad_token" not in self.special:  # Llama's: no token that is padded on is ever looked at
-            self.config["pad_token"] = self.special["pad_token"] = self.special["eos_token"]
+            self.special["pad_token"] = self.special["eos_token"]
+        self.config |= self.special
         self.eos_token_id, self.pad_token_id = (self.read_id(name) for name in ("eos_token", "pad_token"))
 
-    def read_special(self, name: str) -> str:
+    def text_of(self, name: str, token: str | dict) -> str:
         """The text of a special token."""
-        token = self.config[name]
         text = token.get("content") if isinstance(token, dict) else token
         if not isinstance(text, str):
             raise InputError(f"{self.directory}: tokenizer_config.json says {name} {token!r}; give its text")
