@@ -249,7 +249,7 @@ def test_special_tokens_of_older_directories_are_read_from_their_own_file(tmp_pa
 def test_a_token_that_the_model_does_not_know_is_named_before_it_is_used(tmp_path):
     make_directory(tmp_path / "model", FAMILIES["llama"] | {"vocab_size": 60})
     tokenizer = models.load(tmp_path / "model").tokenizer
-    with pytest.raises(InputError, match="is token 7., but the model knows 60 tokens"):
+    with pytest.raises(InputError, match=r"is token 7., but the model knows 60 tokens"):
         tokenizer.render_prompt("Start with 3. (1) add 4.", RETU)
     shutil.rmtree(tmp_path / "model")
     make_directory(tmp_path / "model", FAMILIES["llama"] | {"vocab_size": 1, "eos_token_id": 0})
