@@ -18,7 +18,6 @@ a mean length.
 """
 
 import inspect
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from switchpoint.errors import InputError
+from switchpoint.model_directory import read_object
 from switchpoint.tables import numbers, read_csv, refuse
 
 EXA = 1e18
@@ -55,14 +55,14 @@ class Architecture:
 
         InputError for a missing or non-positive size, and for a mixture of experts.
         """
-        experts = sorted({"num_experts", "num_local_experts", "n_routed_experts"} & config.keys())
-        if experts:
-            raise InputError(f"{source}: {experts[0]} marks a mixture of experts; give a dense model")
+        for key in ("n_routed_experts", "num_experts", "num_local_experts"):
+            if config.get(key):
+                raise InputError(f"{source}: {key} marks a mixture of experts; give a dense model")
 
         def size(key: str, default: int | None = None) -> int:
             value = config.get(key)
             value = default if value is None else value
-            if type(value) is not int or value <= 0:
+            if type(value) is not int or not 0 < value <= LARGEST:
                 raise InputError(f"{source}: {key} is {value!r}; set it to a positive integer")
             return value
 
@@ -98,13 +98,7 @@ def architecture(model: str | Path) -> Architecture:
             f"model {str(model)!r} is neither a model directory, nor a config.json, "
             f"nor a bundled name ({', '.join(BUNDLED)})"
         )
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON ({error}); give the model's config.json") from error
-    if not isinstance(config, dict):
-        raise InputError(f"{path}: holds no JSON object; give the model's config.json")
-    return Architecture.from_config(config, str(path))
+    return Architecture.from_config(read_object(path), str(path))
 
 
 def n_parameters(arch: Architecture, accounting: Accounting = "retu") -> int:

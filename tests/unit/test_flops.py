@@ -135,14 +135,16 @@ def test_a_step_keeps_generated_and_trained_apart():
     assert with_old == forward[0] + 4 * forward[1]
 
 
+WHOLE = {
+    "hidden_size": 4, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 4,
+    "num_hidden_layers": 1, "intermediate_size": 8, "vocab_size": 10,
+}  # fmt: skip
+
+
 def test_architecture_from_config_and_directory(tmp_path):
-    config = {
-        "hidden_size": 4, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 4,
-        "num_hidden_layers": 1, "intermediate_size": 8, "vocab_size": 10,
-    }  # fmt: skip
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "config.json").write_text(json.dumps(WHOLE))
     assert flops.architecture(tmp_path) == flops.architecture(tmp_path / "config.json") == TINY
-    without = {key: value for key, value in config.items() if key not in ("head_dim", "num_key_value_heads")}
+    without = {key: value for key, value in WHOLE.items() if key not in ("head_dim", "num_key_value_heads")}
     plain = flops.Architecture.from_config(without)
     assert (plain.head_dim, plain.n_kv_heads) == (2, 2)
 
@@ -163,6 +165,42 @@ def test_bad_input_is_named(tmp_path):
         sft(TINY, 1, 1, "full")
     with pytest.raises(InputError, match="mean length -5"):
         sft(TINY, 1, -5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"head_dim": None, "num_key_value_heads": None}, (2, 2)),
+        ({"num_experts": None, "num_local_experts": 0}, (4, 1)),
+    ],
+)
+def test_a_configuration_may_leave_out_what_follows(fields, expected):
+    arch = flops.Architecture.from_config(WHOLE | fields)
+    assert (arch.head_dim, arch.n_kv_heads) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"hidden_size": None}, "hidden_size is None"),
+        ({"num_hidden_layers": -1}, "num_hidden_layers is -1"),
+        ({"num_attention_heads": 0}, "num_attention_heads is 0"),
+        ({"num_attention_heads": True}, "num_attention_heads is True"),
+        ({"num_attention_heads": 5, "head_dim": None}, "head_dim is 0"),
+        ({"num_key_value_heads": 0}, "num_key_value_heads is 0"),
+        ({"intermediate_size": [8, 8]}, r"intermediate_size is \[8, 8\]"),
+        ({"intermediate_size": 8.0}, "intermediate_size is 8.0"),
+        ({"vocab_size": 10**400}, "vocab_size is 10"),
+        ({"num_experts": 8}, "num_experts marks a mixture of experts"),
+        ({"n_routed_experts": 8}, "n_routed_experts marks a mixture of experts"),
+    ],
+)
+def test_a_configuration_without_sizes_is_named(fields, message, tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(WHOLE | fields))
+    with pytest.raises(InputError, match=message) as error:
+        flops.architecture(tmp_path)
+    assert str(path) in str(error.value)
 
 
 # L 2, H 6, F 10, 4 heads of 3 (twice as wide as H), 2 key-value heads, V 11, tied:

@@ -8,12 +8,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
-from switchpoint.errors import InputError
+from switchpoint.training import weights
 
-FAMILIES = {"LlamaForCausalLM": False, "Qwen2ForCausalLM": True}  # and whether q, k and v have biases
+# The class of a model type, and whether its q, k and v have biases.
+FAMILIES = {"llama": ("LlamaForCausalLM", False), "qwen2": ("Qwen2ForCausalLM", True)}
 SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
 # Keys that change what the model computes, and the values under which it is this module.
 PLAIN = {
@@ -25,21 +26,42 @@ PLAIN = {
     "quantization_config": (None,),
     "attention_dropout": (None, 0),
     "attn_logit_softcapping": (None,),
+    "is_causal": (None, True),
+    "tie_word_embeddings": (None, False, True),
 }
 
 
 def fits(config: dict) -> bool:
     """Whether a model directory's configuration describes this module."""
-    if len(config.get("architectures") or []) != 1 or config["architectures"][0] not in FAMILIES:
+    if config.get("model_type") not in FAMILIES or not all(is_size(config.get(key)) for key in SIZES):
         return False
-    rope = config.get("rope_parameters") or {}
+    rope, heads = config.get("rope_parameters") or {}, config["num_attention_heads"]
+    if not isinstance(rope, dict):
+        return False
+    kv_heads, head_dim, pad = (config.get(key) for key in ("num_key_value_heads", "head_dim", "pad_token_id"))
+    kv_heads = heads if kv_heads is None else kv_heads
+    head_dim = config["hidden_size"] // heads if head_dim is None else head_dim
+    theta = rope.get("rope_theta", config.get("rope_theta", 1.0))
     return (
         all(config.get(key) in values for key, values in PLAIN.items())
         and set(rope) <= {"rope_type", "rope_theta"}
         and rope.get("rope_type", "default") == "default"
-        and all(isinstance(config.get(key), int) for key in SIZES)
-        and set(config.get("layer_types") or ["full_attention"]) == {"full_attention"}
+        and all(isinstance(number, float | int) for number in (theta, config.get("rms_norm_eps", 1e-6)))
+        and (is_size(kv_heads) and heads % kv_heads == 0)
+        and (is_size(head_dim) and head_dim % 2 == 0)
+        and (pad is None or (type(pad) is int and -1 <= pad < config["vocab_size"]))
+        and config.get("layer_types") in (None, ["full_attention"] * config["num_hidden_layers"])
     )
+
+
+def is_size(value) -> bool:
+    """Whether a value of a configuration is a number of something."""
+    return type(value) is int and value > 0
+
+
+def named(config: dict) -> dict:
+    """The class that readers of the saved configuration go by, whatever the one that was read says of it."""
+    return {"architectures": [FAMILIES[config["model_type"]][0]]}
 
 
 class Norm(nn.Module):
@@ -119,7 +141,7 @@ class Llama(nn.Module):
             tie_word_embeddings=config.get("tie_word_embeddings", False),
             pad_token_id=config.get("pad_token_id"),
             rope_theta=rope.get("rope_theta", config.get("rope_theta", 10000.0)),
-            qkv_bias=FAMILIES[config["architectures"][0]],
+            qkv_bias=FAMILIES[config["model_type"]][1],
         )
         self.model = Decoder(c)
         self.lm_head = nn.Linear(c.hidden_size, c.vocab_size, bias=False, device="meta")
@@ -132,28 +154,25 @@ class Llama(nn.Module):
         return self.lm_head.weight.device
 
 
-def load(config: dict, weights: Path) -> Llama:
-    """The module with the weights of a safetensors file, in float32; InputError where the file has others."""
+def load(config: dict, state: dict[str, torch.Tensor], source: Path) -> Llama:
+    """The module with the weights of ``source``, a model directory; InputError where it has others."""
     model = Llama(config)
-    state = {
-        name: tensor.float()
-        for name, tensor in load_file(weights).items()
-        if not name.endswith("rotary_emb.inv_freq")  # older files keep what the configuration says
-    }
     if model.config.tie_word_embeddings and "model.embed_tokens.weight" in state:
-        embedding = state["model.embed_tokens.weight"]
-        if not torch.equal(state.setdefault("lm_head.weight", embedding), embedding):
-            raise InputError(
-                f"{weights} has a head of its own, but its config.json ties the head to the embedding; "
-                "set tie_word_embeddings to false there"
-            )
-    try:
-        model.load_state_dict(state, assign=True)
-    except RuntimeError as error:
-        raise InputError(f"{weights} does not fit its config.json: {error}") from None
+        state.setdefault("lm_head.weight", state["model.embed_tokens.weight"])
+    weights.refuse_misfits(source, *misfits(model, state))
+    model.load_state_dict(state, assign=True)
     if model.config.tie_word_embeddings:
         model.lm_head.weight = model.model.embed_tokens.weight
     return model
+
+
+def misfits(model: Llama, state: dict[str, torch.Tensor]) -> tuple[set, set, list]:
+    """Names that the module misses, names that it does not have, and (name, shape, the module's shape)."""
+    expected = model.state_dict()
+    both = expected.keys() & state.keys()
+    shapes = [(name, state[name].shape, expected[name].shape) for name in both]
+    others = [(name, found, wanted) for name, found, wanted in shapes if found != wanted]
+    return expected.keys() - state.keys(), state.keys() - expected.keys(), others
 
 
 def save(model: Llama, weights: Path) -> None:

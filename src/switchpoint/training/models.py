@@ -12,11 +12,15 @@ import torch
 from safetensors import SafetensorError
 
 from switchpoint import files
-from switchpoint.training import llama_parameters
+from switchpoint.errors import InputError
+from switchpoint.model_directory import read_object
+from switchpoint.training import llama_parameters, weights
 from switchpoint.training.engine.torch import device
 from switchpoint.training.tokenizer import Tokenizer
 
-COPIED = ("tokenizer.json", "tokenizer_config.json")
+# What transformers raises for a model that it does not know, a size that is missing, of another type, or zero.
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError)
+UNTRUE = ("torch_dtype", "auto_map")  # of what is saved: float32, and for the library's own code
 
 
 @dataclasses.dataclass
@@ -34,29 +38,75 @@ def load(directory: str | Path) -> Policy:
     """The policy in a Hugging Face model directory, in float32, on the device.
 
     Models of Llama's shape are read by ``llama_parameters``, others by transformers, which takes seconds to import.
+    InputError, before any of the model is used, for a directory that is not whole, that holds something else than
+    one model's plain weights, or whose parts do not fit each other.
     """
-    config = files.read_json(Path(directory, "config.json"))
-    weights = Path(directory, "model.safetensors")
-    if llama_parameters.fits(config) and weights.is_file():
-        model = llama_parameters.load(config, weights)
+    directory = Path(directory)
+    if (directory / "adapter_config.json").is_file():  # transformers would put it on the model that it names
+        raise InputError(f"{directory} holds an adapter; merge it into its base (merge_and_unload)")
+    config = read_object(directory / "config.json")
+    if config.get("quantization_config"):
+        raise InputError(f"{directory}: config.json says that it is quantized; give it in floating point")
+    state = weights.read(directory)
+    weights.refuse_untied(directory, config, state)
+    if llama_parameters.fits(config):
+        model = llama_parameters.load(config, state, directory)
     else:
-        model = load_by_transformers(directory)
-    tokenizer = Tokenizer(directory)
-    path = Path(directory, "generation_config.json")
-    generation = files.read_json(path) if path.is_file() else {}
-    configured = generation.get("eos_token_id", config.get("eos_token_id"))
-    ends = configured if isinstance(configured, list) else [configured]
-    ends = {token for token in [*ends, tokenizer.eos_token_id] if token is not None}
+        model = load_by_transformers(directory, state)
+    tokenizer = Tokenizer(directory, model.config.vocab_size)
+    path = directory / "generation_config.json"
+    generation = read_object(path) if path.is_file() else {}
+    ends = read_ends(directory, config, generation, model.config.vocab_size) | {tokenizer.eos_token_id}
     return Policy(model.to(device()).eval(), tokenizer, ends, config, generation)
 
 
-def load_by_transformers(directory: str | Path) -> torch.nn.Module:
-    """Any causal language model of the library's."""
-    from transformers import AutoModelForCausalLM
+def read_ends(directory: Path, config: dict, generation: dict, vocabulary: int) -> set[int]:
+    """The tokens that end a turn by the generation configuration, or by the model's where that says none."""
+    for name, source in (("generation_config.json", generation), ("config.json", config)):
+        ends = source.get("eos_token_id")
+        if ends is not None:
+            ends = ends if isinstance(ends, list) else [ends]
+            if not all(type(token) is int and 0 <= token < vocabulary for token in ends):
+                raise InputError(
+                    f"{directory}/{name}: eos_token_id is {source['eos_token_id']!r}; "
+                    f"give token ids of the model's vocabulary, 0 to {vocabulary - 1}"
+                )
+            return set(ends)
+    return set()
+
+
+def load_by_transformers(directory: str | Path, state: dict[str, torch.Tensor]) -> torch.nn.Module:
+    """Any causal language model of the library's, with the weights ``state``; a directory's code is never run."""
+    import transformers
+    from huggingface_hub.errors import StrictDataclassError
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    return AutoModelForCausalLM.from_pretrained(directory, dtype="float32", local_files_only=True)
+    logging.set_verbosity_error()  # what does not fit is refused below
+    try:
+        config = transformers.AutoConfig.from_pretrained(
+            directory, trust_remote_code=False, local_files_only=True
+        )
+        with torch.device("meta"):
+            empty = transformers.AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        model, found = type(empty).from_pretrained(
+            None,
+            config=empty.config,
+            state_dict=state,
+            dtype="float32",
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    except (StrictDataclassError, *UNREADABLE) as error:
+        reason = " ".join(str(error).split()).partition(". ")[0]
+        raise InputError(
+            f"{directory}: transformers {transformers.__version__} cannot read config.json ({reason}); "
+            "give a model that it knows without custom code, which is never run"
+        ) from None
+    weights.refuse_misfits(
+        directory, found["missing_keys"], found["unexpected_keys"], found["mismatched_keys"]
+    )
+    return model
 
 
 def save(policy: Policy, directory: str | Path, card: str, record: dict) -> None:
@@ -69,12 +119,14 @@ def save(policy: Policy, directory: str | Path, card: str, record: dict) -> None
     with new_directory(directory, card):
         if isinstance(policy.model, llama_parameters.Llama):
             llama_parameters.save(policy.model, directory / "model.safetensors")
-            files.write_json(directory / "config.json", policy.config | {"dtype": "float32"})
+            config = policy.config | llama_parameters.named(policy.config)
         else:
             policy.model.save_pretrained(directory, max_shard_size="1TB")
+            config = files.read_json(directory / "config.json")
+        files.write_json(directory / "config.json", kept(config) | {"dtype": "float32"})
         files.write_json(directory / "generation_config.json", policy.generation_config | generation)
-        for copied in COPIED:
-            shutil.copyfile(policy.tokenizer.directory / copied, directory / copied)
+        files.write_json(directory / "tokenizer_config.json", kept(policy.tokenizer.config))
+        shutil.copyfile(policy.tokenizer.directory / "tokenizer.json", directory / "tokenizer.json")
         (directory / "chat_template.jinja").write_text(policy.tokenizer.template, encoding="utf-8")
     outputs = files.measure(directory, sorted(os.listdir(directory)))
     files.write_record(directory / "run.json", {**record, "outputs": outputs})
@@ -104,3 +156,8 @@ def new_directory(directory: Path, card: str) -> Iterator[None]:
         if error.errno in files.FULL:
             error.filename = str(directory)
         raise
+
+
+def kept(config: dict) -> dict:
+    """What a configuration says that is true of a saved model, too."""
+    return {key: value for key, value in config.items() if key not in UNTRUE}

@@ -17,12 +17,17 @@ import tokenizers
 from jinja2.ext import Extension, loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from switchpoint import files
 from switchpoint.errors import InputError
+from switchpoint.model_directory import read_object
 from switchpoint.study import templates
 from switchpoint.study.jobs import Template
 
 SPECIAL = tuple(f"{name}_token" for name in ("bos", "eos", "pad", "unk", "sep", "cls", "mask"))
+# What a template can raise: its own refusal, and what its expressions do.
+TEMPLATE_ERRORS = (
+    jinja2.TemplateError, TypeError, ValueError, LookupError, ArithmeticError, RecursionError,
+)  # fmt: skip
+PROBE = "?"  # a problem that is no other problem
 
 
 class Generation(Extension):
@@ -39,43 +44,69 @@ class Generation(Extension):
 class Tokenizer:
     """A tokenizer with a chat template."""
 
-    def __init__(self, directory: str | Path):
-        """InputError when the directory lacks ``tokenizer.json``, a chat template or an end token."""
-        self.directory = Path(directory)
-        path = self.directory / "tokenizer.json"
-        if not path.is_file():
-            raise InputError(f"{path} does not exist; save the tokenizer in its fast format")
-        self.fast = tokenizers.Tokenizer.from_file(str(path))
-        self.fast.no_truncation()
-        self.fast.no_padding()
-        config = files.read_json(self.directory / "tokenizer_config.json")
-        named = {name: config.get(name) for name in SPECIAL}
-        self.special = {
-            name: token["content"] if isinstance(token, dict) else token
-            for name, token in named.items()
-            if token
-        }
-        self.template = self.read_template(config)
+    def __init__(self, directory: str | Path, vocabulary: int | None = None):
+        """InputError when the directory lacks ``tokenizer.json``, a chat template or an end token.
+
+        ``vocabulary`` is the number of tokens that the model knows, if there is a model.
+        """
+        self.directory, self.vocabulary, self.probes = Path(directory), vocabulary, {}
+        self.fast = read_fast(self.directory / "tokenizer.json")
+        self.config = read_object(self.directory / "tokenizer_config.json")
+        older = self.directory / "special_tokens_map.json"
+        tokens = self.config
+        if older.is_file() and "added_tokens_decoder" not in self.config:  # then transformers reads it, too
+            tokens = self.config | read_object(older)
+        self.template = self.read_template()
+        self.special = {name: self.text_of(name, tokens[name]) for name in SPECIAL if tokens.get(name)}
         if "eos_token" not in self.special:
             raise InputError(f"{directory}: tokenizer_config.json names no eos_token; add it")
-        ids = {name: self.fast.token_to_id(token) for name, token in self.special.items()}
-        for name in ("eos_token", "pad_token"):
-            if name in ids and ids[name] is None:
-                raise InputError(
-                    f"{directory}: tokenizer_config.json says {name} {self.special[name]!r}, "
-                    "which tokenizer.json does not have; correct it"
-                )
-        self.eos_token_id = ids["eos_token"]
-        self.pad_token_id = ids.get("pad_token", self.eos_token_id)
+        if "pad_token" not in self.special:  # Llama's: no token that is padded on is ever looked at
+            self.special["pad_token"] = self.special["eos_token"]
+        self.config |= self.special
+        self.eos_token_id, self.pad_token_id = (self.read_id(name) for name in ("eos_token", "pad_token"))
 
-    def read_template(self, config: dict) -> str:
+    def text_of(self, name: str, token: str | dict) -> str:
+        """The text of a special token."""
+        text = token.get("content") if isinstance(token, dict) else token
+        if not isinstance(text, str):
+            raise InputError(f"{self.directory}: tokenizer_config.json says {name} {token!r}; give its text")
+        return text
+
+    def read_id(self, name: str) -> int:
+        """The id of a special token."""
+        number = self.fast.token_to_id(self.special[name])
+        if number is None:
+            raise InputError(
+                f"{self.directory}: tokenizer_config.json says {name} {self.special[name]!r}, "
+                "which tokenizer.json does not have; correct it"
+            )
+        self.refuse_unknown([number])
+        return number
+
+    def refuse_unknown(self, ids: list[int]) -> None:
+        """InputError where the model has no embedding of a token."""
+        if self.vocabulary is not None and max(ids, default=0) >= self.vocabulary:
+            raise InputError(
+                f"{self.directory}: {self.fast.id_to_token(max(ids))!r} is token {max(ids)}, but the model knows "
+                f"{self.vocabulary} tokens; give the tokenizer that belongs to it, or enlarge its embedding"
+            )
+
+    def read_template(self) -> str:
         """The chat template, from its own file or from the configuration (the one called default)."""
         path = self.directory / "chat_template.jinja"
-        template = path.read_text(encoding="utf-8") if path.is_file() else config.get("chat_template")
+        template = self.config.get("chat_template")
+        if path.is_file():
+            try:
+                template = path.read_text(encoding="utf-8")
+            except UnicodeDecodeError as error:
+                raise InputError(f"{path} is not UTF-8 ({error}); save it as UTF-8") from None
         if isinstance(template, list):
             template = {one["name"]: one["template"] for one in template}.get("default")
-        if template is None:
-            raise InputError(f"{self.directory} has no chat template; add chat_template.jinja")
+        if not template or not isinstance(template, str):
+            raise InputError(
+                f"{self.directory} has no chat template, as base models often have none; add chat_template.jinja "
+                "(that of the model's instruct version fits), or set chat_template in tokenizer_config.json"
+            )
         return template
 
     @functools.cached_property
@@ -98,18 +129,30 @@ class Tokenizer:
     def render_prompt(self, problem: str, template: Template) -> list[int]:
         """Token ids of the prompt: the prompt template's messages through the chat template.
 
-        InputError where that refuses them (some take no system message).
+        InputError where that refuses them (some take no system message), or leaves the problem out.
         """
-        messages = templates.messages(template.name, problem)
+        text = self.render(problem, template.name)
+        if template.name not in self.probes:
+            self.probes[template.name] = self.render(PROBE, template.name)
+        ids = self.encode(text)
+        if not ids or (text == self.probes[template.name] and problem != PROBE):
+            raise InputError(
+                f"{self.directory}: the chat template leaves the problem out; give the model's own"
+            )
+        return ids
+
+    def render(self, problem: str, name: str) -> str:
+        """The text of a problem in a prompt template, by the chat template."""
+        messages = templates.messages(name, problem)
         try:
-            text = self.compiled.render(
+            return self.compiled.render(
                 messages=messages, tools=None, documents=None, add_generation_prompt=True, **self.special
             )
-        except jinja2.TemplateError as error:
+        except TEMPLATE_ERRORS as error:
+            reason = " ".join(str(error).split())
             raise InputError(
-                f"the model's chat template refuses model.template {template.name!r}: {error}; choose another one"
+                f"{self.directory}: the chat template refuses model.template {name!r}: {reason}; choose another one"
             ) from None
-        return self.encode(text)
 
     def render_response(self, solution: str) -> list[int]:
         """Token ids of an expert trajectory, closed by the end token."""
@@ -117,7 +160,9 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, no special tokens added."""
-        return self.fast.encode(text, add_special_tokens=False).ids
+        ids = self.fast.encode(text, add_special_tokens=False).ids
+        self.refuse_unknown(ids)
+        return ids
 
     def count(self, text: str) -> int:
         """Number of tokens of a text."""
@@ -126,3 +171,22 @@ class Tokenizer:
     def decode(self, sequences: Sequence[list[int]]) -> list[str]:
         """The texts of sequences of token ids, without special tokens."""
         return self.fast.decode_batch(list(sequences), skip_special_tokens=True)
+
+
+def read_fast(path: Path) -> tokenizers.Tokenizer:
+    """The tokenizer of a ``tokenizer.json``, which neither truncates nor pads."""
+    if not path.is_file():
+        raise InputError(
+            f"{path} does not exist; save the tokenizer in its fast format: "
+            "transformers.AutoTokenizer.from_pretrained(directory).save_pretrained(directory)"
+        )
+    read_object(path)
+    try:
+        fast = tokenizers.Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises no narrower class
+        raise InputError(
+            f"{path}: no tokenizer that tokenizers {tokenizers.__version__} reads ({error})"
+        ) from None
+    fast.no_truncation()
+    fast.no_padding()
+    return fast

@@ -1,28 +1,21 @@
 """Model directories of Llama's shape: which they are, and that they are read and written as by transformers."""
 
-import json
-import shutil
-
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModelForCausalLM
+from model_directories import BASE, PAIRS, change_json, change_weights, logprobs, make_directory
+from transformers import AutoModelForCausalLM
 
 from switchpoint import files
 from switchpoint.errors import InputError
 from switchpoint.study.config import Optimizer
 from switchpoint.study.jobs import Sampling
-from switchpoint.training import llama_parameters, models
+from switchpoint.training import llama_parameters, models, weights
 from switchpoint.training.engine.batch import Sequence
 from switchpoint.training.engine.torch import Engine, padded_response_logits
 from switchpoint.training.llama import response_logits
 from switchpoint.training.llama_parameters import Llama
 from switchpoint.training.rollouts.sampler import Prompt, Sampler
 
-BASE = "assets/tiny-base"
-SIZES = {"vocab_size": 80, "hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 2,
-         "num_attention_heads": 4, "num_key_value_heads": 2, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": None,
-         "max_position_embeddings": 64}  # fmt: skip
 READ = {
     "llama": {"model_type": "llama"},
     "llama, tied": {"model_type": "llama", "tie_word_embeddings": True},
@@ -48,20 +41,6 @@ OTHERS = {
     "mistral": {"model_type": "mistral"},
     "qwen3": {"model_type": "qwen3"},
 }
-PAIRS = [([3, 4, 5], [6, 7, 1]), ([3, 4, 5], [8]), ([9], [10, 11, 12, 13, 1])]
-
-
-def make_directory(directory, fields: dict):
-    """A random model of a configuration, saved by transformers, with the base's tokenizer."""
-    torch.manual_seed(0)
-    fields = SIZES | fields
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**fields)).eval()
-    for parameter in model.parameters():  # no norm of ones and no bias of zeros
-        parameter.data += 0.1 * torch.randn_like(parameter)
-    model.save_pretrained(directory)
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
-        shutil.copy(f"{BASE}/{name}", directory / name)
-    return model
 
 
 @pytest.mark.parametrize("name", READ)
@@ -79,18 +58,10 @@ def test_models_of_llamas_shape_are_read_and_written_as_by_transformers(name, tm
     assert len(list(policy.model.parameters())) == len(list(theirs.parameters()))
 
 
-def rewrite(directory, config: dict | None = None, **tensors) -> None:
-    """Changes keys of a model directory's configuration, and tensors (None removes one)."""
-    path, weights = directory / "config.json", directory / "model.safetensors"
-    path.write_text(json.dumps(config or files.read_json(path)))
-    state = load_file(weights) | tensors
-    save_file({name: value for name, value in state.items() if value is not None}, weights)
-
-
 def test_a_theta_beside_rope_parameters_is_read(tmp_path):
     make_directory(tmp_path / "model", READ["llama"])
-    config = files.read_json(tmp_path / "model/config.json")
-    rewrite(tmp_path / "model", config | {"rope_parameters": {"rope_type": "default"}, "rope_theta": 300.0})
+    fields = {"rope_parameters": {"rope_type": "default"}, "rope_theta": 300.0}
+    change_json(tmp_path / "model/config.json", **fields)
     theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "model").eval()
     with torch.no_grad():
         found = response_logits(models.load(tmp_path / "model").model, PAIRS)
@@ -100,25 +71,85 @@ def test_a_theta_beside_rope_parameters_is_read(tmp_path):
 def test_frequencies_of_older_files_are_left_out(tmp_path):
     make_directory(tmp_path / "model", READ["llama"])
     expected = models.load(tmp_path / "model").model.state_dict()
-    rewrite(tmp_path / "model", **{"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(3)})
+    older = {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(3)}
+    change_weights(tmp_path / "model/model.safetensors", **older)
     found = models.load(tmp_path / "model").model.state_dict()
     assert found.keys() == expected.keys()
 
 
+# What people's configurations say: the fields, and whether the module of this project reads it (or transformers).
+SAID = {
+    "no architectures": ({"architectures": None}, True),
+    "architectures of another class": ({"architectures": ["LlamaForSequenceClassification"]}, True),
+    "no head_dim": ({"head_dim": None}, True),
+    "no rms_norm_eps": ({"rms_norm_eps": None}, True),
+    "no tie_word_embeddings": ({"tie_word_embeddings": None}, True),
+    "theta as before transformers 5": ({"rope_parameters": None, "rope_theta": 300.0}, True),
+    "no theta": ({"rope_parameters": None}, True),
+    "torch_dtype as before transformers 5": ({"dtype": None, "torch_dtype": "bfloat16"}, True),
+    "a window that Llama has not": ({"sliding_window": 2}, True),
+    "no pad token": ({"pad_token_id": None}, True),
+    "pad token -1": ({"pad_token_id": -1}, True),
+    "code of its own": ({"auto_map": {"AutoModelForCausalLM": "code.Model"}}, True),
+    "no activation": ({"hidden_act": None}, False),
+    "linear rope as before transformers 5": (
+        {"rope_parameters": None, "rope_theta": 300.0, "rope_scaling": {"type": "linear", "factor": 2.0}},
+        False,
+    ),
+    "rotary part": (
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}},
+        False,
+    ),
+    "no causal mask": ({"is_causal": False}, False),
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_a_configuration_is_read_as_transformers_reads_it(name, tmp_path):
+    make_directory(tmp_path / "model", READ["llama"])
+    fields, ours = SAID[name]
+    change_json(tmp_path / "model/config.json", **fields)
+    policy = models.load(tmp_path / "model")
+    assert isinstance(policy.model, Llama) is ours
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype="float32")
+    torch.testing.assert_close(logprobs(policy.model), logprobs(theirs), rtol=0, atol=1e-4)
+    models.save(policy, tmp_path / "copy", "# card\n", {})
+    saved = files.read_json(tmp_path / "copy/config.json")
+    assert saved["architectures"] == ["LlamaForCausalLM"]
+    assert (saved["dtype"], saved.get("torch_dtype"), saved.get("auto_map")) == ("float32", None, None)
+    again = AutoModelForCausalLM.from_pretrained(tmp_path / "copy")
+    assert again.dtype == torch.float32
+    torch.testing.assert_close(logprobs(again), logprobs(theirs), rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize(
-    ("name", "key", "value", "words"),
+    ("fields", "words"),
     [
-        ("llama, tied", "lm_head.weight", torch.ones(80, 24), "tie_word_embeddings to false"),
-        ("llama", "lm_head.weight", None, "lm_head.weight"),
-        ("llama", "model.norm.bias", torch.ones(24), "model.norm.bias"),
-        ("llama, tied", "model.embed_tokens.weight", None, "embed_tokens"),
+        ({"hidden_size": None}, "is \\(80, 24\\) and not \\(80, 4096\\)"),
+        ({"num_hidden_layers": None}, "missing model.layers.10"),
+        ({"num_hidden_layers": -1}, "unexpected model.layers.0"),
+        ({"hidden_size": "24"}, "hidden_size"),
+        ({"num_attention_heads": 0}, "by zero"),
+        ({"num_attention_heads": 5, "head_dim": None}, "heads"),
+        ({"num_key_value_heads": 3}, "k_proj.weight is \\(12, 24\\) and not \\(18, 24\\)"),
+        ({"head_dim": 5}, "even"),
+        ({"rms_norm_eps": "1e-6"}, "rms_norm_eps"),
+        ({"pad_token_id": 80}, "Padding_idx"),
+        ({"rope_parameters": [1]}, "config.json"),
+        ({"model_type": "unheard"}, "unheard"),
+        ({"model_type": None}, "Unrecognized model"),
+        ({"model_type": "t5"}, "AutoModelForCausalLM"),
+        ({"model_type": "qwen2"}, "missing model.layers.0.self_attn.k_proj.bias"),
+        ({"quantization_config": {"quant_method": "fp8"}}, "quantized"),
     ],
+    ids=str,
 )
-def test_weights_that_do_not_fit_the_configuration_are_refused(name, key, value, words, tmp_path):
-    make_directory(tmp_path / "model", READ[name])
-    rewrite(tmp_path / "model", **{key: value})
-    with pytest.raises(InputError, match=words):
+def test_a_configuration_that_describes_no_model_or_another_is_refused(fields, words, tmp_path):
+    make_directory(tmp_path / "model", READ["llama"])
+    change_json(tmp_path / "model/config.json", **fields)
+    with pytest.raises(InputError, match=words) as error:
         models.load(tmp_path / "model")
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -135,7 +166,7 @@ def test_all_others_go_through_transformers(name, tmp_path):
 
 
 def test_both_ways_give_the_same_responses_and_log_probabilities():
-    ours, theirs = models.load(BASE), models.load_by_transformers(BASE)
+    ours, theirs = models.load(BASE), models.load_by_transformers(BASE, weights.read(BASE))
     prompts = [
         Prompt(ours.tokenizer.encode(f"Start with {n}. (1) add 4.<sol>"), str(n)) for n in range(10)
     ] * 2

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from model_directories import FAMILIES, PAIRS, change_json, make_directory
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from switchpoint import files
 from switchpoint.errors import InputError
@@ -114,7 +115,9 @@ def test_prompts_are_rendered_as_by_transformers(name, problem, tmp_path):
 @pytest.mark.parametrize(
     ("template", "words"),
     [("{{ raise_exception('no system') }}", "no system"), ("{{ messages.x.y }}", "refuses"), ("{% if %}", "refuses"),
-     ("{{ ''.__class__.__mro__ }}", "refuses")],
+     ("{{ ''.__class__.__mro__ }}", "refuses"), ("{{ 1 + messages[0].content }}", "unsupported"),
+     ("{{ 1 / 0 }}", "by zero"), ("{% for i in range(1000000) %}{% endfor %}", "Range"), ("{{ bos_token + 'x' }}", "bos_token"),
+     ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "recursion")],
 )  # fmt: skip
 def test_a_template_that_refuses_is_named(template, words, tmp_path):
     directory = shutil.copytree(BASE, tmp_path / "model")
@@ -131,13 +134,150 @@ def test_an_incomplete_tokenizer_is_named(missing, tmp_path):
         Tokenizer(directory)
 
 
+@pytest.mark.parametrize("missing", ["chat_template.jinja", "the template in it"])
+def test_a_missing_chat_template_is_said_with_the_ways_out(missing, tmp_path):
+    directory = shutil.copytree(BASE, tmp_path / "model")
+    (directory / "chat_template.jinja").unlink()
+    if missing == "the template in it":
+        (directory / "chat_template.jinja").write_text("")
+    with pytest.raises(
+        InputError, match=r"add chat_template.jinja .* or set chat_template in tokenizer_config"
+    ):
+        models.load(directory)
+
+
+@pytest.mark.parametrize(
+    "template", ["{# #}", "hello", "{% for part in messages[0].content %}{{ part.text }}{% endfor %}"]
+)
+def test_a_template_that_leaves_the_problem_out_is_refused(template, tmp_path):
+    directory = shutil.copytree(BASE, tmp_path / "model")
+    (directory / "chat_template.jinja").write_text(template)
+    with pytest.raises(InputError, match="leaves the problem out"):
+        Tokenizer(directory).render_prompt("1 + 1?", RETU)
+
+
 @pytest.mark.parametrize("name", ["eos_token", "pad_token"])
 def test_a_special_token_that_the_vocabulary_lacks_is_named(name, tmp_path):
     directory = shutil.copytree(BASE, tmp_path / "model")
-    path = directory / "tokenizer_config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {name: "<nowhere>"}))
+    change_json(directory / "tokenizer_config.json", **{name: "<nowhere>"})
     with pytest.raises(InputError, match=f"{name} '<nowhere>'"):
         Tokenizer(directory)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("tokenizer.json", "{", "not valid JSON"),
+        ("tokenizer.json", "{}", "no tokenizer that tokenizers"),
+        ("tokenizer.json", "version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        ("tokenizer_config.json", "[]", "no JSON object"),
+        ("tokenizer_config.json", None, "does not exist"),
+        ("tokenizer_config.json", "{}", "no eos_token"),
+        ("tokenizer_config.json", '{"eos_token": 1}', "eos_token 1; give its text"),
+        ("tokenizer_config.json", '{"eos_token": {"id": 1}}', "give its text"),
+        ("special_tokens_map.json", "[]", "no JSON object"),
+        ("chat_template.jinja", b"\xe9", "not UTF-8"),
+        ("generation_config.json", "{", "not valid JSON"),
+        ("generation_config.json", '{"eos_token_id": "1"}', "eos_token_id is '1'"),
+        ("generation_config.json", '{"eos_token_id": [1, 80]}', "vocabulary, 0 to 79"),
+        ("generation_config.json", '{"eos_token_id": true}', "eos_token_id is True"),
+    ],
+)  # fmt: skip
+def test_damaged_files_beside_the_weights_are_named(file, text, words, tmp_path):
+    path = shutil.copytree(BASE, tmp_path / "model") / file
+    path.unlink(missing_ok=True)
+    if text is not None:
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(InputError, match=words) as error:
+        models.load(tmp_path / "model")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["llama", "llama 3", "qwen2, tied"])
+@pytest.mark.parametrize("pad", [None, "null"])
+def test_a_model_without_pad_token_pads_with_its_end_token(name, pad, tmp_path):
+    make_directory(tmp_path / "model", FAMILIES[name] | {"pad_token_id": None})
+    path = tmp_path / "model/tokenizer_config.json"
+    change_json(path, pad_token=None)
+    if pad:
+        path.write_text(path.read_text().replace("{", '{"pad_token": null, ', 1))
+    policy = models.load(tmp_path / "model")
+    assert policy.tokenizer.pad_token_id == policy.tokenizer.eos_token_id
+    engine = Engine(policy.model, Optimizer(learning_rate=1e-3), policy.tokenizer.pad_token_id)
+    alone = [engine.logprobs([Sequence(*pair)])[0] for pair in PAIRS]
+    for one, other in zip(alone, engine.logprobs([Sequence(*pair) for pair in PAIRS]), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-5)  # the padding of the others is not seen
+    models.save(policy, tmp_path / "copy", "# card\n", {})
+    saved = AutoTokenizer.from_pretrained(tmp_path / "copy")
+    assert (saved.pad_token, saved.pad_token_id) == ("<eos>", 1)
+    assert saved.chat_template == policy.tokenizer.template
+    assert GenerationConfig.from_pretrained(tmp_path / "copy").pad_token_id == 1
+    assert json.loads((tmp_path / "copy/config.json").read_text())["pad_token_id"] is None  # eos is embedded
+    assert models.load(tmp_path / "copy").tokenizer.special == policy.tokenizer.special
+
+
+@pytest.mark.parametrize("name", ["llama", "llama 3"])
+@pytest.mark.parametrize(
+    ("generation", "config", "ends"),
+    [
+        ([1, 5], 1, {1, 5}),
+        (5, 1, {1, 5}),
+        ([], 7, {1}),
+        (None, 7, {1, 7}),
+        (None, [6, 7], {1, 6, 7}),
+        (None, None, {1}),
+    ],
+)
+def test_every_end_token_is_read_and_saved(name, generation, config, ends, tmp_path):
+    make_directory(tmp_path / "model", FAMILIES[name])
+    change_json(tmp_path / "model/config.json", eos_token_id=config)
+    path = tmp_path / "model/generation_config.json"
+    change_json(
+        path, eos_token_id=generation, do_sample=False, temperature=0.3
+    )  # which transformers won't save
+    if generation is None:
+        path.unlink()
+    policy = models.load(tmp_path / "model")
+    assert policy.ends == ends
+    models.save(policy, tmp_path / "copy", "# card\n", {})
+    saved = GenerationConfig.from_pretrained(tmp_path / "copy")
+    assert (saved.eos_token_id, saved.pad_token_id) == (sorted(ends), 0)
+    assert models.load(tmp_path / "copy").ends == ends
+
+
+def test_special_tokens_of_older_directories_are_read_from_their_own_file(tmp_path):
+    directory = shutil.copytree(BASE, tmp_path / "model")
+    change_json(directory / "tokenizer_config.json", eos_token=None, pad_token=None)
+    change_json(directory / "special_tokens_map.json", eos_token={"content": "<eos>"}, pad_token="<pad>")
+    policy = models.load(directory)
+    models.save(policy, tmp_path / "copy", "# card\n", {})
+    for theirs in (
+        AutoTokenizer.from_pretrained(directory),
+        AutoTokenizer.from_pretrained(tmp_path / "copy"),
+    ):
+        assert (theirs.eos_token_id, theirs.pad_token_id) == (1, 0)
+    assert (policy.tokenizer.eos_token_id, policy.tokenizer.pad_token_id) == (1, 0)
+
+
+def test_a_token_that_the_model_does_not_know_is_named_before_it_is_used(tmp_path):
+    make_directory(tmp_path / "model", FAMILIES["llama"] | {"vocab_size": 60})
+    tokenizer = models.load(tmp_path / "model").tokenizer
+    with pytest.raises(InputError, match=r"is token 7., but the model knows 60 tokens"):
+        tokenizer.render_prompt("Start with 3. (1) add 4.", RETU)
+    shutil.rmtree(tmp_path / "model")
+    make_directory(tmp_path / "model", FAMILIES["llama"] | {"vocab_size": 1, "eos_token_id": 0})
+    with pytest.raises(InputError, match="'<eos>' is token 1"):
+        models.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("name", ["llama", "llama 3"])
+def test_whoever_may_read_the_folder_may_read_the_weights(name, tmp_path):
+    make_directory(tmp_path / "model", FAMILIES[name])
+    models.save(models.load(tmp_path / "model"), tmp_path / "copy", "# card\n", {})
+    plain = tmp_path / "plain"
+    plain.touch()
+    modes = {file.name: file.stat().st_mode for file in (tmp_path / "copy").iterdir()}
+    assert set(modes.values()) == {plain.stat().st_mode}, modes
 
 
 def test_vllm_loads_the_base_and_agrees_with_transformers():
