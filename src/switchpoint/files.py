@@ -93,7 +93,11 @@ def sha256(path: str | Path) -> str:
 
 def digest(value) -> str:
     """Short hash of a JSON value, the same whatever the order of its keys."""
-    text = json.dumps(value, sort_keys=True, allow_nan=False)
+    return text_digest(json.dumps(value, sort_keys=True, allow_nan=False))
+
+
+def text_digest(text: str) -> str:
+    """Short hash of a text."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

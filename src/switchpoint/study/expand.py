@@ -182,6 +182,7 @@ class Expansion:
             del solver[name]
         return self.sft_like("solver", 0, Sft(**solver, save_steps=[self.study.data.solver.steps]))
 
+    @functools.cache  # noqa: B019 -- there is one study
     def sft_job(self, name: str, seed: int | str) -> jobs.SftJob:
         """Of an SFT run."""
         return self.sft_like(name, int(seed), self.study.sft[name])
@@ -201,6 +202,7 @@ class Expansion:
             warmup=run.warmup,
         )
 
+    @functools.cache  # noqa: B019
     def rl_job(self, algorithm: str, start: str, seed: int | str) -> jobs.RlJob:
         """Of an RL run: what all share, and the algorithm's own numbers under the preset."""
         rl, numbers = self.study.rl, self.numbers(algorithm)
@@ -228,12 +230,14 @@ class Expansion:
             evaluation_recipe=RECIPES["evaluate"],
         )
 
+    @functools.cache  # noqa: B019
     def numbers(self, algorithm: str) -> Algorithm:
         """The algorithm's numbers under the study's preset, and what the study says of them itself."""
         rl = self.study.rl
         given = {name: getattr(rl, name) for name in ("generation_batch", "updates_per_step", "betas")}
         return numbers_of(algorithm, rl.preset, rl.batch_size, rl.rollouts, **given)
 
+    @functools.cache  # noqa: B019
     def evaluate_job(self, group: str) -> jobs.EvaluateJob:
         """Of the evaluation of a group; RL runs have monitored themselves."""
         splits = ("test",) if group.startswith("rl/") else ("monitor", "test")
@@ -258,6 +262,7 @@ class Expansion:
             stage="win_rates", recipe=RECIPES["win_rates"], group="solver", settings=settings
         )
 
+    @functools.cache  # noqa: B019
     def evaluation(self, *splits: str) -> jobs.EvaluationSettings:
         """The profile's and the study's evaluation of these splits."""
         values, benchmarks = self.study.evaluation.resolved(), self.study.data.benchmarks
@@ -276,7 +281,7 @@ class Expansion:
             samples={split: samples[split] for split in splits},
         )
 
-    @property
+    @functools.cached_property
     def template(self) -> jobs.Template:
         """The prompt template."""
         name = self.study.model.template

@@ -16,7 +16,8 @@ OLD = 86_400  # seconds since 1970: before any output
 def record(path: str | Path) -> dict:
     """The object in a ``run.json``; empty where there is none that can be read."""
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -72,7 +73,7 @@ def steps_made(study: Expansion, name: str, seed: int) -> tuple[int, ...]:
 
 def job_file(study: Expansion, job: Job) -> str:
     """The file of a job's text, named by its content: an input of the job."""
-    return study.path(paths.JOB, digest=files.digest(job.model_dump(mode="json")))
+    return study.path(paths.JOB, digest=files.text_digest(job.model_dump_json()))
 
 
 def write_job_files(study: Expansion) -> None:
@@ -81,12 +82,17 @@ def write_job_files(study: Expansion) -> None:
     Snakemake's own memory of parameters may be lost, or stay behind when results are copied.  So a job file is newer
     than outputs whose record tells of another job, and older than those of its own.
     """
+    directory = Path(study.path(paths.JOB)).parent
+    directory.mkdir(parents=True, exist_ok=True)
+    there = {f"{directory}/{name}" for name in os.listdir(directory)}
     for path, output, job in jobs_recorded(study):
-        file, found = Path(job_file(study, job)), record(path).get("job")
-        outdated = found is not None and found != job.model_dump(mode="json")
-        if not file.exists():
-            files.write_text(file, job.model_dump_json() + "\n")
-            if not outdated and Path(output).exists():
+        text, file, found = job.model_dump_json(), job_file(study, job), record(path).get("job")
+        outdated = found is not None and found != json.loads(text)
+        if file not in there:
+            there.add(file)
+            with open(file, "w", encoding="utf-8") as new:
+                new.write(text + "\n")
+            if not outdated and os.path.exists(output):
                 os.utime(file, (OLD, OLD))
         elif outdated:
             os.utime(file)
