@@ -154,6 +154,18 @@ def read_run(directory: str | Path, names: Iterable[str] | None = None) -> dict:
     return record
 
 
+def check_recorded(path: str | Path) -> None:
+    """InputError when a ``run.json`` beside the file measured it otherwise; where none did, nothing is known."""
+    path = Path(path)
+    try:
+        measured = read_json(path.with_name("run.json"))["outputs"][path.name]
+        measured = {"size": measured["size"], "sha256": measured["sha256"]}
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return  # of another program, or of nobody
+    if problem := damage(path, measured, HASHED):
+        raise InputError(f"{problem}; {remake(path)}")
+
+
 def remake(path: Path) -> str:
     """How an output of a job that is missing or damaged comes back."""
     return f"{'delete it and ' if path.exists() else ''}run snakemake again: it will be made anew"

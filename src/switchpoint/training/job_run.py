@@ -63,7 +63,7 @@ class JobRun:
     ) -> None:
         self.job, self.started = job.model_dump(mode="json"), time.time()
         self.lock = lock(Path(state_dir))
-        self.inputs = {name: files.sha256(path) for name, path in sorted(inputs.items())}
+        self.inputs = {name: input_hash(path) for name, path in sorted(inputs.items())}
         covered = {name: sha256 for name, sha256 in self.inputs.items() if name not in exclude_inputs}
         self.fingerprint = files.digest(
             {"job": job.model_dump(mode="json", exclude=exclude), "inputs": covered}
@@ -201,6 +201,14 @@ class JobRun:
         for old in self.state.parent.iterdir():
             if old != self.state:
                 shutil.rmtree(old)
+
+
+def input_hash(path: str | Path) -> str:
+    """Content hash of a job's input; InputError when there is no such file."""
+    try:
+        return files.sha256(path)
+    except OSError as error:
+        raise InputError(f"{path}: {str(error.strerror).lower()}; {files.remake(Path(path))}") from None
 
 
 def discard(problem: str, *paths: Path) -> bool:
