@@ -12,6 +12,7 @@ from pathlib import Path
 from switchpoint.errors import InputError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # no space is left, on the disk or of the user's share
+RECORD = ".run.json"  # behind a table's name: what its job was told, and its measure
 HASHED = 64 * 2**20  # bytes; readers compare larger outputs by size alone
 
 Record = dict[str, dict]
@@ -156,6 +157,22 @@ def read_run(directory: str | Path, names: Iterable[str] | None = None) -> dict:
         if problem := damage(path, record["outputs"][name], HASHED):
             raise InputError(f"{problem}; {remake(path)}")
     return record
+
+
+def check_recorded(path: str | Path) -> None:
+    """InputError when a record beside the file measured it otherwise; where none did, nothing is known.
+
+    The record is the file's own (its name and ``RECORD``), or the directory's ``run.json``.
+    """
+    path = Path(path)
+    own = path.with_name(f"{path.name}{RECORD}")
+    try:
+        measured = read_json(own if own.is_file() else path.with_name("run.json"))["outputs"][path.name]
+        measured = {"size": measured["size"], "sha256": measured["sha256"]}
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return  # of another program, or of nobody
+    if problem := damage(path, measured, HASHED):
+        raise InputError(f"{problem}; {remake(path)}")
 
 
 def remake(path: Path) -> str:

@@ -1,4 +1,7 @@
-"""Tables as csv, parquet and json lines: written atomically; read with every error naming file, row and fix."""
+"""Tables as csv, parquet and json lines: written atomically; read with every error naming file, row and fix.
+
+A table with a record of its making beside it (``files.check_recorded``) has to be as it was made.
+"""
 
 import csv
 import io
@@ -9,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from switchpoint import files
 from switchpoint.errors import InputError
@@ -18,6 +22,7 @@ NAMES = ("run", "parent", "set", "algorithm", "status", "phase", "benchmark", "m
          "example")  # fmt: skip
 BLANK = ("", "na", "n/a", "nan", "null", "none")  # no value, in any other column and whatever the case
 SHOWN = 60  # characters of a bad value
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, pa.ArrowException)  # what damaged files are met with
 
 
 def read_csv(path: str | Path) -> pd.DataFrame:
@@ -68,6 +73,7 @@ def read_cells(path: str | Path) -> tuple[list[str], list[int], list[list[str]]]
 
 def read_text(path: str | Path) -> str:
     """The text of a UTF-8 file, with or without a byte order mark."""
+    files.check_recorded(path)
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -146,11 +152,12 @@ def read_json_lines(path: str | Path) -> Iterator[dict]:
 
 def read_parquet(path: str | Path) -> pd.DataFrame:
     """The parquet file at ``path``; InputError when it is missing or no such table."""
+    files.check_recorded(path)
     try:
         return pd.read_parquet(path, page_checksum_verification=True)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; correct the path") from error
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except UNREADABLE as error:
         problem = " ".join(str(error).split())
         raise InputError(f"{path}: not a parquet file ({problem}); give a table saved as parquet") from error
 
@@ -161,13 +168,24 @@ def read_made(path: str | Path):
     InputError when the file is missing or seen to be damaged, with the fix.
     """
     path = Path(path)
+    files.check_recorded(path)
+    if not path.is_file():
+        raise InputError(
+            f"{path} {'is no file' if path.exists() else 'does not exist'}; {files.remake(path)}"
+        )
     try:
-        if path.suffix == ".parquet" and not path.is_dir():
-            return pd.read_parquet(path, page_checksum_verification=True)
+        if path.suffix == ".parquet":
+            table = pd.read_parquet(path, page_checksum_verification=True)  # of all but the columns' names
+            written = json.loads(pq.read_metadata(path).metadata[b"pandas"])["columns"]
+            if [column["name"] for column in written] != list(table.columns):
+                raise ValueError("its columns have other names")
+            return table
+        if path.suffix == ".json":
+            return files.read_json(path)
         if not path.read_bytes().endswith(b"\n"):
             raise ValueError("its end is missing")
-        return pd.read_csv(path) if path.suffix == ".csv" else files.read_json(path)
-    except (OSError, ValueError, pa.ArrowException) as error:
+        return pd.read_csv(path)
+    except UNREADABLE as error:
         problem = " ".join(str(error).split())
         raise InputError(f"{path} is not as it was written ({problem}); {files.remake(path)}") from error
 

@@ -142,3 +142,53 @@ def test_a_damaged_table_of_another_job_is_named_with_the_fix(tmp_path, name, ki
         tables.read_made(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_every_flipped_byte_of_a_parquet_file_is_seen_or_changes_nothing(tmp_path):
+    table = pd.DataFrame({"id": ["a", "b"], "answer": ["1", None], "win_rate": [0.25, 0.5]})
+    path, seen = tmp_path / "pool.parquet", 0
+    tables.write_parquet(table, path)
+    before, data = tables.read_made(path), path.read_bytes()
+    for place, byte in enumerate(data):
+        path.write_bytes(data[:place] + bytes([byte ^ 0x11]) + data[place + 1 :])
+        try:
+            pd.testing.assert_frame_equal(tables.read_made(path), before)
+        except InputError:
+            seen += 1
+    assert len(data) / 2 < seen < len(data)
+
+
+@pytest.mark.parametrize("kind", ["truncate", "flip"])
+@pytest.mark.parametrize("name", ["curves.csv", "samples.parquet"])
+def test_a_table_is_verified_wherever_its_record_lies_beside_it(tmp_path, name, kind):
+    path = tmp_path / name
+    table = pd.DataFrame({"run": ["a", "a"], "score": [1.5, 2.5]})
+    write, read = {
+        "curves.csv": (tables.write_csv, tables.read_csv),
+        "samples.parquet": (tables.write_parquet, tables.read_parquet),
+    }[name]
+    write(table, path)
+    files.write_record(tmp_path / "run.json", {"outputs": files.measure(tmp_path, [name])})
+    assert read(path)["score"].tolist() == [1.5, 2.5]
+    damage(path, kind)
+    with pytest.raises(InputError, match=AGAIN):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "3",
+        '{"outputs": 3}',
+        '{"outputs": {}}',
+        '{"outputs": {"mine.csv": 3}}',
+        "\xff",
+        "[" * 100_000,
+    ],
+)
+def test_other_programs_may_have_a_run_json_beside_a_table(tmp_path, text):
+    (tmp_path / "run.json").write_text(text, encoding="latin-1")
+    (tmp_path / "mine.csv").write_text("run,score\na,1")
+    assert tables.read_csv(tmp_path / "mine.csv")["score"].tolist() == [1]

@@ -23,10 +23,11 @@ def collect(
     pass_at: Sequence[int],
     out: str,
 ) -> None:
-    """Writes every table of ``OUTPUTS`` as csv into ``out``, ``validation.parquet`` and ``lm_eval.json``.
+    """Writes every table of ``OUTPUTS`` as csv into ``out``, ``validation.parquet``, ``lm_eval.json`` and their record.
 
     The first three are directories of evaluations, SFT runs and RL runs.  ``groups`` maps benchmarks to
     difficulty groups; neither these nor ``overall`` hold the benchmarks ``out_of_distribution``.
+    InputError names the first output of a run that is not as it was written.
     """
     for path in rl_runs:
         files.read_run(path, ["points.csv", "samples.parquet"])
@@ -63,6 +64,8 @@ def collect(
     tables.write_parquet(examples, f"{out}/validation.parquet")
     harness = {f"{run}/step_{step}": scores.lm_eval(rows) for (run, step), rows in models.items()}
     files.write_json(f"{out}/lm_eval.json", harness)
+    made = [*(f"{name}.csv" for name in OUTPUTS), "validation.parquet", "lm_eval.json"]
+    files.write_record(f"{out}/run.json", {"outputs": files.measure(out, made)})
 
 
 def read_evaluation(directory: str) -> tuple[pd.DataFrame, list[dict]]:

@@ -13,7 +13,6 @@ import typer
 from switchpoint import files, tables
 from switchpoint.errors import InputError
 from switchpoint.study import jobs
-from switchpoint.study.paths import RECORD
 
 app = typer.Typer()
 Job = Annotated[str, typer.Option(help="The job's configuration slice, as JSON.")]
@@ -25,7 +24,7 @@ def publish(table: pd.DataFrame, out: str, job: jobs.Job) -> None:
     """Writes a table and, behind it, the record of its job."""
     tables.write_parquet(table, out)
     outputs = files.measure(Path(out).parent, [Path(out).name])
-    files.write_record(f"{out}{RECORD}", {"job": job.model_dump(mode="json"), "outputs": outputs})
+    files.write_record(f"{out}{files.RECORD}", {"job": job.model_dump(mode="json"), "outputs": outputs})
 
 
 @app.command()
@@ -67,7 +66,7 @@ def win_rates(job: Job, model: PathOption, pool: PathOption, out: PathOption, st
     tables.write_parquet(difficulty.win_rates(samples), out)
     outputs = files.measure(Path(out).parent, [Path(out).name])
     verdicts = evaluation.counts(samples)
-    job_run.finish(f"{out}{RECORD}", "finished", outputs, keep_state=True, verdicts=verdicts)
+    job_run.finish(f"{out}{files.RECORD}", "finished", outputs, keep_state=True, verdicts=verdicts)
 
 
 @app.command()

@@ -110,7 +110,7 @@ def jobs_recorded(study: Expansion) -> list[tuple[str, str, Job]]:
         (study.path(paths.BENCHMARKS, part=part), study.benchmarks_job(part))
         for part in study.benchmark_parts
     ]
-    rows = [(f"{table}{paths.RECORD}", table, job) for table, job in made]
+    rows = [(f"{table}{files.RECORD}", table, job) for table, job in made]
     if data.solver.model is None:
         path = f"{study.solver}/run.json"
         rows.append((path, path, study.solver_job()))

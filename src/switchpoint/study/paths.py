@@ -18,7 +18,6 @@ MODEL_SUFFIXES = (".json", ".jinja", ".safetensors", ".model", ".txt")
 NO_MODEL_FILES = ("run.json", "LICENSE.txt", "USE_POLICY.txt")
 
 JOB = "jobs/{digest}.json"
-RECORD = ".run.json"  # behind a table's name: the job that made it
 BASE = "base"
 SOURCE = "data/sources/{source}.parquet"
 POOL = "data/pool.parquet"

@@ -214,12 +214,15 @@ class JobRun:
 
 
 def content_hash(path: str | Path) -> str:
-    """Hash of a file, or of all that a model directory's model is made of.
+    """Hash of a file, or of all that a model directory's model is made of; InputError when there is no such input.
 
     The hash of large weights stands in the record of the job that made them.
     """
     if not Path(path).is_dir():
-        return files.sha256(path)
+        try:
+            return files.sha256(path)
+        except OSError as error:
+            raise InputError(f"{path}: {str(error.strerror).lower()}; {files.remake(Path(path))}") from None
     recorded = made.record(Path(path, "run.json")).get("outputs", {})
     hashes = {}
     for file in map(Path, paths.given_model(path)):
