@@ -23,22 +23,17 @@ bench: .venv/benchmarks  ## training and sampling beside their peers; SIZE=10M f
 	python benchmarks/sft_step.py --size $(SIZE)
 	python benchmarks/sampler.py --size $(SIZE)
 
-.venv/torch:
+.venv/study: envs/install.sh envs/build.lock envs/torch.lock envs/study.lock envs/cuda.lock pyproject.toml
 	$(PYTHON) -m venv .venv
-	pip install -q torch==2.13.0
-	touch $@
-
-.venv/study: .venv/torch envs/study.lock pyproject.toml
-	pip install -q --no-deps -r envs/study.lock
-	pip install -q --no-deps -e .
+	sh envs/install.sh
 	touch $@
 
 .venv/tests: .venv/study envs/tests.lock
-	pip install -q --no-deps -r envs/tests.lock
+	pip install -q --no-deps --require-hashes -r envs/tests.lock
 	touch $@
 
 .venv/benchmarks: .venv/tests envs/benchmarks.lock
-	pip install -q --no-deps -r envs/benchmarks.lock
+	pip install -q --no-deps --require-hashes -r envs/benchmarks.lock
 	touch $@
 
 clean:  ## removes the default study's results
