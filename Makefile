@@ -1,6 +1,7 @@
 # Two commands: `make study` and `make test`. Both need Python 3.11 and nothing else.
 PYTHON ?= python3.11
 SIZE ?= tiny
+LOCKS = $(addprefix envs/,$(addsuffix .lock,build cpu torch cuda study))
 export OMP_NUM_THREADS ?= 1
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -23,7 +24,7 @@ bench: .venv/benchmarks  ## training and sampling beside their peers; SIZE=10M f
 	python benchmarks/sft_step.py --size $(SIZE)
 	python benchmarks/sampler.py --size $(SIZE)
 
-.venv/study: envs/install.sh envs/build.lock envs/torch.lock envs/study.lock envs/cuda.lock pyproject.toml
+.venv/study: envs/install.sh $(LOCKS) pyproject.toml
 	$(PYTHON) -m venv .venv
 	sh envs/install.sh
 	touch $@

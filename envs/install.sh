@@ -4,7 +4,7 @@ set -e
 cd "$(dirname "$0")"
 hashed="pip install --quiet --no-deps --require-hashes"
 $hashed -r build.lock
-$hashed --no-build-isolation -r torch.lock -r study.lock
-# The index's torch for Linux needs CUDA's libraries; the CPU's build does not ask for them.
-if pip show torch | grep -q '^Requires:.*cuda'; then $hashed -r cuda.lock; fi
+# torch's build for the CPU where pip finds it, else the index's, which on Linux needs CUDA's libraries.
+$hashed -r cpu.lock 2>/dev/null || $hashed -r torch.lock -r cuda.lock
+$hashed --no-build-isolation -r study.lock
 pip install --quiet --no-deps --no-build-isolation -e ..
