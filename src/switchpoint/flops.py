@@ -18,13 +18,13 @@ a mean length.
 """
 
 import inspect
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from switchpoint import files
 from switchpoint.errors import InputError
 from switchpoint.tables import numbers, read_csv, refuse
 
@@ -98,10 +98,7 @@ def architecture(model: str | Path) -> Architecture:
             f"model {str(model)!r} is neither a model directory, nor a config.json, "
             f"nor a bundled name ({', '.join(BUNDLED)})"
         )
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON ({error}); give the model's config.json") from error
+    config = files.read_json(path)
     if not isinstance(config, dict):
         raise InputError(f"{path}: holds no JSON object; give the model's config.json")
     return Architecture.from_config(config, str(path))
