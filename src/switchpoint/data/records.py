@@ -76,4 +76,4 @@ def read(path: str | Path) -> pd.DataFrame:
     frame = tables.read_objects(path)
     if taken := [name for name in RESERVED if name in frame]:
         raise InputError(f"{path}: has a column {taken[0]!r}, which the study computes itself; rename it")
-    return validate(frame[[name for name in COLUMNS if name in frame]], str(path))
+    return validate(frame, str(path))[list(COLUMNS)]

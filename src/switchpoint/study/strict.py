@@ -11,7 +11,7 @@ import yaml
 from switchpoint import files
 from switchpoint.errors import InputError
 
-DEPTH, LENGTH, VALUES, TEXT = 30, 4096, 200_000, 2**21
+DEPTH, LENGTH, VALUES, TEXT = 30, 4096, 100_000, 2**21
 """Sections within sections, characters of a value, values (aliases as often as they are used), and characters."""
 LINES, SHOWN = 20, 60  # wrong keys, and characters of a wrong value, that a message shows
 TAG = "tag:yaml.org,2002:"
@@ -30,11 +30,11 @@ class Strict(pydantic.BaseModel):
             # JSON mode: lists serve as tuples, while types stay strict.
             return cls.model_validate_json(text)
         except pydantic.ValidationError as error:
-            raise InputError(f"{what} is wrong:\n{describe(error)}") from None
+            raise InputError(f"{what} is wrong:{describe(error)}") from None
 
 
 def describe(error: pydantic.ValidationError) -> str:
-    """One line per wrong key, of the first ``LINES``."""
+    """What is wrong with the key; a line for each where there are several, of the first ``LINES``."""
     lines = []
     for item in error.errors(include_url=False):
         key = ".".join(str(part) for part in item["loc"]) or "study"
@@ -45,9 +45,11 @@ def describe(error: pydantic.ValidationError) -> str:
             message = "missing key; add it (config/README.md explains it)"
         elif item["type"] != "value_error":
             message = f"{message}, but it is {shown(item['input'])}"
-        lines.append(f"  {shown(key, str)}: {message}")
-    more = [f"  and {len(lines) - LINES} more"] if len(lines) > LINES else []
-    return "\n".join(lines[:LINES] + more)
+        lines.append(f"{shown(key, str)}: {message}")
+    if len(lines) == 1:
+        return f" {lines[0]}"
+    more = [f"and {len(lines) - LINES} more"] if len(lines) > LINES else []
+    return "".join(f"\n  {line}" for line in lines[:LINES] + more)
 
 
 def shown(value, as_text=repr) -> str:
@@ -128,14 +130,12 @@ def check_value(node: yaml.Node, key: str, path: str | Path) -> None:
     if isinstance(node, yaml.MappingNode):
         seen = set()
         for name, _ in node.value:
+            problem = "stands twice; keep one" if str(name.value) in seen else None
             if name.tag not in (f"{TAG}str", f"{TAG}merge"):
-                raise InputError(
-                    f"{where} has the key {shown(name.value)}, which is no text; put it in quotes"
-                )
-            if name.value in seen or len(name.value) > LENGTH:
-                line, problem = name.start_mark.line + 1, "stands twice; keep one"
-                problem = (
-                    problem if name.value in seen else f"is {len(name.value)} characters long; shorten it"
-                )
+                problem = "is no text; put it in quotes"
+            elif len(name.value) > LENGTH:
+                problem = f"is {len(name.value)} characters long; shorten it"
+            if problem:
+                line = name.start_mark.line + 1
                 raise InputError(f"{path}, line {line}: the key {shown(name.value)} {problem}")
             seen.add(name.value)
