@@ -79,14 +79,18 @@ def read_text(path: str | Path, kind: str) -> str:
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        problem = str(error.strerror).lower().removesuffix(" or directory")
-        raise InputError(f"{path}: {problem}; give a {kind}") from error
+        raise unreadable(path, error, kind) from error
     check_bytes(data, path, kind)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(f"{path}: line {line} is not UTF-8; save the {kind} as UTF-8") from error
+
+
+def unreadable(path: str | Path, error: OSError, kind: str) -> InputError:
+    """What to raise where a file cannot be read."""
+    return InputError(f"{path}: {str(error.strerror).lower().removesuffix(' or directory')}; give a {kind}")
 
 
 PACKED = {

@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,8 @@ NAMES = ("run", "parent", "set", "algorithm", "status", "phase", "benchmark", "m
          "example")  # fmt: skip
 BLANK = ("", "na", "n/a", "nan", "null", "none")  # no value, in any other column and whatever the case
 SHOWN = 60  # characters of a bad value
+# What pandas and pyarrow raise on a damaged parquet file: its data, its schema, or the notes of pandas in it.
+DAMAGED = (OSError, ValueError, TypeError, LookupError, AttributeError, pyarrow.ArrowException)
 
 
 def read_csv(path: str | Path) -> pd.DataFrame:
@@ -125,7 +128,7 @@ def read_json_lines(path: str | Path) -> Iterator[dict]:
                 files.check_bytes(line, path if number == 1 else where, "jsonl file")
                 yield json_object(line.removeprefix(codecs.BOM_UTF8) if number == 1 else line, where)
     except OSError as error:
-        raise InputError(f"{path}: {str(error.strerror).lower()}; give a jsonl file") from error
+        raise files.unreadable(path, error, "jsonl file") from error
 
 
 def json_object(line: bytes, where: str) -> dict:
@@ -144,13 +147,25 @@ def read_objects(path: str | Path) -> pd.DataFrame:
     if Path(path).suffix == ".parquet":
         return read_parquet(path)
     if Path(path).suffix == ".jsonl":
-        return pd.DataFrame(list(read_json_lines(path)))
+        return frame_of(list(read_json_lines(path)), path)
     rows = files.parse_json(files.read_text(path, "JSON file"), str(path), parse_constant=float)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise InputError(
             f"{path}: holds no list of objects; give [{{...}}, ...], or one object per line as .jsonl"
         )
-    return pd.DataFrame(rows)
+    return frame_of(rows, path)
+
+
+def frame_of(rows: list[dict], path: str | Path) -> pd.DataFrame:
+    """The objects as a table; InputError where a text is none: JSON can escape half a character."""
+    try:
+        return pd.DataFrame(rows)
+    except UnicodeEncodeError:
+        texts = (json.dumps(row, ensure_ascii=False) for row in rows)
+        number = next(n for n, text in enumerate(texts, start=1) if re.search("[\ud800-\udfff]", text))
+        raise InputError(
+            f"{path}: row {number} holds half a character (a lone surrogate); delete it"
+        ) from None
 
 
 def read_parquet(path: str | Path) -> pd.DataFrame:
@@ -161,7 +176,7 @@ def read_parquet(path: str | Path) -> pd.DataFrame:
         )
     try:
         return pd.read_parquet(path)
-    except (OSError, ValueError, pyarrow.ArrowException) as error:
+    except DAMAGED as error:
         problem = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: not a parquet file ({problem}); give a table saved as parquet") from error
 
