@@ -1,6 +1,7 @@
 # Two commands: `make study` and `make test`. Both need Python 3.11 and nothing else.
 PYTHON ?= python3.11
 SIZE ?= tiny
+LOCKS = $(addprefix envs/,$(addsuffix .lock,build cpu torch cuda study))
 export OMP_NUM_THREADS ?= 1
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -23,22 +24,17 @@ bench: .venv/benchmarks  ## training and sampling beside their peers; SIZE=10M f
 	python benchmarks/sft_step.py --size $(SIZE)
 	python benchmarks/sampler.py --size $(SIZE)
 
-.venv/torch:
+.venv/study: envs/install.sh $(LOCKS) pyproject.toml
 	$(PYTHON) -m venv .venv
-	pip install -q torch==2.13.0
-	touch $@
-
-.venv/study: .venv/torch envs/study.lock pyproject.toml
-	pip install -q --no-deps -r envs/study.lock
-	pip install -q --no-deps -e .
+	sh envs/install.sh
 	touch $@
 
 .venv/tests: .venv/study envs/tests.lock
-	pip install -q --no-deps -r envs/tests.lock
+	pip install -q --no-deps --require-hashes -r envs/tests.lock
 	touch $@
 
 .venv/benchmarks: .venv/tests envs/benchmarks.lock
-	pip install -q --no-deps -r envs/benchmarks.lock
+	pip install -q --no-deps --require-hashes -r envs/benchmarks.lock
 	touch $@
 
 clean:  ## removes the default study's results

@@ -3,16 +3,18 @@
 A table with a record of its making beside it (``files.check_recorded``) has to be as it was made.
 """
 
+import codecs
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow
+import pyarrow.parquet
 
 from switchpoint import files
 from switchpoint.errors import InputError
@@ -22,7 +24,8 @@ NAMES = ("run", "parent", "set", "algorithm", "status", "phase", "benchmark", "m
          "example")  # fmt: skip
 BLANK = ("", "na", "n/a", "nan", "null", "none")  # no value, in any other column and whatever the case
 SHOWN = 60  # characters of a bad value
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, pa.ArrowException)  # what damaged files are met with
+# What pandas and pyarrow raise on a damaged parquet file: its data, its schema, or the notes of pandas in it.
+DAMAGED = (OSError, ValueError, TypeError, LookupError, AttributeError, pyarrow.ArrowException)
 
 
 def read_csv(path: str | Path) -> pd.DataFrame:
@@ -46,7 +49,8 @@ def read_csv(path: str | Path) -> pd.DataFrame:
 
 def read_cells(path: str | Path) -> tuple[list[str], list[int], list[list[str]]]:
     """Header, the lines that the rows start at, and the rows, as many cells each as the header."""
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    files.check_recorded(path)
+    reader = csv.reader(io.StringIO(files.read_text(path, "csv table"), newline=""), strict=True)
     rows, line = [], 1
     try:
         for cells in reader:
@@ -69,23 +73,6 @@ def read_cells(path: str | Path) -> tuple[list[str], list[int], list[list[str]]]
                 'a text with commas in "quotes", and an empty cell for what is missing'
             )
     return header, [line for line, _ in rows[1:]], [cells for _, cells in rows[1:]]
-
-
-def read_text(path: str | Path) -> str:
-    """The text of a UTF-8 file, with or without a byte order mark."""
-    files.check_recorded(path)
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        problem = str(error.strerror).lower().removesuffix(" or directory")
-        raise InputError(f"{path}: {problem}; give a csv file with a header") from error
-    if b"\0" in data or data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise InputError(f"{path}: not a csv table (binary, or UTF-16); save it as csv in UTF-8")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(f"{path}: line {line} is not UTF-8; save the file as csv in UTF-8") from error
 
 
 def numbers_or_text(text: pd.Series) -> pd.Series:
@@ -138,27 +125,65 @@ def file_of(table: pd.DataFrame) -> str:
 
 
 def read_json_lines(path: str | Path) -> Iterator[dict]:
-    """The objects of a jsonl file; InputError names a line that is none."""
-    with Path(path).open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                value = json.loads(line)
-            except ValueError as error:
-                raise InputError(f"{path}, line {number}: not JSON ({error}); one object per line") from None
-            if not isinstance(value, dict):
-                raise InputError(f"{path}, line {number}: {value!r} is no object; one object per line")
-            yield value
+    """The objects of a jsonl file, a line at a time; InputError names a line that is none (as a blank one)."""
+    try:
+        with Path(path).open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                where = f"{path}, line {number}"
+                files.check_bytes(line, path if number == 1 else where, "jsonl file")
+                yield json_object(line.removeprefix(codecs.BOM_UTF8) if number == 1 else line, where)
+    except OSError as error:
+        raise files.unreadable(path, error, "jsonl file") from error
+
+
+def json_object(line: bytes, where: str) -> dict:
+    """The object of a line; InputError when it holds none."""
+    try:
+        value = files.parse_json(line.decode("utf-8"), where, parse_constant=float)  # Python writes NaN
+    except UnicodeDecodeError:
+        raise InputError(f"{where}: is not UTF-8; save the file as UTF-8") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: {repr(value)[:SHOWN]} is no object; give one object per line")
+    return value
+
+
+def read_objects(path: str | Path) -> pd.DataFrame:
+    """The objects of a .jsonl, .json (a list of them) or .parquet file, one a row; InputError when it holds none such."""
+    if Path(path).suffix == ".parquet":
+        return read_parquet(path)
+    if Path(path).suffix == ".jsonl":
+        return frame_of(list(read_json_lines(path)), path)
+    rows = files.parse_json(files.read_text(path, "JSON file"), str(path), parse_constant=float)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise InputError(
+            f"{path}: holds no list of objects; give [{{...}}, ...], or one object per line as .jsonl"
+        )
+    return frame_of(rows, path)
+
+
+def frame_of(rows: list[dict], path: str | Path) -> pd.DataFrame:
+    """The objects as a table; InputError where a text is none: JSON can escape half a character."""
+    try:
+        return pd.DataFrame(rows)
+    except UnicodeEncodeError:
+        texts = (json.dumps(row, ensure_ascii=False) for row in rows)
+        number = next(n for n, text in enumerate(texts, start=1) if re.search("[\ud800-\udfff]", text))
+        raise InputError(
+            f"{path}: row {number} holds half a character (a lone surrogate); delete it"
+        ) from None
 
 
 def read_parquet(path: str | Path) -> pd.DataFrame:
     """The parquet file at ``path``; InputError when it is missing or no such table."""
     files.check_recorded(path)
+    if not Path(path).is_file():
+        raise InputError(
+            f"{path} {'is a directory' if Path(path).is_dir() else 'does not exist'}; correct the path"
+        )
     try:
         return pd.read_parquet(path, page_checksum_verification=True)
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist; correct the path") from error
-    except UNREADABLE as error:
-        problem = " ".join(str(error).split())
+    except DAMAGED as error:
+        problem = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: not a parquet file ({problem}); give a table saved as parquet") from error
 
 
@@ -176,7 +201,7 @@ def read_made(path: str | Path):
     try:
         if path.suffix == ".parquet":
             table = pd.read_parquet(path, page_checksum_verification=True)  # of all but the columns' names
-            written = json.loads(pq.read_metadata(path).metadata[b"pandas"])["columns"]
+            written = json.loads(pyarrow.parquet.read_metadata(path).metadata[b"pandas"])["columns"]
             if [column["name"] for column in written] != list(table.columns):
                 raise ValueError("its columns have other names")
             return table
@@ -185,7 +210,7 @@ def read_made(path: str | Path):
         if not path.read_bytes().endswith(b"\n"):
             raise ValueError("its end is missing")
         return pd.read_csv(path)
-    except UNREADABLE as error:
+    except DAMAGED as error:
         problem = " ".join(str(error).split())
         raise InputError(f"{path} is not as it was written ({problem}); {files.remake(path)}") from error
 

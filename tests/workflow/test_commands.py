@@ -115,6 +115,9 @@ WRONG = [
     ("sft.S.seeds", [0, 0], ["sft.S.seeds", "[0, 0]", "once"]),
     ("arms.0.seeds", [-1], ["arms.0.seeds", "-1"]),
     ("rl.betas", [0.9, 1.0], ["rl.betas", "1.0"]),
+    ("data.prompts.win_rate", [1.0, 0.0], ["data.prompts.win_rate", "[1.0, 0.0]", "low <= high"]),
+    ("data.sources.solver.solutions", False, ["data.solver.source", "'solver'", "no expert trajectories"]),
+    ("evaluation.parts", 1_000_000, ["evaluation.parts", "1000000", "1000"]),
 ]  # fmt: skip
 
 
@@ -123,6 +126,36 @@ def test_a_wrong_configuration_says_what_where_and_how(fresh, path, value, words
     (fresh / "config.yaml").write_text(yaml.safe_dump(change(path, value)))
     done = snakemake(fresh, "-n", check=False)
     assert_clear(done, words)
+
+
+LAUGHS = "x: &a0 [1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
+    f"x{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 10)
+)
+STRANGE = {
+    "a key twice": (lambda text: text + "seed: 5\n", ["study.yaml, line", "the key 'seed' stands twice; keep one"]),
+    "a date": (lambda text: text.replace("study: tiny", "study: 2020-01-01"), ["study.yaml, line", "tag 'timestamp'"]),
+    "laughs": (lambda text: text + LAUGHS, ["study.yaml: more than 100000 values"]),
+    "a template": (lambda text: text + "__use_yte__: true\n?open('ran', 'w'): 1\n", ["study.yaml: has the key __use_yte__"]),
+    "Latin-1": (lambda text: text + "# \xe9\n", ["study.yaml: line", "is not UTF-8; save"]),
+}  # fmt: skip
+
+
+# Snakemake itself reads what --configfile names, before the workflow: of it no more can be asked.
+NAMED = ["a key twice", "a date", "laughs"]
+
+
+@pytest.mark.parametrize(
+    ("how", "named"), [*((how, False) for how in STRANGE), *((how, True) for how in NAMED)]
+)
+def test_a_strange_study_file_is_refused_before_snakemake_makes_sense_of_it(fresh, how, named):
+    change_text, words = STRANGE[how]
+    text = change_text(yaml.safe_dump(tiny_config()))
+    path = fresh / ("study.yaml" if named else "config.yaml")
+    path.write_bytes(text.encode("latin-1"))
+    options = ["--configfile", "study.yaml"] if named else []
+    done = snakemake(fresh, "-n", *options, check=False)
+    assert_clear(done, [word.replace("study.yaml", path.name) for word in words])
+    assert not (fresh / "ran").exists()
 
 
 ROWS = [

@@ -7,6 +7,13 @@ from switchpoint.study import made, paths
 from switchpoint.study.expand import RECIPES, Expansion
 from snakemake.exceptions import WorkflowError
 
+# Snakemake would keep the last of two equal keys, and expand whatever a file asks for.
+try:
+    for file in workflow.configfiles or ["config.yaml"]:
+        studies.read_yaml(file)
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
 # A study given with --configfile replaces the default one; Snakemake would merge them.
 if not workflow.configfiles:
 

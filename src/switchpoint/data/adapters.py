@@ -3,7 +3,6 @@
 A file (.jsonl, .json, .parquet) or a data set on the hub; each row becomes ``problem, answer``.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,14 +76,14 @@ def is_file(path: str) -> bool:
     return Path(path).suffix in (".jsonl", ".json", ".parquet")
 
 
-def read(path: str, split: str, revision: str | None) -> pd.DataFrame:
+def read(path: str, split: str, revision: str | int | None) -> pd.DataFrame:
     """The raw rows of a local file, or of a data set on the hub (or in a folder) at a revision."""
-    if not is_file(path):
-        from datasets import load_dataset
+    if is_file(path):
+        return tables.read_objects(path)
+    from datasets import exceptions, load_dataset
 
+    try:
         return load_dataset(path, split=split, revision=revision).to_pandas()
-    if path.endswith(".parquet"):
-        return tables.read_parquet(path)
-    if path.endswith(".jsonl"):
-        return pd.DataFrame(list(tables.read_json_lines(path)))
-    return pd.DataFrame(json.loads(Path(path).read_text(encoding="utf-8")))
+    except (exceptions.DatasetsError, OSError, ValueError) as error:
+        problem = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: no data set ({problem}); correct its path, split or revision") from error

@@ -6,6 +6,10 @@ import pandas as pd
 
 from switchpoint import tables
 from switchpoint.errors import InputError
+from switchpoint.tables import SHOWN
+
+COLUMNS = ("id", "problem", "answer", "solution")
+RESERVED = ("source", "win_rate", "benchmark", "split")  # columns that the study adds
 
 
 def validate(frame: pd.DataFrame, where: str) -> pd.DataFrame:
@@ -32,34 +36,44 @@ def validate(frame: pd.DataFrame, where: str) -> pd.DataFrame:
         )
     for number, row in enumerate(frame.itertuples(index=False), start=1):
         check_row(row, f"{where}, row {number}")
-    return frame
+    return frame.assign(answer=alike(frame["answer"]))
 
 
 def check_row(row, where: str) -> None:
     """InputError when the problem, an answer or a given solution is not a non-blank string."""
-    answers = (
-        row.answer if isinstance(row.answer, (list, tuple)) or hasattr(row.answer, "tolist") else [row.answer]
-    )
+    answers = row.answer if isinstance(row.answer, list) or hasattr(row.answer, "tolist") else [row.answer]
     texts = {"problem": [row.problem], "answer": list(answers) or [""]}
-    if isinstance(row.solution, str):
+    if not (pd.api.types.is_scalar(row.solution) and pd.isna(row.solution)):
         texts["solution"] = [row.solution]
     for column, values in texts.items():
         for value in values:
             if not isinstance(value, str) or not value.strip():
                 raise InputError(
-                    f"{where}: {column} is {value!r}; give a non-empty string (numbers too are written as strings)"
+                    f"{where}: {column} is {repr(value)[:SHOWN]}; "
+                    "give a non-empty string (numbers too are written as strings)"
                 )
+            if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+                raise InputError(f"{where}: {column} holds half a character (a lone surrogate); delete it")
+
+
+def alike(answers: pd.Series) -> pd.Series:
+    """The answers, all as lists where some are: a column of a parquet file has one type."""
+    texts = answers.map(lambda answer: isinstance(answer, str))
+    return (
+        answers
+        if texts.all()
+        else answers.map(lambda answer: [answer] if isinstance(answer, str) else list(answer))
+    )
 
 
 def read(path: str | Path) -> pd.DataFrame:
-    """The checked rows of a ``.jsonl`` or ``.parquet`` file."""
+    """The checked rows of a ``.jsonl`` or ``.parquet`` file, ``COLUMNS`` alone; no column may be one of ``RESERVED``."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path} does not exist; correct the path")
-    if path.suffix == ".parquet":
-        frame = tables.read_parquet(path)
-    elif path.suffix == ".jsonl":
-        frame = pd.DataFrame(list(tables.read_json_lines(path)))
-    else:
+    if path.suffix not in (".jsonl", ".parquet"):
         raise InputError(f"{path} is neither .jsonl nor .parquet; convert it")
-    return validate(frame, str(path))
+    frame = tables.read_objects(path)
+    if taken := [name for name in RESERVED if name in frame]:
+        raise InputError(f"{path}: has a column {taken[0]!r}, which the study computes itself; rename it")
+    return validate(frame, str(path))[list(COLUMNS)]

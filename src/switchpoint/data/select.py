@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from switchpoint.data import records
 from switchpoint.data.difficulty import STRATA
 from switchpoint.errors import InputError
 
@@ -23,6 +24,7 @@ def key(problem: str) -> str:
 def deduplicate(frames: list[pd.DataFrame]) -> tuple[pd.DataFrame, dict[str, int]]:
     """Rows with distinct problems, the first of each kept, and how many were dropped and why."""
     rows = pd.concat(frames, ignore_index=True)
+    rows["answer"] = records.alike(rows["answer"])
     exact = rows["problem"].duplicated()
     normalised = rows["problem"].map(key).duplicated()
     counts = {"rows": len(rows), "exact": int(exact.sum()), "normalised": int((normalised & ~exact).sum())}

@@ -5,16 +5,26 @@ that touching a large raw file reruns nothing, and a changed one is refused unti
 says so.
 """
 
-import json
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
+from pydantic import Field
 
 from switchpoint import files
 from switchpoint.data import adapters, records, step_lists
 from switchpoint.errors import InputError
 from switchpoint.study.config import BenchmarkFile, File
 from switchpoint.study.jobs import IngestJob
+from switchpoint.study.strict import Strict
+
+
+class Lock(Strict):
+    """What a raw source is: its file's hash, or the revision of a data set on the hub."""
+
+    name: str
+    revision: str | int | None
+    sha256: Annotated[str, Field(pattern="^([0-9a-f]{64}|unresolved|generated)$")]
 
 
 def ingest(job: IngestJob) -> pd.DataFrame:
@@ -22,6 +32,7 @@ def ingest(job: IngestJob) -> pd.DataFrame:
     source = job.source
     if source.kind != "step_lists":
         return read(source).assign(source=job.name)
+    read_lock(source.lock)
     rows = step_lists.make_problems(job.seed, job.name, source.size, source.n_steps, source.tiers)
     frame = pd.DataFrame(rows)
     if not source.solutions:
@@ -36,27 +47,24 @@ def read(source: File | BenchmarkFile) -> pd.DataFrame:
         return records.read(source.path)
     if adapters.is_file(source.path):
         check_lock(source.path, source.lock)
-    revision = read_lock(source.lock)["revision"]
+    revision = read_lock(source.lock).revision
     rows = adapters.read(source.path, source.split, revision)
     return adapters.adapt(rows, source.benchmark, source.path)
 
 
-def read_lock(lock: str) -> dict:
-    """The lock file's object; InputError unless it has what ``write_lock`` writes."""
+def read_lock(lock: str) -> Lock:
+    """The lock of a file; InputError unless it holds what ``write_lock`` writes."""
     try:
-        found = files.read_json(lock)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{lock} is no JSON ({error}); write it with `python -m switchpoint lock`") from None
-    if not isinstance(found, dict) or not {"revision", "sha256"} <= found.keys():
-        raise InputError(f"{lock} has no revision and sha256; write it with `python -m switchpoint lock`")
-    return found
+        return Lock.read(files.read_text(lock, "lock file"), lock)
+    except InputError as error:
+        raise InputError(f"{error}; write it with `python -m switchpoint lock PATH --out {lock}`") from None
 
 
 def check_lock(path: str, lock: str) -> None:
     """InputError unless the file's content is the one that its lock names."""
     if not Path(path).is_file():
         raise InputError(f"{path} does not exist; correct the path in data.sources")
-    expected, found = read_lock(lock)["sha256"], files.sha256(path)
+    expected, found = read_lock(lock).sha256, files.sha256(path)
     if expected != found:
         raise InputError(
             f"{path} has sha256 {found[:12]}..., its lock {lock} says {expected[:12]}...; "

@@ -10,7 +10,6 @@ A run that was killed leaves half a line or half an event at the end of its log:
 left.  Damage anywhere else is an error.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from itertools import count
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from switchpoint import files
 from switchpoint.errors import InputError
 
 Record = tuple[str, object, dict]
@@ -63,10 +63,7 @@ def read_json_log(path: Path, file_format: str, counts: Counter) -> Iterator[Rec
 
 def json_records(path: Path, counts: Counter) -> Iterator[tuple[str, object]]:
     """(where it stands, record): one a line, or in a .json file a list of them or a ``log_history``."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: no text file ({error}); give the log itself") from error
+    text = files.read_text(path, "log")
     if path.suffix == ".json":
         content = parse_json(text, str(path))
         records = content.get("log_history") if isinstance(content, dict) else content
@@ -88,11 +85,11 @@ def json_records(path: Path, counts: Counter) -> Iterator[tuple[str, object]]:
 
 
 def parse_json(text: str, where: str):
-    """The JSON value with every number as a float, which even an endless one has."""
+    """The JSON value with every number as a float, which even an endless one has, and NaN as trainers write it."""
     try:
-        return json.loads(text, parse_int=float)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where} is no JSON ({error}); mend it, and name a file of lines .jsonl") from error
+        return files.parse_json(text, where, parse_int=float, parse_constant=float)
+    except InputError as error:
+        raise InputError(f"{error}, and name a file of lines .jsonl") from None
 
 
 def read_tensorboard(path: Path, file_format: str, counts: Counter) -> Iterator[Record]:

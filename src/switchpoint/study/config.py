@@ -2,25 +2,37 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-import yaml
 from pydantic import AfterValidator, Field, model_validator
 
 from switchpoint.errors import InputError
 from switchpoint.study.algorithms import ALGORITHMS, PRESETS, Betas
 from switchpoint.study.names import Start
-from switchpoint.study.strict import Strict
+from switchpoint.study.strict import Strict, read_yaml, shown
 from switchpoint.study.templates import TEMPLATES
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
-Steps = Annotated[tuple[int, int], Field(description="Inclusive range of the number of steps per problem.")]
+MAX_RUNS = 20_000  # evaluations, in all their parts: more than Snakemake plans in a reasonable time
 
 
-def distinct(values: list[int]) -> list[int]:
+def ordered(steps: tuple[int, int]) -> tuple[int, int]:
+    """The lengths; refuses what is no range within 1..12."""
+    if not 1 <= steps[0] <= steps[1] <= 12:
+        raise ValueError(f"{list(steps)}: give two whole numbers with 1 <= low <= high <= 12")
+    return steps
+
+
+def shares(bounds: tuple[float, float]) -> tuple[float, float]:
+    """The bounds; refuses what is no range within 0..1."""
+    if not 0 <= bounds[0] <= bounds[1] <= 1:
+        raise ValueError(f"{list(bounds)}: give two numbers with 0 <= low <= high <= 1")
+    return bounds
+
+
+def distinct(values: list) -> list:
     """The values; refuses any that is there twice."""
     if len(set(values)) < len(values):
-        raise ValueError(f"{values} repeats a value; list each once")
+        raise ValueError(f"{shown(values)} repeats a value; list each once")
     return values
 
 
@@ -28,8 +40,17 @@ Extraction = Annotated[
     Literal["any", "boxed_or_answer", "boxed"],
     Field(description="Where the answer is looked for: the last box, the answer block, the whole text."),
 ]
-Distinct = Annotated[list[int], AfterValidator(distinct)]
-Seeds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(distinct)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=100)]
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Steps = Annotated[
+    tuple[int, int],
+    AfterValidator(ordered),
+    Field(description="Inclusive range of the number of steps per problem."),
+]
+Names = Annotated[list[Name], Field(min_length=1), AfterValidator(distinct)]
+Counts = Annotated[list[Count], AfterValidator(distinct)]
+Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(distinct)]
 # The benchmarks whose usual file schemas can be read.
 BENCHMARK_SCHEMAS = (
     "gsm8k", "math500", "olympiadbench", "minerva", "aime24", "aime25", "aime_1983_2024", "amc", "records",
@@ -44,14 +65,14 @@ class Optimizer(Strict):
     betas: Betas = Field((0.9, 0.95), description="AdamW's decay rates (RETU: SFT's).")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
-    microbatch_size: int = Field(64, ge=1, description="Sequences per forward and backward pass.")
+    microbatch_size: Count = Field(64, description="Sequences per forward and backward pass.")
 
 
 class PretrainingStage(Strict):
     """One stage of the tiny base model's pretraining."""
 
-    steps: int = Field(ge=1, description="Optimizer steps.")
-    batch_size: int = Field(64, ge=1, description="Documents per step.")
+    steps: Count = Field(description="Optimizer steps.")
+    batch_size: Count = Field(64, description="Documents per step.")
     learning_rate: float = Field(gt=0, description="Peak learning rate (cosine to 0).")
     facts_share: float = Field(ge=0, le=1, description="Share of documents that list arithmetic facts.")
     n_steps: Steps = (2, 6)
@@ -69,36 +90,32 @@ class Model(Strict):
         description="How the rule `make_base` makes the tiny base model.",
     )
     template: Literal[tuple(TEMPLATES)] = Field("retu", description="How a problem becomes a prompt.")
-    max_length: int = Field(256, ge=8, description="Longest training sequence, in tokens.")
+    max_length: int = Field(256, ge=8, le=10_000_000, description="Longest training sequence, in tokens.")
 
 
 class StepLists(Strict):
     """A generated source: step-list arithmetic."""
 
     kind: Literal["step_lists"]
-    size: int = Field(ge=1, description="Number of problems.")
+    size: Count = Field(description="Number of problems.")
     n_steps: Steps
     tiers: list[Literal[1, 2, 3]] = Field(min_length=1, description="Difficulty tiers to draw from.")
     solutions: bool = Field(True, description="Keep the expert trajectories.")
     lock: str = Field("config/sources/step_lists.lock", description="The lock file that names the source.")
 
-    @model_validator(mode="after")
-    def ordered(self):
-        """Refuses lengths that are no range within 1..12."""
-        low, high = self.n_steps
-        if not 1 <= low <= high <= 12:
-            raise ValueError(
-                f"n_steps is [{low}, {high}]; give two whole numbers with 1 <= low <= high <= 12"
-            )
-        return self
+    @property
+    def may_have_solutions(self) -> bool:
+        """Whether the rows have expert trajectories."""
+        return self.solutions
 
 
 class File(Strict):
-    """A local jsonl or parquet file of records (`problem`, `answer`, optional `id`, `solution`)."""
+    """A local jsonl or parquet file of records (`problem`, `answer`, optional `id`, `solution`; no others are kept)."""
 
     kind: Literal["file"]
     path: str = Field(description="The raw file.")
     lock: str = Field(description="Its lock file, written by `switchpoint lock PATH`.")
+    may_have_solutions: ClassVar[bool] = True
 
 
 class BenchmarkFile(Strict):
@@ -109,6 +126,7 @@ class BenchmarkFile(Strict):
     path: str = Field(description="A .jsonl, .json or .parquet file, or a data set's name on the hub.")
     split: str = Field("test", description="The data set's split.")
     lock: str = Field(description="Its lock file: the file's sha256, or the data set's revision.")
+    may_have_solutions: ClassVar[bool] = False
 
 
 Source = Annotated[StepLists | File | BenchmarkFile, Field(discriminator="kind")]
@@ -119,12 +137,12 @@ class Solver(Optimizer):
 
     model: str | None = Field(None, description="A model directory; none: the base, fine-tuned as below.")
     source: Name | None = Field(None, description="Source it is fine-tuned on.")
-    steps: int = Field(100, ge=1, description="SFT steps.")
-    batch_size: int = Field(32, ge=1, description="Examples per step.")
+    steps: Count = Field(100, description="SFT steps.")
+    batch_size: Count = Field(32, description="Examples per step.")
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate.")
-    samples: int = Field(4, ge=1, description="Rollouts per problem, N; the win rate is successes / N.")
+    samples: Count = Field(4, description="Rollouts per problem, N; the win rate is successes / N.")
     temperature: float = Field(1.0, gt=0, description="Sampling temperature.")
-    max_new_tokens: int = Field(8192, ge=1, description="Longest response.")
+    max_new_tokens: Count = Field(8192, description="Longest response.")
     extraction: Extraction = "any"
 
 
@@ -134,18 +152,18 @@ class TrainingSet(Strict):
     stratum: Literal["easy", "hard", "uniform", "full"] = Field(
         description="easy: win rate 1; hard: at most 0.25; uniform: at random; full: everything."
     )
-    size: int | None = Field(None, ge=1, description="Number of examples; none: all of the stratum.")
+    size: Count | None = Field(None, description="Number of examples; none: all of the stratum.")
 
 
 class Prompts(Strict):
     """The RL prompts; the mix set is those that have an expert trajectory."""
 
-    sources: list[Name] = Field(min_length=1, description="Pool sources to draw from.")
-    size: int = Field(ge=1, description="Number of prompts.")
-    win_rate: tuple[float, float] = Field(
+    sources: Names = Field(description="Pool sources to draw from.")
+    size: Count = Field(description="Number of prompts.")
+    win_rate: Annotated[tuple[float, float], AfterValidator(shares)] = Field(
         (0.0, 1.0), description="Keep prompts with a win rate in this range."
     )
-    mix_max_tokens: int = Field(8192, ge=1, description="Longest expert trajectory in the mix set.")
+    mix_max_tokens: Count = Field(8192, description="Longest expert trajectory in the mix set.")
 
 
 class Benchmark(Strict):
@@ -155,8 +173,8 @@ class Benchmark(Strict):
     monitor: int = Field(
         ge=0, description="Problems used for monitoring, 0 for none; the others are the test problems."
     )
-    samples: int | None = Field(
-        None, ge=1, description="Samples per test problem, where not `evaluation.test_samples` (AIME: 16)."
+    samples: Count | None = Field(
+        None, description="Samples per test problem, where not `evaluation.test_samples` (AIME: 16)."
     )
     group: Literal["easy", "medium", "hard"] | None = Field(
         None, description="Difficulty group that it is also reported in."
@@ -176,8 +194,8 @@ class Data(Strict):
     """Sources, strata and benchmarks."""
 
     sources: dict[Name, Source] = Field(description="Where problems come from.")
-    pool: list[Name] = Field(min_length=1, description="Sources that training data are drawn from, in order.")
-    validation: int = Field(200, ge=1, description="Held-out pool examples for the validation loss.")
+    pool: Names = Field(description="Sources that training data are drawn from, in order.")
+    validation: Count = Field(200, description="Held-out pool examples for the validation loss.")
     solver: Solver = Field(description="Measures win rates.")
     sets: dict[Name, TrainingSet] = Field(min_length=1, description="SFT data sets.")
     prompts: Prompts
@@ -188,9 +206,9 @@ class Data(Strict):
 class Sft(Optimizer):
     """SFT on one data set."""
 
-    steps: int = Field(ge=1, description="Optimizer steps.")
-    save_steps: Distinct = Field(min_length=1, description="Checkpoints: saved, evaluated, open to RL.")
-    batch_size: int = Field(ge=1, description="Examples per step.")
+    steps: Count = Field(description="Optimizer steps.")
+    save_steps: Counts = Field(min_length=1, description="Checkpoints: saved, evaluated, open to RL.")
+    batch_size: Count = Field(description="Examples per step.")
     schedule: Literal["constant", "cosine"] = Field(
         "cosine", description="Learning-rate schedule after the warm-up; cosine: to 0 over the whole run."
     )
@@ -215,23 +233,23 @@ class RlDefaults(Optimizer):
     preset: Literal[PRESETS] = Field(
         "recommended", description="Which convention fills the algorithm's numbers."
     )
-    steps: int = Field(ge=1, description="Optimizer steps.")
-    batch_size: int = Field(ge=1, description="Prompts trained on per step, B_train.")
-    generation_batch: int | None = Field(
-        None, ge=1, description="Prompts per dynamic-sampling round, B_gen; none: the algorithm's."
+    steps: Count = Field(description="Optimizer steps.")
+    batch_size: Count = Field(description="Prompts trained on per step, B_train.")
+    generation_batch: Count | None = Field(
+        None, description="Prompts per dynamic-sampling round, B_gen; none: the algorithm's."
     )
-    max_rounds: int = Field(10, ge=1, description="Rounds before a step is trained on what it has.")
+    max_rounds: Count = Field(10, description="Rounds before a step is trained on what it has.")
     on_unfilled: Literal["train_partial", "skip", "fail"] = Field(
         "train_partial", description="What to do when the rounds do not fill the batch."
     )
-    rollouts: int = Field(8, ge=1, description="Responses per prompt, G.")
-    updates_per_step: int | None = Field(
-        None, ge=1, description="Optimizer updates per step; none: the algorithm's."
+    rollouts: Count = Field(8, description="Responses per prompt, G.")
+    updates_per_step: Count | None = Field(
+        None, description="Optimizer updates per step; none: the algorithm's."
     )
     betas: Betas | None = Field(None, description="AdamW's decay rates; none: the algorithm's.")
-    max_new_tokens: int = Field(ge=1, description="Longest response.")
-    eval_every: int = Field(ge=1, description="Steps between two monitoring evaluations.")
-    save_every: int = Field(10, ge=1, description="Steps between two resumable states.")
+    max_new_tokens: Count = Field(description="Longest response.")
+    eval_every: Count = Field(description="Steps between two monitoring evaluations.")
+    save_every: Count = Field(10, description="Steps between two resumable states.")
 
 
 class Arm(Strict):
@@ -268,15 +286,13 @@ class Evaluation(Strict):
     top_p: float | None = Field(
         None, gt=0, le=1, description="Nucleus: the share of probability sampled from."
     )
-    max_new_tokens: int | None = Field(None, ge=1, description="Longest response.")
-    monitor_samples: int = Field(1, ge=1, description="Samples per monitoring problem.")
-    test_samples: int | None = Field(None, ge=1, description="Samples per test problem, n.")
-    pass_at: list[Annotated[int, Field(ge=1)]] | None = Field(
-        None, description="The k of the pass@k that are reported; at most n."
-    )
+    max_new_tokens: Count | None = Field(None, description="Longest response.")
+    monitor_samples: Count = Field(1, description="Samples per monitoring problem.")
+    test_samples: Count | None = Field(None, description="Samples per test problem, n.")
+    pass_at: Counts | None = Field(None, description="The k of the pass@k that are reported; at most n.")
     extraction: Extraction = "any"
-    seed: int = Field(0, description="Seed of the evaluation's randomness.")
-    parts: int = Field(1, ge=1, description="Jobs that each evaluation is split into.")
+    seed: Seed = Field(0, description="Seed of the evaluation's randomness.")
+    parts: int = Field(1, ge=1, le=1000, description="Jobs that each evaluation is split into.")
 
     def resolved(self) -> dict:
         """Every key's value, the profile's where none is given."""
@@ -298,7 +314,7 @@ class Study(Strict):
     """One study."""
 
     study: Name = Field(description="Its name; results go to results/<study>.")
-    seed: int = Field(0, description="Seed of data generation and selection.")
+    seed: Seed = Field(0, description="Seed of data generation and selection.")
     model: Model
     data: Data
     sft: dict[Name, Sft] = Field(min_length=1, description="SFT runs, by data set.")
@@ -308,14 +324,29 @@ class Study(Strict):
 
     @model_validator(mode="after")
     def consistent(self):
-        """Refuses names that one part uses and no other has."""
+        """Refuses too many runs, names that one part uses and no other has, and sources that lack what is asked."""
+        check_number(self)
         check_references(self)
+        check_sources(self.data)
         return self
 
     def starts_of(self, arm: Arm) -> list[str]:
         """The arm's starts, with `all` expanded to every saved checkpoint."""
         saved = [f"{name}-{step}" for name, run in self.sft.items() for step in run.save_steps]
         return [start for given in arm.starts for start in (saved if given == "all" else [given])]
+
+
+def check_number(study: Study) -> None:
+    """No more evaluations than ``MAX_RUNS``; else ValueError."""
+    saved = sum(len(run.save_steps) for run in study.sft.values())
+    sft = sum(len(run.save_steps) * len(run.seeds) for run in study.sft.values())
+    rl = sum(saved if start == "all" else 1 for arm in study.arms for start in arm.starts for _ in arm.seeds)
+    models = 1 + sft + rl
+    if models * study.evaluation.parts > MAX_RUNS:
+        raise ValueError(
+            f"{models} models are evaluated in {study.evaluation.parts} parts each; the product may be {MAX_RUNS}: "
+            "list fewer steps, starts or seeds, or lower evaluation.parts"
+        )
 
 
 def check_references(study: Study) -> None:
@@ -333,16 +364,6 @@ def check_references(study: Study) -> None:
     for name in data.prompts.sources:
         if name not in in_pool:
             raise ValueError(f"data.prompts.sources names {name!r}, which is not in data.pool {data.pool}")
-    pool = [data.sources[name] for name in data.pool]
-    generated = all(source.kind == "step_lists" for source in pool)
-    pool_size = sum(source.size for source in pool if generated and source.solutions)
-    for name, chosen in data.sets.items():
-        if generated and chosen.size and chosen.size > pool_size - data.validation:
-            raise ValueError(
-                f"data.sets.{name}.size is {chosen.size}, but the pool has {pool_size} expert trajectories, "
-                f"{data.validation} of them held out for validation; lower the size or raise the pool's"
-            )
-    check_benchmarks(data)
     for name in study.sft:
         if name not in data.sets:
             raise ValueError(f"sft names the set {name!r}; data.sets has {sorted(data.sets)}")
@@ -350,6 +371,41 @@ def check_references(study: Study) -> None:
         for start in study.starts_of(arm):
             for seed in arm.seeds:
                 check_start(study, start, seed)
+
+
+def check_sources(data: Data) -> None:
+    """Sources must have the expert trajectories and the problems that are asked of them; else ValueError.
+
+    What files hold is known when they are read.
+    """
+    solver = data.sources.get(data.solver.source)
+    if data.solver.model is None and not solver.may_have_solutions:
+        raise ValueError(
+            f"data.solver.source is {data.solver.source!r}, which has no expert trajectories to train on; "
+            "name another source, or set `solutions: true`"
+        )
+    pool = [data.sources[name] for name in data.pool]
+    if all(source.kind == "step_lists" for source in pool):
+        size = sum(source.size for source in pool if source.solutions)
+        left = size - data.validation
+        if left < 1:
+            raise ValueError(
+                f"data.validation is {data.validation}, but the pool has {size} expert trajectories; lower it"
+            )
+        for name, chosen in data.sets.items():
+            if chosen.size and chosen.size > left:
+                raise ValueError(
+                    f"data.sets.{name}.size is {chosen.size}, but the pool has {size} expert trajectories, "
+                    f"{data.validation} of them held out for validation; lower the size or raise the pool's"
+                )
+        prompts = sum(data.sources[name].size for name in data.prompts.sources)
+        if data.prompts.size > prompts:
+            raise ValueError(
+                f"data.prompts.size is {data.prompts.size}, but its sources have {prompts}; lower it"
+            )
+    elif not any(source.may_have_solutions for source in pool):
+        raise ValueError(f"data.pool {data.pool} has no expert trajectories; add a source of kind file")
+    check_benchmarks(data)
 
 
 def check_benchmarks(data: Data) -> None:
@@ -391,7 +447,11 @@ def check_start(study: Study, text: str, seed: int) -> None:
 
 def parse(config: dict) -> Study:
     """A validated study; InputError names every wrong key, its value and the fix."""
-    return Study.read(json.dumps(config), "the study's configuration")
+    try:
+        text = json.dumps(config)
+    except (TypeError, ValueError, RecursionError) as error:  # a date or the like, from the command line
+        raise InputError(f"the study's configuration: {error}; write text in quotes") from None
+    return Study.read(text, "the study's configuration")
 
 
 def check_files(study: Study) -> None:
@@ -403,19 +463,11 @@ def check_files(study: Study) -> None:
     for name, source in study.data.sources.items():
         if not Path(source.lock).is_file():
             raise InputError(
-                f"data.sources.{name}.lock is {source.lock!r}, which does not exist; "
+                f"data.sources.{name}.lock is {source.lock!r}, which is no file; "
                 "write it with `python -m switchpoint lock PATH`"
             )
 
 
 def load(path: str | Path) -> Study:
     """The study of a YAML file; InputError when it cannot be read or is wrong."""
-    try:
-        config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read the study {path}: {error.strerror}; give a YAML file") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is not valid YAML: {error}") from None
-    if not isinstance(config, dict):
-        raise InputError(f"{path} holds no study; start from config.yaml")
-    return parse(config)
+    return parse(read_yaml(path))

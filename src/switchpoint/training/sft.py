@@ -163,6 +163,10 @@ class SftRun:
 
 def encode(tokenizer: Tokenizer, rows: pd.DataFrame, job: SftJob) -> tuple[list[Sequence], int]:
     """Each row as a prompt and an expert response, cut to ``max_length`` tokens, and how many were cut."""
+    if without := int(rows["solution"].isna().sum()):
+        raise InputError(
+            f"{job.set}: {without} of {len(rows)} rows have no solution to train on; give each one"
+        )
     examples, truncated, longest = [], 0, job.max_length
     for problem, solution in zip(rows["problem"], rows["solution"], strict=True):
         prompt = tokenizer.render_prompt(problem, job.template)

@@ -114,11 +114,11 @@ def test_bad_verl_options(tmp_path, options, message):
         ("", r"no tag a; the tags are none \(is it --format verl\?\)"),
         ('{"step": 1}\n', "line 1: no record of tags and values; is it --format verl"),
         ('{"step": 1, "data": {}}\n{"st\n{"step": 2, "data": {}}\n',
-         "log.jsonl: line 2 is no JSON .*; mend it"),
+         "log.jsonl: line 2: not JSON .*; mend it"),
         ('{"step": 1.5, "data": {}}\n', "line 1: step is 1.5; give a whole number of 0 or more"),
         ('{"step": true, "data": {}}\n', "line 1: step is True"),
         (f'{{"step": {"9" * 5000}, "data": {{}}}}\n', "line 1: step is inf"),
-        ("[" * 100_000 + "\n1\n", "line 1 is no JSON"),
+        ("[" * 100_000 + "\n1\n", "line 1: not JSON"),
         ('{"step": 1, "data": {"a": NaN}}\n', "line 1, a: score is nan; give a finite number"),
         (f'{{"step": 1, "data": {{"a": {"9" * 400}}}}}\n', "line 1, a: score is inf"),
         ('{"step": 1, "data": {"a": "0.5"}}\n', "no tag a; the tags are none"),
@@ -183,11 +183,11 @@ def test_trl_lines(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.json", b"{", "a.json is no JSON .*; mend it, and name a file of lines .jsonl"),
+        ("a.json", b"{", "a.json: not JSON .*; mend it, and name a file of lines .jsonl"),
         ("a.json", b"{}", "no log_history; give trainer_state.json, or a list of records"),
         ("a.json", b"[1]", "record 1: no record of tags and values; is it --format trl"),
         ("a.json", b'[{"train_runtime": 3}]', r"the tags are none \(is it --format trl\?\)"),
-        ("a.json", b"\xff\xfe", "a.json: no text file"),
+        ("a.json", b"\xff\xfe", "a.json: binary, or UTF-16; save the log as UTF-8"),
     ],
 )
 def test_bad_trl_log(tmp_path, name, text, message):

@@ -9,6 +9,7 @@ import pytest
 from switchpoint import files
 from switchpoint.analysis.phases import label_phases, watch_losses
 from switchpoint.data import step_lists
+from switchpoint.errors import InputError
 from switchpoint.study import config as studies
 from switchpoint.study.expand import Expansion
 from switchpoint.training import sft
@@ -114,3 +115,11 @@ def test_the_share_of_clipped_updates_is_recorded(tmp_path, monkeypatch, norm, s
     monkeypatch.setattr(Expansion, "sft_job", limited)
     train(tmp_path)
     assert files.read_json(tmp_path / NAME / "run.json")["clipped_updates"] == share
+
+
+def test_examples_without_a_solution_are_refused_before_training():
+    rows = pd.DataFrame(step_lists.make_problems(0, "sft", 3, (2, 3), [1]))
+    rows.loc[1, "solution"] = None
+    job = Expansion(studies.load(ROOT / "config.yaml")).solver_job()
+    with pytest.raises(InputError, match="solver: 1 of 3 rows have no solution to train on; give each one"):
+        sft.encode(None, rows, job)
