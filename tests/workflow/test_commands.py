@@ -37,6 +37,29 @@ def test_the_path_of_a_model_may_have_spaces(tmp_path):
     assert all(line.count(f"'{base}'") == line.count(str(base)) for line in named)
 
 
+HOSTILE = '$(touch PWNED) `touch PWNED` it\'s; touch PWNED # "a" {model}'
+
+
+def test_paths_of_the_users_are_text_and_nothing_else(tmp_path):
+    """No shell reads them, and braces are no wildcards."""
+    given = {name: tmp_path / f"{name} {HOSTILE}" for name in ("base", "solver")}
+    for path in given.values():
+        shutil.copytree(ROOT / "assets/tiny-base", path)
+    config = change("model.base", str(given["base"]))
+    config["data"]["solver"] = {"model": str(given["solver"]), "max_new_tokens": 20, "samples": 1}
+    clone = make_clone(tmp_path / "clone", config)
+    write_file_source(clone, json.dumps({"problem": "1 + 1?", "answer": "2"}))
+    for name in ("mine.jsonl", "mine.lock"):
+        (clone / name).rename(clone / f"{HOSTILE}{name}")
+    source = {"kind": "file", "path": f"{HOSTILE}mine.jsonl", "lock": f"{HOSTILE}mine.lock"}
+    config["data"]["sources"]["longer"] = source
+    (clone / "config.yaml").write_text(yaml.safe_dump(config))
+    made = ["results/tiny/data/mix.parquet", "results/tiny/data/sources/longer.parquet"]
+    snakemake(clone, *made)
+    assert all((clone / path).is_file() for path in made)
+    assert not list(tmp_path.rglob("PWNED"))
+
+
 @pytest.mark.parametrize("path", ["study", "data.solver.model", "model.base", "evaluation.parts"])
 def test_no_output_lies_outside_the_studys_results(tmp_path, monkeypatch, path):
     given = str(shutil.copytree(ROOT / "assets/tiny-base", tmp_path / "given"))
