@@ -61,18 +61,9 @@ def models(directories):
     return [file for directory in directories for file in paths.model_files(directory)]
 
 
-def literal(path):
-    """A path of the user's, whose braces are no wildcards."""
-    return path.replace("{", "{{").replace("}", "}}")
-
-
-def model_inputs(*directories):
-    """The files of models that what is computed with them depends on."""
-    return [
-        literal(file)
-        for directory in directories
-        for file in expansion.model_inputs(directory)
-    ]
+def model_inputs(directory):
+    """The files of a model that what is computed with it depends on; a function, as their names may have braces."""
+    return lambda wildcards: expansion.model_inputs(directory)
 
 
 def files_of(directories, *names):

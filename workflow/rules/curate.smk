@@ -16,7 +16,7 @@ rule make_base:
 rule ingest:
     input:
         lambda wildcards: job_file(expansion.ingest_job(wildcards.source)),
-        lock=lambda wildcards: literal(study.data.sources[wildcards.source].lock),
+        lock=lambda wildcards: study.data.sources[wildcards.source].lock,
     output:
         out(paths.SOURCE, source="{source}"),
     log:

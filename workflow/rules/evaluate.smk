@@ -8,7 +8,11 @@ rule:
         "evaluate" if PARTS == 1 else "evaluate_part"
     input:
         lambda wildcards: job_file(expansion.evaluate_job(wildcards.group)),
-        lambda wildcards: model_inputs(*expansion.groups[wildcards.group]),
+        lambda wildcards: [
+            file
+            for directory in expansion.groups[wildcards.group]
+            for file in expansion.model_inputs(directory)
+        ],
         benchmarks=expansion.benchmarks(),
     output:
         samples=out(EVALUATED, "samples.parquet"),

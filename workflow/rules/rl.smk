@@ -1,10 +1,7 @@
 rule rl:
     input:
         lambda wildcards: job_file(expansion.rl_job(**wildcards)),
-        lambda wildcards: [
-            literal(file)
-            for file in expansion.start_inputs(wildcards.start, wildcards.seed)
-        ],
+        lambda wildcards: expansion.start_inputs(wildcards.start, wildcards.seed),
         prompts=out(paths.PROMPTS),
         benchmarks=expansion.benchmarks("monitored"),
     output:
