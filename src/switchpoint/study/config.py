@@ -455,17 +455,28 @@ def parse(config: dict) -> Study:
 
 
 def check_files(study: Study) -> None:
-    """Checks that the lock files and the base model are there; reads no raw data.  InputError before any job."""
-    if study.model.base and not Path(study.model.base, "config.json").is_file():
-        raise InputError(
-            f"model.base is {study.model.base!r}, which holds no config.json; give a model directory"
-        )
+    """Checks that the lock files and the given models are there; reads no raw data.  InputError before any job."""
+    models = {"model.base": study.model.base, "data.solver.model": study.data.solver.model}
+    for key, directory in models.items():
+        if directory is not None:
+            check_braces(key, directory)
+            if not Path(directory, "config.json").is_file():
+                raise InputError(
+                    f"{key} is {directory!r}, which holds no config.json; give a model directory"
+                )
     for name, source in study.data.sources.items():
+        key = f"data.sources.{name}.lock"
+        check_braces(key, source.lock)
         if not Path(source.lock).is_file():
             raise InputError(
-                f"data.sources.{name}.lock is {source.lock!r}, which is no file; "
-                "write it with `python -m switchpoint lock PATH`"
+                f"{key} is {source.lock!r}, which is no file; write it with `python -m switchpoint lock PATH`"
             )
+
+
+def check_braces(key: str, path: str) -> None:
+    """InputError for a path that Snakemake would take for a pattern."""
+    if "{" in path or "}" in path:
+        raise InputError(f"{key} is {path!r}, whose braces Snakemake takes for a pattern; rename it")
 
 
 def load(path: str | Path) -> Study:
