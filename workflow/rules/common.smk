@@ -62,8 +62,8 @@ def models(directories):
 
 
 def model_inputs(directory):
-    """The files of a model that what is computed with it depends on; a function, as their names may have braces."""
-    return lambda wildcards: expansion.model_inputs(directory)
+    """The files of a model that what is computed with it depends on."""
+    return expansion.model_inputs(directory)
 
 
 def files_of(directories, *names):
