@@ -56,12 +56,13 @@ def test_a_touched_file_of_more_than_a_megabyte_is_compared_by_its_content(clone
     """Snakemake's own limit is a megabyte: the profiles raise it."""
     large = own_base(clone) / "vocabulary.txt"
     large.write_text("word " * 400_000)
-    snakemake(clone, "--touch")  # as if the models had been made with it
-    snakemake(clone, "results/tiny/data/mix.parquet", "--force")
+    made = "results/tiny/data/solver/run.json"
+    assert pending(clone, made) == {"train_solver": 1}
+    snakemake(clone, made)
     large.write_text(large.read_text())
-    assert not pending(clone, "results/tiny/data/mix.parquet")
+    assert pending(clone, made) == {}
     large.write_text(large.read_text() + "more")
-    assert pending(clone, "results/tiny/data/mix.parquet") == {"select_mix": 1}
+    assert pending(clone, made) == {"train_solver": 1}
 
 
 OF_THE_BASE = {
