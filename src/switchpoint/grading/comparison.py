@@ -28,16 +28,16 @@ from sympy import Expr, FiniteSet
 from switchpoint.grading.extraction import claimed
 from switchpoint.grading.reading import (
     NAME,
-    SIDES,
     Member,
     canonical,
     enclosed,
     member,
     parts,
     plain,
+    split,
     squeezed,
 )
-from switchpoint.grading.words import ROUNDED, SWAYING, UNNAMING
+from switchpoint.grading.words import LETTERS, ROUNDED, SWAYING, UNNAMING
 
 FORMULAS = (
     LatexExtractionConfig(
@@ -72,6 +72,9 @@ SIGNS = {
 SIGNS = {name: re.compile(pattern) for name, pattern in SIGNS.items()}
 SET = re.compile(r"\\cup|\\infty|\\mathbb|\\in(?![A-Za-z])|^\s*[(\[]|\\emptyset")
 MODULUS = re.compile(r"\s*(?:\(\s*)?\\?[pb]?mod\s*\{?\s*(\w+)\s*\}?\s*\)?$")
+PLUS_MINUS, MINUS_PLUS = (re.compile(rf"\\{name}(?![A-Za-z])") for name in ("pm", "mp"))
+BARE_UNIT = re.compile(rf"([-+\d.,]*\d) [{''.join(LETTERS)}]")
+DECIMAL_COMMA = re.compile(r"\d,\d{1,2}(?![\d,])")  # math-verify's business
 NAMES = re.compile(r"[A-Za-z](?:_\w|_\{[^{}]*\})?")
 DANGLING = re.compile(
     r"(?:\b(?:is|are|be|so|then|that|which|by|of|the|a|and|or|to|equals|get|have|from)|[=,])\s*$"
@@ -101,7 +104,7 @@ def number(text: str) -> fractions.Fraction | None:
     """The value of a plain decimal number, thousands separators allowed; None for anything else."""
     bare = text.strip()
     if not NUMBER.fullmatch(bare):
-        bare = plain(text)
+        bare = re.sub(r"^([-+]) ", r"\1", canonical(text))
     return fractions.Fraction(bare.replace(",", "")) if NUMBER.fullmatch(bare) else None
 
 
@@ -141,31 +144,35 @@ class Answer:
     members: list[Member]
 
 
-def expanded(part: str) -> list[str]:
-    """The one or, where it holds a plus-minus, two values of a member."""
-    if part.count("\\pm") != 1:
-        return [part]
-    return [part.replace("\\pm", sign).replace("\\mp", other) for sign, other in (("+", "-"), ("-", "+"))]
+def values(text: str, grouped: bool = True) -> list[Member]:
+    """The members of a list, each of them once; one with a plus-minus is two."""
+    found = []
+    for part in parts(text, grouped):
+        signs = [("+", "-"), ("-", "+")] if len(PLUS_MINUS.findall(part)) == 1 else [()]
+        found += [
+            member(MINUS_PLUS.sub(other[-1], PLUS_MINUS.sub(other[0], part)) if other else part)
+            for other in signs
+        ]
+    found = tuples(found)
+    return list({dataclasses.replace(one, formula=squeezed(one.formula)): one for one in found}.values())
 
 
 def listed(text: str) -> Answer:
     """An answer in the canonical form as a list."""
-    found = [
-        member(value) for value in dict.fromkeys(value for part in parts(text) for value in expanded(part))
-    ]
-    if len(found) > 1:
-        return Answer("", tuples(found))
-    brackets, content = enclosed(found[0].formula) if found else ("", "")
-    inner = [member(value) for part in parts(content, grouped=False) for value in expanded(part)]
-    if brackets == "\\{\\}" or (brackets and len(inner) > 1):
-        names = NAMES.findall(found[0].name or "")
-        if len(names) == len(inner) > 1:
-            inner = [dataclasses.replace(one, name=name) for one, name in zip(inner, names, strict=True)]
-        if inner:
-            inner[0] = dataclasses.replace(inner[0], lead=found[0].lead, naming=found[0].naming)
-            inner[-1] = dataclasses.replace(inner[-1], said=inner[-1].said + found[0].said)
-        return Answer("" if brackets == "{}" else brackets, inner)
-    return Answer("", found)
+    found = values(text)
+    if len(found) != 1:
+        return Answer("", found)
+    (whole,) = found
+    brackets, content = enclosed(whole.formula)
+    inner = values(content, grouped=False) if brackets else []
+    if not inner or (len(inner) == 1 and brackets != "\\{\\}"):
+        return Answer("", found)
+    names = NAMES.findall(whole.name or "")
+    if len(names) == len(inner) > 1:
+        inner = [dataclasses.replace(one, name=name) for one, name in zip(inner, names, strict=True)]
+    inner[0] = dataclasses.replace(inner[0], lead=whole.lead, naming=whole.naming)
+    inner[-1] = dataclasses.replace(inner[-1], said=inner[-1].said + whole.said)
+    return Answer("" if brackets == "{}" else brackets, inner)
 
 
 def tuples(found: list[Member]) -> list[Member]:
@@ -187,7 +194,9 @@ def same(gold: str, answer: str) -> bool:
     one, other = listed(canonical(gold)), listed(canonical(answer))
     if not one.members or not other.members:
         return False
-    if len(one.members) == len(other.members) == 1:
+    if len(one.members) == len(other.members) == 1 and (
+        one.brackets == other.brackets or number(gold) is not None
+    ):
         return same_member(one.members[0], other.members[0])
     if 1 in (len(one.members), len(other.members)) and SIGNS["order"].search(plain(gold) + plain(answer)):
         return not swayed(other) and agree(gold, answer)  # "x < 2 or x > 3" and a union
@@ -241,10 +250,13 @@ def same_member(gold: Member, answer: Member) -> bool:
         return False
     if not gold.formula or not answer.formula:
         return gold.formula == answer.formula
+    whole = [f"{one.name}={one.formula}" if one.name else one.formula for one in (gold, answer)]
     if gold.name and answer.name and squeezed(gold.name) != squeezed(answer.name):
-        return not CLOSED.fullmatch(gold.formula) and agree(
-            *(f"{one.name}={one.formula}" for one in (gold, answer))
-        )
+        return not CLOSED.fullmatch(gold.formula) and agree(*whole)
+    if bool(gold.name) != bool(answer.name) and all(
+        len(split(one, "=")) > 1 for one in whole
+    ):  # one is an equation
+        return same_formula(*whole)
     return same_formula(gold.formula, answer.formula)
 
 
@@ -278,7 +290,7 @@ def same_formula(gold: str, answer: str) -> bool:
         return equal
     if (equal := same_residues(gold, answer)) is not None:
         return equal
-    gold, answer = value(gold, answer), value(answer, gold)
+    gold, answer = value(gold, answer, sums=False), value(answer, gold, sums=True)
     if UNFINISHED.search(answer) or not same_signs(gold, answer):
         return False
     groups = listed(gold), listed(answer)
@@ -289,19 +301,25 @@ def same_formula(gold: str, answer: str) -> bool:
     return squeezed(gold) == squeezed(answer) or agree(gold, answer)
 
 
-def value(formula: str, other: str) -> str:
-    """The value of an equation, or the exact side of an approximation, if the other formula is none."""
+def value(formula: str, other: str, sums: bool) -> str:
+    """The value of an equation, or the exact side of an approximation, if the other formula is none.
+
+    ``sums``: even of a sum of unknowns ("a + b = 5"), which may be what was asked for.
+    """
     exact, likened, rounded = (part.strip() for part in formula.partition("\\approx"))
     if likened and exact and not NAME.fullmatch(exact):
         formula = exact
     elif likened and "." in other:  # a rounded gold
         formula = rounded
-    sides = [side.strip() for side in SIDES.split(formula)]
-    if len(sides) == 1 or SIDES.search(other):
+    if CLOSED.fullmatch(other) and (found := BARE_UNIT.fullmatch(formula)):
+        return found[1]
+    sides = split(formula, "=")
+    if len(sides) == 1 or len(split(other, "=")) > 1:
         return formula
     values = {number(side) for side in sides} - {None}
     unknowns = set(re.findall("[A-Za-z]", re.sub(r"\\[A-Za-z]+", "", sides[0])))
     unsolved = len(unknowns) == 1 and not NAME.fullmatch(sides[0])  # "3x = 8"
+    unsolved |= not sums and bool(re.search(r"[-+]|^\d", sides[0]))
     return formula if unsolved or len(values) > 1 else sides[-1]
 
 
@@ -360,6 +378,8 @@ def agree(gold: str, answer: str) -> bool:
     target, reading = formula(gold), formula(answer)
     if not target or not reading or unordered(target) != unordered(reading):
         return False
+    if target[0] == reading[0]:
+        return True
     if "%" not in gold + answer and far_apart(target, reading):
         return False
     options = {"timeout_seconds": None, "raise_on_error": True}
@@ -381,7 +401,9 @@ def stated(gold: str, text: str) -> bool:
     if same(gold, claim):
         return True
     answer = listed(canonical(claim))
-    said = any(one.said or one.loose or not one.formula for one in answer.members)
+    said = any(one.said or one.loose or not one.formula for one in answer.members) or DECIMAL_COMMA.search(
+        claim
+    )
     if not answer.members or not said or swayed(answer) or DANGLING.search(text):
         return False
     target, reading = parsed(boxed(gold)), parsed(text)

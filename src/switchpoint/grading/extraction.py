@@ -10,15 +10,17 @@ EXTRACTIONS = ("any", "boxed_or_answer", "boxed", "official")
 MAX_ANSWER = 300  # characters; an answer longer than this and than ten times its gold is none
 MAX_TEXT = 4_000  # characters; of a response without an extracted answer the end is searched
 
-BOX_OR_BRACE = re.compile(r"\\\\|\\[{}]|\\(?:boxed|fbox)\s*\{|[{}]")
-OPEN_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+BOX_OR_BRACE = re.compile(r"\\{1,2}(?:boxed|fbox)\s*\{|\\\\|\\[{}]|[{}]")
+OPEN_BOX = re.compile(r"\\{1,2}(?:boxed|fbox)\s*\{")
 MAX_GAP = 60  # characters between two boxes that are one answer
-GAP = re.compile(r"\\(?:text|mbox|mathrm)?\s*\{([^{}]*)\}|\\q?quad|\\[()\[\],;: ]|[\s$~]+")
+GAP = re.compile(r"\\(?:text|mbox|mathrm)?\s*\{([^{}]*)\}|\\q?quad|\\[()\[\],;: ]|[\s$~]+|[-+*_=#]{3,}")
 NAMED = re.compile(r"([A-Za-z](?:_\w|_\{\w+\})?|\([A-Za-z, ]+\))\s*=\s*\$?\s*$")
 JOINT = re.compile(r"(?:[\w().,]+ ){0,4}(?:and|or|,|;|&|\.)")
 PARTING = frozenset(["not", "no", "wrong", "incorrect", "then", "so", "but", "instead", "wait", "however"])
 ANSWER = re.compile(r"\banswers?\b[*_\s]*(?:[:=]|(?:is|are)\b)?", re.IGNORECASE)
+FINAL = re.compile(r"final answer is:?\s{0,9}([^\n]{1,300}?)(?:\.\s|\.?\n|\.?$)", re.IGNORECASE)
 SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9$*\\(#])|\n+")
+TAG = re.compile(r"</?\|?[a-z_]+\|?>(?:user|assistant)?")  # "</s>", "<|im_end|>"
 DISPLAYED = re.compile(r"(?<=\\\[|\$\$)\s+|\s+(?=\\\]|\$\$)")
 
 
@@ -75,6 +77,12 @@ def last_boxed(text: str) -> str | None:
     return ", ".join(f"{name} = {content}" if name else content for name, content in pairs)
 
 
+def sentence_after_boxes(text: str) -> str | None:
+    """What "the final answer is" behind the last box, if it is said there."""
+    found = list(FINAL.finditer(text))
+    return found[-1][1].strip() if found and found[-1].start() > boxes(text)[-1][2] else None
+
+
 def last_answer_block(text: str) -> str | None:
     """Content of the last ``<answer>...</answer>``; None without one."""
     before, closed, _ = text.rpartition("</answer>")
@@ -87,6 +95,8 @@ def extract(response: str, extraction: str = "any") -> str | None:
     if extraction == "official":
         return None
     answer = last_boxed(response)
+    if answer and extraction == "any":
+        answer = sentence_after_boxes(response) or answer
     if answer is None and extraction != "boxed":
         answer = last_answer_block(response)
     return answer
@@ -94,12 +104,13 @@ def extract(response: str, extraction: str = "any") -> str | None:
 
 def gold_answer(gold: str) -> str:
     """The answer in a gold, which may be a whole solution: its last box, else what follows ``####``."""
-    return last_boxed(gold) or gold.rpartition("####")[2].strip() or gold
+    answer = last_boxed(gold) or OPEN_BOX.split(gold)[-1].rpartition("####")[2].strip() or gold
+    return answer if len(answer) <= MAX_ANSWER else claimed(answer)
 
 
 def claimed(text: str) -> str:
     """What a text without a marked answer claims: what follows ``####``, the clause of the last "answer", or its end."""
-    _, marked, last = text.rpartition("####")
+    _, marked, last = (text := TAG.sub("", text)).rpartition("####")
     if marked:
         return last.strip().partition("\n")[0]
     sentences = [found for found in SENTENCE.split(DISPLAYED.sub(" ", text)) if found.strip(" *#")]

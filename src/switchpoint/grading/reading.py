@@ -10,7 +10,6 @@ import re
 
 from switchpoint.grading.words import (
     BEHIND,
-    CONDITIONS,
     COUNTED,
     CURRENCIES,
     DIGITS,
@@ -21,6 +20,8 @@ from switchpoint.grading.words import (
     NO_COUNT,
     PERCENT,
     POWERS,
+    REFUSED,
+    RELATIVES,
     SILENT,
     UNIT,
 )  # fmt: skip
@@ -93,13 +94,16 @@ MARKS = {
     "]": "",
     "$": "$",
 }
-WRAPPER = r"\\(?:text(?:bf|it|rm|sf|normal)?|math(?:rm|bf|it|sf)|[mh]box|operatorname|emph|boldsymbol)\s*"
+WRAPPER = (
+    r"\\{1,2}(?:text(?:bf|it|rm|sf|normal)?|math(?:rm|bf|it|sf)|[mh]box|operatorname|emph|boldsymbol)\s*"
+)
 TOKEN = re.compile(
     rf"{WRAPPER}\{{(?P<text>[^{{}}]*)\}}|(?P<matrix>\\begin\{{[^{{}}]*\}}.*\\end\{{[^{{}}]*\}})"
-    r"|\\{1,2}(?P<macro>[A-Za-z]+)|\\(?P<mark>.)|(?P<letters>[A-Za-z]+(?:'[a-z]+)?)"
+    r"|\\{1,2}(?P<macro>[A-Za-z]+)|\\(?P<mark>!\s*|.)|(?P<letters>[A-Za-z]+(?:'[a-z]+)?)"
     r"|(?P<spaces>[\s~]+)|(?P<looks>\*\*+|\$)|√\s?(?P<root>\d+|[A-Za-z]|\([^()]*\))|(?P<raised>[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+)",
     re.DOTALL,
 )
+JOINT = re.compile(r"(?<=[\d)\]}])(and|or)(?=[-A-Z\\(\[\d])")  # "(1,2)or(3,4)"
 RUN = re.compile(r"[A-Za-z]+(?:'[a-z]+)?")
 QUOTED = re.compile(r'"([^"]*)"')
 WORDS_ONLY = re.compile(r"[\sA-Za-z'.-]*")
@@ -113,9 +117,15 @@ REWRITES = [  # in this order, on text with quoted words
     (re.compile(r"\{?\\?([$€£¥₹])\}?\s*(-?[\d,]*\.?\d+)(\s*\"(?:" + "|".join(MAGNITUDES) + r")\")?"),
      lambda found: f'{found[2]}{found[3] or ""} "{CURRENCIES[found[1]]}"'),
     (re.compile(r"[$€£¥₹]"), lambda found: f' "{CURRENCIES[found[0]]}"'),
-    (re.compile(r'"(?:is|are|be|equals?|was|were)"(?:\s*"(?:equal|to)")*\s*[:=]?|(?<=")\s*:'), "= "),
+    (re.compile(r'"(could|may|might|would|should|cannot|can\'t)"\s*"be"'), r'= "\1"'),
+    (re.compile(r"\s!="), r" \\neq "),
+    (re.compile(r"""(?<=["\d])\s+!=|\b([A-Za-z]) !="""), r"\1 \\neq "),
+    (re.compile(r'("(?:could|may|might|would|should|cannot)")\s*"be"'), r'"is" \1'),
+    (re.compile(r"""\s*"(?i:is|are|be|equals?|was|were|it's|that's)"(?:\s*"(?:equal|to)")*\s*[:=]?|(?<=")\s*:"""), "= "),
     (re.compile(r'_\{\s*"(' + "|".join(DIGITS) + r')"\s*\}'), lambda found: f"_{{{DIGITS[found[1]]}}}"),
     (re.compile(r"\\(frac|binom)\s*(\d)\s*(\d)"), r"\\\1{\2}{\3}"),
+    (re.compile(r"\{\s*([^{}]*?)\s*\\choose\s*([^{}]*?)\s*\}"), r"\\binom{\1}{\2}"),
+    (re.compile(r'(?<![\w\\"])a (?="(?!and"|or"))'), '"a" '),
     (re.compile(r"\s+"), " "),
 ]  # fmt: skip
 
@@ -158,7 +168,7 @@ def seen(found: re.Match) -> str:
         shown = MACROS.get(text, f"\\{text}")
         return shown if shown or not found.string[found.end() : found.end() + 1].isalpha() else " "
     if kind == "mark":
-        return MARKS.get(text, found[0])
+        return MARKS.get(text[0], found[0])
     if kind == "letters":
         if text.lower() in ("infinity", "pi"):
             return {"infinity": "\\infty ", "pi": "\\pi "}[text.lower()]
@@ -176,7 +186,7 @@ def seen(found: re.Match) -> str:
 @functools.lru_cache(maxsize=512)
 def canonical(text: str) -> str:
     """The text without markup, one space where there are some, its words in quotation marks."""
-    text = TOKEN.sub(seen, text.translate(TRANSLATION))
+    text = TOKEN.sub(seen, JOINT.sub(r" \1 ", text.translate(TRANSLATION)))
     text = re.sub(r"(?<=\d)\s*([ap])\.?m\b\.?", r' "\1m"', text, flags=re.IGNORECASE)
     for pattern, replacement in REWRITES:
         text = pattern.sub(replacement, text)
@@ -188,24 +198,33 @@ def plain(text: str) -> str:
     return re.sub(r'"|(?<!\d) | (?!\d)', "", canonical(text))
 
 
-OPENING_OR_CLOSING = re.compile(r'\\?[{(\[]|\\?[})\]]|[,;]|"and"|"or"')
+MARK = re.compile(r'[{(\[]|[})\]]|[,;]|"(?:and|or)"|(?<![<>!\\:])=(?!=)')
 THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 
 
+def split(text: str, marks: str, kept: frozenset[int] = frozenset()) -> list[str]:
+    """The pieces of a text between the marks that end in one of ``marks``, outside of all brackets; not at ``kept``."""
+    found, depth, start = [], 0, 0
+    for match in MARK.finditer(text):
+        mark = match[0][-1]
+        depth += (mark in "{([") - (mark in "})]")
+        if depth == 0 and mark in marks and match.start() not in kept:
+            found.append(text[start : match.start()])
+            start = match.end()
+    return [piece.strip() for piece in (*found, text[start:])]
+
+
 def parts(text: str, grouped: bool = True) -> list[str]:
-    """The members of a list: what stands between commas, semicolons, "and" and "or" outside of all brackets.
+    """The members of a list: what stands between commas, semicolons, "and" and "or".
 
     ``grouped``: a comma before three digits separates thousands, and goes.
     """
-    inside = {at for found in THOUSANDS.finditer(text) for at in range(*found.span())} if grouped else ()
-    found, depth, start = [], 0, 0
-    for match in OPENING_OR_CLOSING.finditer(text):
-        mark = match[0]
-        depth += (mark[-1] in "{([") - (mark[-1] in "})]")
-        if depth == 0 and mark[-1] in ',;"' and not (mark == "," and match.start() in inside):
-            found.append(text[start : match.start()])
-            start = match.end()
-    found = [part.strip() for part in (*found, text[start:])]
+    kept = (
+        frozenset(at for found in THOUSANDS.finditer(text) for at in range(*found.span()))
+        if grouped
+        else frozenset()
+    )
+    found = split(text, ',;"', kept)
     if grouped:
         found = [part.replace(",", "") if THOUSANDS.match(part.lstrip("+-")) else part for part in found]
     return [part for part in found if part]
@@ -244,10 +263,12 @@ NAME = re.compile(
     rf"{LETTER}{INDEX}(?:\([^()=]*\))?|\\angle ?[A-Z]+|[A-Z]{{2,4}}|\((?:{LETTER}{INDEX},? ?)+\)"
 )
 ELEMENT = re.compile(rf"^\s*({NAME.pattern})\s*\\in(?![A-Za-z])")
-SIDES = re.compile(r"(?<![<>!\\:])=(?!=)")
-CONDITION = re.compile(rf'\s*(?:\(\s*)?"(?:{"|".join(CONDITIONS)})".*', re.DOTALL)
+DIGIT = re.compile(r"\d")
+LEAD = re.compile(r'(?:\s*"[^"]*"\s*[-.:*]*)*')
+DEGREES = re.compile(r"\s*\^\s*\{?\s*\\circ\s*\}?$")
+MAGNITUDE = re.compile(r'"(' + "|".join(MAGNITUDES) + r')"\s*')
 FOR_ALL = re.compile(r'\s*"for" "?(?:all|any|every|each)".*', re.DOTALL)
-TAIL = re.compile(r'["^].*', re.DOTALL)
+CLAUSE = re.compile(rf'(\d[^"]*(?:"[^"]*"[^"\d]*?)+?)"(?:{"|".join(RELATIVES)})"(.*)', re.DOTALL)
 
 
 def unit(text: str) -> frozenset[str] | None:
@@ -263,7 +284,7 @@ def unit(text: str) -> frozenset[str] | None:
             if not found:
                 return None
             found[-1] += token.strip("^{}")
-        elif token[0] != '"':
+        elif token[0] != '"' and not (found and token in UNIT):  # km/h
             return None
         elif lower in POWERS and not found:
             power = POWERS[lower]
@@ -285,38 +306,43 @@ def terms(text: str) -> tuple[str, ...]:
     return tuple(term for found in QUOTED.findall(text) if (term := found.lower()) not in SILENT)
 
 
+def without_clause(found: re.Match) -> str:
+    """A counted noun without the clause that says which ones are meant, unless that denies something."""
+    return found[0] if REFUSED["negations"].intersection(terms(found[2])) else found[1]
+
+
 @functools.lru_cache(maxsize=512)
 def member(text: str) -> Member:
     """One member as it is read."""
-    text = ELEMENT.sub(r"\1 =", FOR_ALL.sub("", text))
-    *sides, value = SIDES.split(text)
-    naming, names = terms(" ".join(sides)), [QUOTED.sub("", side).strip(" .:*") for side in sides]
-    names = [side for side in names if side]
-    name = names[0] if names and NAME.fullmatch(names[0]) else None
+    text = CLAUSE.sub(without_clause, ELEMENT.sub(r"\1 =", FOR_ALL.sub("", text)))
+    *sides, value = split(text, "=")
+    names = [bare for side in sides if (bare := QUOTED.sub("", side).strip(" .:*"))]
+    name = names[0].replace("{", "").replace("}", "") if names and NAME.fullmatch(names[0]) else None
     if names and not name:  # an equation, not a value with its name
         value = "=".join([*names, value])
-    value = value.strip()
-    first = re.match(r'(?:\s*"[^"]*"\s*[-.:*]*)*', value).end()
-    lead, rest = terms(value[:first]), value[first:].strip()
-    if not rest:
-        return Member(name, (), naming, "", lead, frozenset(), False)
-    brackets, content = enclosed(rest)
+    naming = terms(DIGIT.split(sides[-1])[-1]) if sides else ()
+    amid = any(re.search(r'\d[^"]*"', side) for side in sides)
+    lead = LEAD.match(value).end()
+    return valued(value[lead:].strip(), Member(name, terms(value[:lead]), naming, "", (), frozenset(), amid))
+
+
+def valued(text: str, before: Member) -> Member:
+    """The member with its formula, its unit and the words that are none, after the words ``before``."""
+    if not text:
+        return dataclasses.replace(before, lead=(), said=before.lead)
+    brackets, content = enclosed(text)
     if brackets == "{}" and len(parts(content)) == 1:
-        rest = content
-    formula, behind = rest, ""
-    if '"' in rest:
-        cut = rest.index('"')
-        formula, behind = rest[:cut].strip(), rest[cut:]
-    magnitude = re.match(r'"(' + "|".join(MAGNITUDES) + r')"\s*', behind)
-    if magnitude:
+        text = content
+    formula, quote, behind = text.partition('"')
+    behind = quote + behind
+    if magnitude := MAGNITUDE.match(behind):
         formula, behind = f"{formula} \\cdot 10^{{{MAGNITUDES[magnitude[1]]}}}", behind[magnitude.end() :]
-    measured = unit(behind)
-    if measured is None:
-        loose = bool(re.search(r"[\dA-Za-z]", QUOTED.sub("", behind)))
-        return Member(name, lead, naming, formula, terms(behind), frozenset(), loose)
-    if found := re.search(r"\s*\^\s*\{?\s*\\circ\s*\}?$", formula):
-        formula, measured = formula[: found.start()], measured | {"deg"}
-    return Member(name, lead, naming, formula.strip(" .:"), (), measured, False)
+    if (measure := unit(behind)) is None:
+        loose = before.loose or bool(re.search(r"\w", QUOTED.sub("", behind)))
+        return dataclasses.replace(before, formula=formula.strip(), said=terms(behind), loose=loose)
+    if found := DEGREES.search(formula):
+        formula, measure = formula[: found.start()], measure | {"deg"}
+    return dataclasses.replace(before, formula=formula.strip(" .:"), unit=measure)
 
 
 def squeezed(formula: str) -> str:

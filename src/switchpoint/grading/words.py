@@ -87,7 +87,7 @@ COUNTED = table(
     "money change profit fruit rice water milk bread man woman child way"
 )  # nouns without the plural's s
 BEHIND = table(
-    "total altogether overall left remaining each old tall long wide deep high away apart together apiece later now"
+    "total altogether overall left remaining each old tall long wide deep high away apart together apiece later now ago"
 )  # what may end a count without a noun: "5 left"
 
 REFUSED = {
@@ -122,30 +122,30 @@ REFUSED = {
         "doesn't don't didn't won't couldn't"
     ),
     "joints": table("and or but until till versus vs either through thru"),
-    "amounts": table("too many much few off short extra additional missing ago before after past"),
+    "amounts": table("too many much few off short extra additional missing before after past"),
     "verbs": table("is was are were be been being has have had does do did as also then minuses pluses"),
 }
 NO_COUNT = frozenset.union(*REFUSED.values()) - table("square")
 SWAYING = NO_COUNT - REFUSED["verbs"]  # said of a number they change it
-UNNAMING = REFUSED["negations"] | REFUSED["hedges"] - table(
-    "about around near close if"
-)  # so even before "is"
+# These change it even in front of "is".
+UNNAMING = REFUSED["negations"] | table("maybe perhaps possibly probably might think thought guess")
 ROUNDED = table("about around approximately approx roughly")  # no hedge where the gold itself is rounded
 MAGNITUDES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}  # powers of ten
-DIGITS = {
-    word: n
-    for n, word in enumerate(
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+DIGITS = dict(
+    zip(
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"],
+        range(11),
+        strict=True,
     )
-}
+)
 SILENT = table(
     "the a an answer answers final is are it its this that so thus therefore hence option choice correct be equals "
     "to in on at of"
 )
-CONDITIONS = table("for where with when whenever")  # what follows tells for what an answer holds
+RELATIVES = table("that which who whose where when whenever with such because since if as for")
 MATHEMATICS = table(
     "sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan log ln lg exp sqrt pi tau mod bmod lcm gcd max min "
-    "det frac inf binom ker dim arg pmatrix bmatrix vmatrix matrix cases array aligned align"
+    "det frac inf binom ker dim arg"
 )
 PERCENT = table("percent percentage pct")
 KNOWN = (
@@ -155,7 +155,7 @@ KNOWN = (
         | BEHIND
         | INSIDE
         | COUNTED
-        | CONDITIONS
+        | RELATIVES
         | PERCENT
         | frozenset(POWERS)
         | frozenset(UNIT)
