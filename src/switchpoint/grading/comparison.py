@@ -23,7 +23,7 @@ import re
 
 from latex2sympy2_extended import NormalizationConfig
 from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify
-from sympy import Expr, FiniteSet
+from sympy import Expr, FiniteSet, zoo
 
 from switchpoint.grading.extraction import claimed
 from switchpoint.grading.reading import (
@@ -75,6 +75,7 @@ MODULUS = re.compile(r"\s*(?:\(\s*)?\\?[pb]?mod\s*\{?\s*(\w+)\s*\}?\s*\)?$")
 PLUS_MINUS, MINUS_PLUS = (re.compile(rf"\\{name}(?![A-Za-z])") for name in ("pm", "mp"))
 BARE_UNIT = re.compile(rf"([-+\d.,]*\d) [{''.join(LETTERS)}]")
 DECIMAL_COMMA = re.compile(r"\d,\d{1,2}(?![\d,])")  # math-verify's business
+CLOCK = re.compile(r"\d{1,2}:[0-5]\d")  # no ratio
 NAMES = re.compile(r"[A-Za-z](?:_\w|_\{[^{}]*\})?")
 DANGLING = re.compile(
     r"(?:\b(?:is|are|be|so|then|that|which|by|of|the|a|and|or|to|equals|get|have|from)|[=,])\s*$"
@@ -187,10 +188,10 @@ def tuples(found: list[Member]) -> list[Member]:
 
 def same(gold: str, answer: str) -> bool:
     """Whether an answer says what the gold says."""
-    if plain(gold) == plain(answer):
-        return bool(plain(gold))
     if (equal := same_numbers(gold, answer)) is not None:
         return equal
+    if plain(gold) == plain(answer):
+        return bool(plain(gold))
     one, other = listed(canonical(gold)), listed(canonical(answer))
     if not one.members or not other.members:
         return False
@@ -290,6 +291,8 @@ def same_formula(gold: str, answer: str) -> bool:
         return equal
     if (equal := same_residues(gold, answer)) is not None:
         return equal
+    if CLOCK.fullmatch(squeezed(gold)) and CLOCK.fullmatch(squeezed(answer)):
+        return False
     gold, answer = value(gold, answer, sums=False), value(answer, gold, sums=True)
     if UNFINISHED.search(answer) or not same_signs(gold, answer):
         return False
@@ -316,6 +319,8 @@ def value(formula: str, other: str, sums: bool) -> str:
     sides = split(formula, "=")
     if len(sides) == 1 or len(split(other, "=")) > 1:
         return formula
+    if CLOSED.fullmatch(sides[0]) and NAME.fullmatch(sides[-1]):
+        sides.reverse()  # "5 = x"
     values = {number(side) for side in sides} - {None}
     unknowns = set(re.findall("[A-Za-z]", re.sub(r"\\[A-Za-z]+", "", sides[0])))
     unsolved = len(unknowns) == 1 and not NAME.fullmatch(sides[0])  # "3x = 8"
@@ -378,7 +383,7 @@ def agree(gold: str, answer: str) -> bool:
     target, reading = formula(gold), formula(answer)
     if not target or not reading or unordered(target) != unordered(reading):
         return False
-    if target[0] == reading[0]:
+    if target[0] == reading[0] != zoo:
         return True
     if "%" not in gold + answer and far_apart(target, reading):
         return False

@@ -4,6 +4,7 @@ The answer is the content of the last ``\\boxed{}``, else of the last ``<answer>
 math-verify itself extracts from the text.
 """
 
+import functools
 import re
 
 EXTRACTIONS = ("any", "boxed_or_answer", "boxed", "official")
@@ -79,7 +80,7 @@ def last_boxed(text: str) -> str | None:
 
 def sentence_after_boxes(text: str) -> str | None:
     """What "the final answer is" behind the last box, if it is said there."""
-    found = list(FINAL.finditer(text))
+    found = list(FINAL.finditer(text, text.rfind("boxed")))
     return found[-1][1].strip() if found and found[-1].start() > boxes(text)[-1][2] else None
 
 
@@ -102,6 +103,7 @@ def extract(response: str, extraction: str = "any") -> str | None:
     return answer
 
 
+@functools.lru_cache(maxsize=4096)
 def gold_answer(gold: str) -> str:
     """The answer in a gold, which may be a whole solution: its last box, else what follows ``####``."""
     answer = last_boxed(gold) or OPEN_BOX.split(gold)[-1].rpartition("####")[2].strip() or gold

@@ -99,16 +99,16 @@ WRAPPER = (
 )
 TOKEN = re.compile(
     rf"{WRAPPER}\{{(?P<text>[^{{}}]*)\}}|(?P<matrix>\\begin\{{[^{{}}]*\}}.*\\end\{{[^{{}}]*\}})"
-    r"|\\{1,2}(?P<macro>[A-Za-z]+)|\\(?P<mark>!\s*|.)|(?P<letters>[A-Za-z]+(?:'[a-z]+)?)"
+    r"|\\{1,2}(?P<macro>[A-Za-z]+)|\\(?P<mark>(?:[,;:]\s*\\)?!\s*|.)|(?P<letters>[A-Za-z]+(?:'[a-z]+)?)"
     r"|(?P<spaces>[\s~]+)|(?P<looks>\*\*+|\$)|√\s?(?P<root>\d+|[A-Za-z]|\([^()]*\))|(?P<raised>[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+)",
     re.DOTALL,
 )
 JOINT = re.compile(r"(?<=[\d)\]}])(and|or)(?=[-A-Z\\(\[\d])")  # "(1,2)or(3,4)"
-RUN = re.compile(r"[A-Za-z]+(?:'[a-z]+)?")
+RUN = re.compile(r"(?<![\\A-Za-z])[A-Za-z]+(?:'[a-z]+)?")
 QUOTED = re.compile(r'"([^"]*)"')
 WORDS_ONLY = re.compile(r"[\sA-Za-z'.-]*")
 REWRITES = [  # in this order, on text with quoted words
-    (re.compile(r"\s*\{\s*,\s*\}\s*"), ","),
+    (re.compile(r"\s*\{\s*,\s*\}\s*|(?<=\d) +,(?=\d)"), ","),
     (re.compile(rf'"(?:{"|".join(PERCENT)})"|(?<!\\)%'), r"\\%"),
     (re.compile(r'("[^"]*")\s*\.(?=\s|\d|$)'), r"\1 "),  # the dot of "Rs." or of a sentence
     (re.compile(r'"-+"'), '" "'),
@@ -147,6 +147,7 @@ def word(run: str, text: str, start: int) -> bool:
 def quoted(text: str, before: str) -> str:
     """The content of a text wrapper, its words quoted; single letters only as units, or among words."""
     text = re.sub(r"\b([ap])\s?\.\s?m\b\.?", r"\1m", text.replace("~", " "))
+    text = re.sub(r"\\([A-Za-z]+)", lambda found: MACROS.get(found[1], found[0]), text)
     runs = RUN.findall(text)
     units = before.rstrip(" ~\\,;!")[-1:] in tuple("0123456789})") and all(run in UNIT for run in runs)
     among = any(len(run) > 1 and run.islower() for run in runs)
@@ -168,7 +169,7 @@ def seen(found: re.Match) -> str:
         shown = MACROS.get(text, f"\\{text}")
         return shown if shown or not found.string[found.end() : found.end() + 1].isalpha() else " "
     if kind == "mark":
-        return MARKS.get(text[0], found[0])
+        return "" if "!" in text else MARKS.get(text, found[0])
     if kind == "letters":
         if text.lower() in ("infinity", "pi"):
             return {"infinity": "\\infty ", "pi": "\\pi "}[text.lower()]
