@@ -26,17 +26,8 @@ from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, veri
 from sympy import Expr, FiniteSet, zoo
 
 from switchpoint.grading.extraction import claimed
-from switchpoint.grading.reading import (
-    NAME,
-    Member,
-    canonical,
-    enclosed,
-    member,
-    parts,
-    plain,
-    split,
-    squeezed,
-)
+from switchpoint.grading.markup import canonical, plain, squeezed
+from switchpoint.grading.reading import NAME, Member, enclosed, member, parts, split
 from switchpoint.grading.words import LETTERS, ROUNDED, SWAYING, UNNAMING
 
 FORMULAS = (
@@ -73,7 +64,7 @@ SIGNS = {name: re.compile(pattern) for name, pattern in SIGNS.items()}
 SET = re.compile(r"\\cup|\\infty|\\mathbb|\\in(?![A-Za-z])|^\s*[(\[]|\\emptyset")
 MODULUS = re.compile(r"\s*(?:\(\s*)?\\?[pb]?mod\s*\{?\s*(\w+)\s*\}?\s*\)?$")
 PLUS_MINUS, MINUS_PLUS = (re.compile(rf"\\{name}(?![A-Za-z])") for name in ("pm", "mp"))
-BARE_UNIT = re.compile(rf"([-+\d.,]*\d) [{''.join(LETTERS)}]")
+BARE_UNIT = re.compile(rf"([-+\d.,]*\d) [{''.join(LETTERS)}](?:\^\{{?[23]\}}?)?")
 DECIMAL_COMMA = re.compile(r"\d,\d{1,2}(?![\d,])")  # math-verify's business
 CLOCK = re.compile(r"\d{1,2}:[0-5]\d")  # no ratio
 NAMES = re.compile(r"[A-Za-z](?:_\w|_\{[^{}]*\})?")
@@ -195,10 +186,11 @@ def same(gold: str, answer: str) -> bool:
     one, other = listed(canonical(gold)), listed(canonical(answer))
     if not one.members or not other.members:
         return False
-    if len(one.members) == len(other.members) == 1 and (
-        one.brackets == other.brackets or number(gold) is not None
-    ):
-        return same_member(one.members[0], other.members[0])
+    if len(one.members) == len(other.members) == 1:
+        alike = one.brackets == other.brackets or CLOSED.fullmatch(
+            one.members[0].formula
+        )  # {5} is 5, {{}} not {}
+        return bool(alike) and same_member(one.members[0], other.members[0])
     if 1 in (len(one.members), len(other.members)) and SIGNS["order"].search(plain(gold) + plain(answer)):
         return not swayed(other) and agree(gold, answer)  # "x < 2 or x > 3" and a union
     return same_lists(one, other)
@@ -338,6 +330,9 @@ def same_residues(gold: str, answer: str) -> bool | None:
     )
     if found[0] and found[0][1] != found[1][1]:
         return False
+    residue = number(answer)
+    if found[0] is None and residue is not None and found[1][1].isdigit() and residue >= int(found[1][1]):
+        return False  # "7 mod 5" is 2
     sides = [[side.strip() for side in text.split("\\equiv")] for text in (gold, answer)]
     named = [len(side) > 1 for side in sides]
     return (not all(named) or sides[0][:-1] == sides[1][:-1]) and same_formula(sides[0][-1], sides[1][-1])

@@ -70,15 +70,18 @@ UNITS = {
     "mpg": "mpg",
     "am": "am",
     "pm": "pm",
+    "cup": "cup cups",
+    "pint": "pint pints",
+    "quart": "quart quarts",
     "acre": "acre acres",
     "ha": "ha hectare hectares",
     "point": "pt pts point points",
     "unit": "unit units",
 }
 UNIT = {spelling: unit for unit, spellings in UNITS.items() for spelling in spellings.split()}
-LETTERS = frozenset(spelling for spelling in UNIT if len(spelling) == 1)
+LETTERS = frozenset(spelling for spelling in UNIT if len(spelling) == 1) - {"K"}  # "5 K" may be 5,000
 CURRENCIES = {"$": "dollars", "€": "euros", "£": "gbp", "¥": "yen", "₹": "rupees"}
-POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
+POWERS = {"square": "2", "sq": "2", "cubic": "3", "cu": "3"}
 INSIDE = table(
     "per a an of the every in on for all this that these those to his her their each"
 )  # of a count's words
@@ -90,12 +93,14 @@ BEHIND = table(
     "total altogether overall left remaining each old tall long wide deep high away apart together apiece later now ago"
 )  # what may end a count without a noun: "5 left"
 
+ADDED = table("more fewer extra additional")  # "3 more apples" are 3, "3 or more" are not
+
 REFUSED = {
     "numbers": table(
         "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
         "seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred hundreds "
         "thousand thousands million millions billion billions trillion trillions dozen dozens score gross pair "
-        "pairs couple grand"
+        "pairs couple couples tens grand"
     ),
     "parts": table(
         "half halves third thirds quarter quarters fourth fourths fifth fifths sixth sixths seventh sevenths eighth "
@@ -103,7 +108,7 @@ REFUSED = {
         "thousandths millionth millionths"
     ),
     "operators": table(
-        "squared cubed factorial plus minus times over divided multiplied mod modulo choose power powers root roots "
+        "squared cubed factorial plus minus times over divided multiplied mod modulo choose power root "
         "raised negative log base inverse reciprocal reciprocals conjugate repeating recurring remainder twice "
         "thrice double triple doubled tripled halved opposite bar bars th st nd rd square cube"
     ),
@@ -118,19 +123,21 @@ REFUSED = {
     ),
     "negations": table(
         "not no never none neither nor cannot false wrong incorrect incorrectly impossible invalid untrue rather "
-        "instead fails fail nothing nobody hardly excluding different unequal can't isn't aren't wasn't weren't "
+        "instead fails fail nothing nobody hardly excluding unequal can't isn't aren't wasn't weren't "
         "doesn't don't didn't won't couldn't"
     ),
     "joints": table("and or but until till versus vs either through thru"),
-    "amounts": table("too many much few off short extra additional missing before after past"),
+    "amounts": table("too many much few off short missing before after past"),
     "verbs": table("is was are were be been being has have had does do did as also then minuses pluses"),
 }
-NO_COUNT = frozenset.union(*REFUSED.values()) - table("square")
+NO_COUNT = frozenset.union(*REFUSED.values())
 SWAYING = NO_COUNT - REFUSED["verbs"]  # said of a number they change it
 # These change it even in front of "is".
 UNNAMING = REFUSED["negations"] | table("maybe perhaps possibly probably might think thought guess")
 ROUNDED = table("about around approximately approx roughly")  # no hedge where the gold itself is rounded
-MAGNITUDES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}  # powers of ten
+MAGNITUDES = {"dozen": 12, "hundred": 100} | {
+    name: 1000**n for n, name in enumerate(("thousand", "million", "billion", "trillion"), start=1)
+}
 DIGITS = dict(
     zip(
         ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"],
@@ -142,7 +149,7 @@ SILENT = table(
     "the a an answer answers final is are it its this that so thus therefore hence option choice correct be equals "
     "to in on at of"
 )
-RELATIVES = table("that which who whose where when whenever with such because since if as for")
+RELATIVES = table("that which who whose to where when whenever with such because since if as for")
 MATHEMATICS = table(
     "sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan log ln lg exp sqrt pi tau mod bmod lcm gcd max min "
     "det frac inf binom ker dim arg"
