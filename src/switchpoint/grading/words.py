@@ -83,7 +83,7 @@ LETTERS = frozenset(spelling for spelling in UNIT if len(spelling) == 1) - {"K"}
 CURRENCIES = {"$": "dollars", "€": "euros", "£": "gbp", "¥": "yen", "₹": "rupees"}
 POWERS = {"square": "2", "sq": "2", "cubic": "3", "cu": "3"}
 INSIDE = table(
-    "per a an of the every in on for all this that these those to his her their each"
+    "per a an of the every in on for all this that these those to his her their"
 )  # of a count's words
 COUNTED = table(
     "people men women children fish sheep deer feet teeth mice geese oxen cattle person dice data staff police "

@@ -17,7 +17,8 @@ import signal
 import sys
 
 from switchpoint.grading import IDLE, KILLED
-from switchpoint.grading.comparison import formula, numbers, parsed, same, stated
+from switchpoint.grading.comparison import same, stated
+from switchpoint.grading.formulas import formula, numbers, parsed
 from switchpoint.grading.official import official
 
 PATIENCE = 5
