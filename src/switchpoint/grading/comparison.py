@@ -1,165 +1,213 @@
-"""Whether an answer says what the gold says: math-verify, with what it reads wrongly or slowly settled before.
+"""Whether an answer says what the gold says.
 
-Numbers, lists of numbers and words are compared as such; expressions that differ at one point need no
-simplification; the rest is math-verify's.  The clock is the caller's: nothing here sets an alarm.
+1. Markup carries no meaning (``markup``).
+2. Words do.  In an answer they name what the number is, count or measure it, or join the members of a list; any
+   other makes it wrong unless the gold has it: hedges, comparisons, negations, number words, words that calculate.
+   Units are a table, in which different ones are different.  Nouns are an open class: a word in the plural passes
+   for one unless it is in a closed class of ``words.REFUSED``.  So "18 eggs" are 18, and "2 thirds" or "5 or more"
+   are not 2 or 5; the price is that "5 quarters" is refused of coins, too.
+3. Alternatives are a list, and a list is no number.  Lists are compared member by member: in order beside a tuple,
+   by their names if both have different ones, else in any order.
+4. Signs mean something: an answer has no relation, ellipsis, question mark or struck-out part that the gold has not.
+5. The rest is mathematics (``formulas``).
+
+A comma is no decimal comma: "1,5" is a list, "12,500" a number of thousands.  Only of a text without a box, an
+answer block or a plain claim, which math-verify searches, may it be one.
 """
 
-import fractions
+import dataclasses
 import re
-from collections.abc import Callable
 
-from math_verify import parse, verify
-from sympy import Expr, FiniteSet
+from math_verify import verify
 
-WORDS = re.compile(r"[A-Za-z][a-z]+(?:[ -][A-Za-z][a-z]+)*")
-WRAPPERS = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
-NOISE = re.compile(
-    r"\\(?:left|right|bigl|bigr|big|Big|displaystyle)(?![A-Za-z])|\\[!,;: ]|[$~]|\s+(?!\d)|(?<!\d)\s+|\\[()\[\]]"
+from switchpoint.grading.extraction import claimed
+from switchpoint.grading.formulas import CLOSED, SIGNS, agree, boxed, equal, parsed, same_numbers, unordered
+from switchpoint.grading.markup import canonical, plain, squeezed
+from switchpoint.grading.reading import Member, enclosed, member, parts, split
+from switchpoint.grading.words import ROUNDED, SWAYING, UNITS, UNNAMING
+
+PLUS_MINUS, MINUS_PLUS = (re.compile(rf"\\{name}(?![A-Za-z])") for name in ("pm", "mp"))
+DECIMAL_COMMA = re.compile(r"\d,\d{1,2}(?![\d,])")
+NAMES = re.compile(r"[A-Za-z](?:_\w|_\{[^{}]*\})?")
+DANGLING = re.compile(
+    r"(?:\b(?:is|are|be|so|then|that|which|by|of|the|a|and|or|to|equals|get|have|from)|[=,])\s*$"
 )
-# "5 cm^2", "18 dollars": a number, a space, words that are no mathematics.
-UNITS = re.compile(
-    r"(?P<number>[-+]?\\?\$?[\d.,{}]*\d\}?)(?:\s|~|\\[ ,;])+"
-    r"(?!(?:pi|tau|ln|log|sin|cos|tan|exp|sqrt|mod|hundred|thousand|million|billion|trillion|dozen)\b)"
-    r"[A-Za-z]{2,}(?:\^\{?[23]\}?)?(?:[ /]+[A-Za-z]+(?:\^\{?[23]\}?)?)*\.?"
-)
-SCIENTIFIC = re.compile(r"^([\s$+-]*\d+(?:\.\d*)?)[eE]([-+]?\d+)\b")
-MEMBERS = re.compile(r"\(?([^()\[\]]*[^()\[\]\\])\)?")  # "1, 2" and "(1, 2)", nothing nested
-NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:(?<=\d)\.?|\.\d+)")
-FAR = 1e-3  # numbers that differ by more are different (math-verify rounds to six decimals, even 1e-19)
-SUBSCRIPT = re.compile(r"_(?:\{([^{}]*)\}|(\w))")
-SOLVED = re.compile(r"([A-Za-z])=([^=<>,]+)")
-LIST = re.compile(r"(\(|\[|\\\{|)([-+.,\d]+)(\)|\]|\\\}|)")
-THOUSANDS = re.compile(r"\d,\d{3}(?!\d)")  # or two members of a list
+CHOICE = re.compile(r"\(?([A-Z])(?:[).:](.*)|)", re.DOTALL)
 
 
-def readable(text: str) -> str:
-    """The text for math-verify: a number without the plain words behind it, ``2e-3`` as a power of ten."""
-    if found := UNITS.fullmatch(text.strip(" $")):
-        text = found["number"]
-    return SCIENTIFIC.sub(r"\1 \\times 10^{\2}", text)
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """An answer as a list: its brackets (none for a bare list, or for what is no list) and its members."""
+
+    brackets: str
+    members: list[Member]
 
 
-def other_subscripts(gold: str, answer: str) -> bool:
-    """Whether the texts differ in their subscripts alone ("52_8", "I_0"), which math-verify may not read."""
-    gold, answer = plain(gold), plain(answer)
-    if SUBSCRIPT.sub("", gold) != SUBSCRIPT.sub("", answer):
-        return False
-    return sorted(map("".join, SUBSCRIPT.findall(gold))) != sorted(map("".join, SUBSCRIPT.findall(answer)))
+def values(text: str, grouped: bool = True) -> list[Member]:
+    """The members of a list, each of them once; one with a plus-minus is two."""
+    found = tuples([member(one) for part in parts(text, grouped) for one in both(part)])
+    return list({dataclasses.replace(one, formula=squeezed(one.formula)): one for one in found}.values())
 
 
-def plain(text: str) -> str:
-    """The text without what carries no meaning: spacing, ``\\left``, text wrappers, a final full stop."""
-    text = WRAPPERS.sub(r"\1", text)
-    text = re.sub(r"\\[dt]frac(?![A-Za-z])", r"\\frac", text).replace("\\varnothing", "\\emptyset")
-    return NOISE.sub("", text).rstrip(".")
+def both(part: str) -> list[str]:
+    """The two values of a member with a plus-minus; else the member."""
+    if len(PLUS_MINUS.findall(part)) != 1:
+        return [part]
+    return [MINUS_PLUS.sub(other, PLUS_MINUS.sub(sign, part)) for sign, other in ("+-", "-+")]
 
 
-def words(text: str) -> str | None:
-    """An answer in words, in lower case; None for a formula (math-verify would multiply the letters)."""
-    bare = re.sub(r"\s+", " ", WRAPPERS.sub(r"\1", text)).strip(" .$")
-    return bare.lower() if WORDS.fullmatch(bare) else None
+def listed(text: str) -> Answer:
+    """An answer in the canonical form as a list."""
+    found = values(text)
+    if len(found) != 1:
+        return Answer("", found)
+    (whole,) = found
+    brackets, content = enclosed(whole.formula)
+    inner = values(content, grouped=False) if brackets else []
+    if not inner or (len(inner) == 1 and brackets != "\\{\\}"):
+        return Answer("", found)
+    names = NAMES.findall(whole.name or "")
+    if len(names) == len(inner) > 1:
+        inner = [dataclasses.replace(one, name=name) for one, name in zip(inner, names, strict=True)]
+    inner[0] = dataclasses.replace(inner[0], lead=whole.lead, naming=whole.naming)
+    inner[-1] = dataclasses.replace(inner[-1], said=inner[-1].said + whole.said)
+    return Answer("" if brackets == "{}" else brackets, inner)
 
 
-def parsed(text: str) -> list:
-    """math-verify's readings of an answer, the alarm being ours."""
-    return parse(text, parsing_timeout=None, raise_on_error=True)
+def tuples(found: list[Member]) -> list[Member]:
+    """The members; where different names come again and again ("p=5, q=2, p=7, q=2"), the tuples of their values."""
+    names = [one.name for one in found]
+    width = len(set(names))
+    if None in names or width in (1, len(names)) or names != names[:width] * (len(names) // width):
+        return found
+    chunks = [found[first : first + width] for first in range(0, len(found), width)]
+    return [member(f"({','.join(one.formula for one in chunk)})") for chunk in chunks]
 
 
-def boxed(gold: str) -> str:
-    """The gold as math-verify expects it."""
-    return gold if "\\boxed" in gold else f"\\boxed{{{gold}}}"
-
-
-def unordered(reading: list) -> bool:
-    """Whether the answer is a set; math-verify equates it with the pair and the interval of its members."""
-    return bool(reading) and isinstance(reading[0], FiniteSet)
-
-
-def number(text: str) -> fractions.Fraction | None:
-    """The value of a plain decimal number, thousands separators allowed; None for anything else."""
-    bare = plain(text).replace("{,}", ",")
-    return fractions.Fraction(bare.replace(",", "")) if NUMBER.fullmatch(bare) else None
-
-
-def numbers(text: str) -> tuple[str, list[fractions.Fraction]] | None:
-    """(brackets, members) of a number (no brackets) or of a list of plain numbers; None for anything else.
-
-    A list without order, bare or in braces, is sorted.
-    """
-    if (value := number(text)) is not None:
-        return "", [value]
-    found = LIST.fullmatch(plain(text))
-    if not found or THOUSANDS.search(text):
-        return None
-    members = [number(member) for member in found[2].split(",")]
-    if None in members:
-        return None
-    brackets = found[1] + found[3]
-    return brackets, (members if brackets not in ("", "\\{\\}") else sorted(set(members)))
-
-
-def same_numbers(gold: str, answer: str) -> bool | None:
-    """Whether two numbers, or lists of them in the same brackets, are equal; None if that is for math-verify."""
-    one, other = numbers(gold), numbers(answer)
-    if one is None or other is None or one[0] != other[0]:
-        return None
-    if one[1] == other[1]:
-        return True
-    far = [abs(a - b) > FAR * max(abs(a), abs(b)) for a, b in zip(one[1], other[1], strict=False)]
-    return False if len(one[1]) != len(other[1]) or any(far) else None
-
-
-def far_apart(target: list, reading: list) -> bool:
-    """Whether two expressions in the same symbols differ by far more than rounding at one point.
-
-    Then they are different, and math-verify need not simplify their difference.
-    """
-    one, other = target[0], reading[0]
-    if not isinstance(one, Expr) or not isinstance(other, Expr) or one.free_symbols != other.free_symbols:
-        return False
-    point = {symbol: 1.37 + 0.61 * n for n, symbol in enumerate(sorted(one.free_symbols, key=str))}
-    values = [expression.subs(point).evalf() for expression in (one, other)]
-    if not all(value.is_number and value.is_finite for value in values):
-        return False
-    one, other = map(complex, values)
-    return abs(one - other) > FAR * max(abs(one), abs(other))
-
-
-def right_sides(gold: str, answer: str) -> tuple[str, str]:
-    """The right sides where both solve for the same symbol ("y = 2x + 3"); else the texts as they are."""
-    found = [SOLVED.fullmatch(plain(text)) for text in (gold, answer)]
-    if None in found or found[0][1] != found[1][1] or any(one[1] in one[2] for one in found):
-        return gold, answer
-    return found[0][2], found[1][2]
-
-
-def in_order(gold: str, answer: str) -> bool:
-    """Whether a tuple and a bare list have the same members in the same order; false for a set in braces."""
-    pairs = [MEMBERS.fullmatch(plain(text)) for text in (gold, answer)]
-    if None in pairs:
-        return False
-    members = [found[1].split(",") for found in pairs]
-    return len(members[0]) == len(members[1]) and all(
-        same(one, other, lambda other=other: parsed(boxed(other)))
-        for one, other in zip(*members, strict=True)
-    )
-
-
-def same(gold: str, answer: str, read: Callable[[], list]) -> bool:
-    """Whether an answer says what the gold says; ``read`` gives math-verify's readings of it."""
-    if (expected := words(gold)) is not None:
-        return expected == words(answer)
+def same(gold: str, answer: str) -> bool:
+    """Whether an answer says what the gold says."""
     if (equal := same_numbers(gold, answer)) is not None:
         return equal
-    if other_subscripts(gold, answer):
+    if plain(gold) == plain(answer):
+        return bool(plain(gold))
+    one, other = listed(canonical(gold)), listed(canonical(answer))
+    if not one.members or not other.members:
         return False
-    if (sides := right_sides(gold, answer)) != (gold, answer):
-        return same(*sides, lambda: parsed(boxed(readable(sides[1]))))
-    target, reading = parsed(boxed(readable(gold))), read()
-    if not target or not reading:
+    if len(one.members) == len(other.members) == 1:
+        alone = one.brackets == other.brackets or CLOSED.fullmatch(one.members[0].formula)
+        return bool(alone) and same_member(one.members[0], other.members[0])  # {5} may be 5, {{}} is not {}
+    if 1 in (len(one.members), len(other.members)) and SIGNS["order"].search(plain(gold) + plain(answer)):
+        return not swayed(other) and agree(gold, answer)  # "x < 2 or x > 3" and a union
+    return same_lists(one, other)
+
+
+def same_lists(gold: Answer, answer: Answer) -> bool:
+    """Whether two lists, of which one may be bare, have the same members: in order, or by name, or in any order."""
+    ours, theirs = gold.members, answer.members
+    kinds = {gold.brackets, answer.brackets}
+    if len(kinds - {""}) > 1 or len(ours) != len(theirs):
         return False
-    if unordered(target) != unordered(reading):
-        return in_order(gold, answer)
-    if "%" not in gold + answer and far_apart(target, reading):
+    if distinct(ours) and distinct(theirs):
+        named = {one.name: one for one in theirs}
+        return all(one.name in named and same_member(one, named[one.name]) for one in ours)
+    indexed = len({(one.name or "")[:1] for one in ours}) == 1  # x_1 and x_2 are two solutions for x
+    if kinds - {"", "\\{\\}"} or (distinct(ours) and not indexed):
+        return all(same_member(*pair) for pair in zip(unnamed(ours), unnamed(theirs), strict=True))
+    return matched(unnamed(ours), unnamed(theirs))
+
+
+def distinct(members: list[Member]) -> bool:
+    """Whether every member has a name of its own."""
+    return len({one.name for one in members} - {None}) == len(members)
+
+
+def unnamed(members: list[Member]) -> list[Member]:
+    """The members without their names."""
+    return [dataclasses.replace(one, name=None) for one in members]
+
+
+def matched(ours: list[Member], theirs: list[Member]) -> bool:
+    """Whether the members are the same in some order."""
+    left = list(theirs)
+    for one in ours:
+        found = next((other for other in left if same_member(one, other)), None)
+        if found is None:
+            return False
+        left.remove(found)
+    return True
+
+
+def same_member(gold: Member, answer: Member) -> bool:
+    """Whether two members say the same: the words first, then the units, then the formulas."""
+    if found := CHOICE.fullmatch(squeezed(gold.formula)):
+        other = CHOICE.fullmatch(squeezed(answer.formula))
+        if other and not answer.said and same_words(gold, answer):
+            return found[1] == other[1]
+    if not same_words(gold, answer) or not same_units(gold.unit, answer.unit):
+        return False
+    if not gold.formula or not answer.formula:
+        return gold.formula == answer.formula
+    whole = [f"{one.name}={one.formula}" if one.name else one.formula for one in (gold, answer)]
+    if gold.name and answer.name and gold.name != answer.name:
+        return not CLOSED.fullmatch(gold.formula) and agree(*whole)
+    if bool(gold.name) != bool(answer.name) and all(len(split(one, "=")) > 1 for one in whole):
+        return same_formula(*whole)  # an equation, solved for one of its unknowns
+    return same_formula(gold.formula, answer.formula)
+
+
+def same_words(gold: Member, answer: Member) -> bool:
+    """Whether the answer's words change the number, or are the answer, as the gold's do."""
+    forgiven = ROUNDED if "." in gold.formula else frozenset()  # a rounded gold is "about" itself
+    if [word.removesuffix("s") for word in gold.said] != [word.removesuffix("s") for word in answer.said]:
+        return False
+    before = answer.lead[: len(answer.lead) - len(gold.lead)]
+    if answer.lead != before + gold.lead or set(before) & SWAYING - forgiven:
+        return False
+    if gold.loose or answer.loose:
+        return False
+    return UNNAMING & set(gold.naming) == UNNAMING & set(answer.naming)
+
+
+def same_units(gold: frozenset[str], answer: frozenset[str]) -> bool:
+    """Whether units agree: the same measures, or none on one side, and nouns that are among the other's."""
+    measures = [{unit for unit in found if unit.rstrip("-0123456789") in UNITS} for found in (gold, answer)]
+    if all(measures):
+        return measures[0] == measures[1] or any(
+            unit.startswith("unit") for unit in measures[0] | measures[1]
+        )
+    return not gold or not answer or gold <= answer or answer <= gold
+
+
+def same_formula(gold: str, answer: str) -> bool:
+    """Whether two formulas, or lists in brackets, are equal."""
+    if enclosed(gold)[0] and enclosed(answer)[0]:
+        groups = listed(gold), listed(answer)
+        if all(group.brackets for group in groups):
+            return same_lists(*groups)
+    return equal(gold, answer)
+
+
+def swayed(answer: Answer) -> bool:
+    """Whether a word of the answer changes what it says."""
+    return any(SWAYING & {*one.lead, *one.said} or UNNAMING & set(one.naming) for one in answer.members)
+
+
+def stated(gold: str, text: str) -> bool:
+    """Whether a text without a marked answer states the gold.
+
+    What it claims at its end decides if that is nothing but an answer, or is in doubt; else math-verify
+    searches the whole text.
+    """
+    claim = claimed(text)
+    if same(gold, claim):
+        return True
+    answer = listed(canonical(claim))
+    prose = any(one.said or one.loose or not one.formula for one in answer.members) or DECIMAL_COMMA.search(
+        claim
+    )
+    if not answer.members or not prose or swayed(answer) or DANGLING.search(text):
+        return False
+    target, reading = parsed(boxed(gold)), parsed(text)
+    if not target or not reading or unordered(target) != unordered(reading):
         return False
     return verify(target, reading, timeout_seconds=None, raise_on_error=True)

@@ -4,14 +4,25 @@ The answer is the content of the last ``\\boxed{}``, else of the last ``<answer>
 math-verify itself extracts from the text.
 """
 
+import functools
 import re
 
 EXTRACTIONS = ("any", "boxed_or_answer", "boxed", "official")
 MAX_ANSWER = 300  # characters; an answer longer than this and than ten times its gold is none
 MAX_TEXT = 4_000  # characters; of a response without an extracted answer the end is searched
 
-BOX_OR_BRACE = re.compile(r"\\\\|\\[{}]|\\(?:boxed|fbox)\s*\{|[{}]")
-BETWEEN_BOXES = re.compile(r"[\s$.,;]*(?:and|or|\\quad|\\text\{ ?(?:and|or) ?\})?[\s$,]*")
+BOX_OR_BRACE = re.compile(r"\\{1,2}(?:boxed|fbox)\s*\{|\\\\|\\[{}]|[{}]")
+OPEN_BOX = re.compile(r"\\{1,2}(?:boxed|fbox)\s*\{")
+MAX_GAP = 60  # characters between two boxes that are one answer
+GAP = re.compile(r"\\(?:text|mbox|mathrm)?\s*\{([^{}]*)\}|\\q?quad|\\[()\[\],;: ]|[\s$~]+|[-+*_=#]{3,}")
+NAMED = re.compile(r"([A-Za-z](?:_\w|_\{\w+\})?|\([A-Za-z, ]+\))\s*=\s*\$?\s*$")
+JOINT = re.compile(r"(?:[\w().,]+ ){0,4}(?:and|or|,|;|&|\.)")
+PARTING = frozenset(["not", "no", "wrong", "incorrect", "then", "so", "but", "instead", "wait", "however"])
+ANSWER = re.compile(r"\banswers?\b[*_\s]*(?:[:=]|(?:is|are)\b)?", re.IGNORECASE)
+FINAL = re.compile(r"final answer is:?\s{0,9}([^\n]{1,300}?)(?:\.\s|\.?\n|\.?$)", re.IGNORECASE)
+SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9$*\\(#])|\n+")
+TAG = re.compile(r"</?\|?[a-z_]+\|?>(?:user|assistant)?")  # "</s>", "<|im_end|>"
+DISPLAYED = re.compile(r"(?<=\\\[|\$\$)\s+|\s+(?=\\\]|\$\$)")
 
 
 def boxes(text: str) -> list[tuple[int, int, int]]:
@@ -29,18 +40,48 @@ def boxes(text: str) -> list[tuple[int, int, int]]:
     return sorted(found)
 
 
+def joined(gap: str) -> str | None:
+    """The name in front of the next box ("y =") where nothing else but a joint is between two boxes; else None."""
+    if len(gap) > MAX_GAP:
+        return None
+    gap = GAP.sub(r" \1 ", gap)
+    named = NAMED.search(gap)
+    words = (gap[: named.start()] if named else gap).replace(",", " , ").replace(".", " . ").split()
+    if words and (PARTING.intersection(words) or not JOINT.fullmatch(" ".join(words))):
+        return None
+    return named[1] if named else ""
+
+
 def last_boxed(text: str) -> str | None:
-    """Content of the last box; boxes with nothing but "and" or a comma between them are one answer."""
-    contents: list[str] = []
-    following = 0
-    for marker, start, stop in reversed(boxes(text)):
-        if contents and not BETWEEN_BOXES.fullmatch(text, stop + 1, max(following, stop + 1)):
-            break
-        if contents and stop > following:  # a box around the last one
-            break
-        contents.insert(0, text[start:stop])
+    """Content of the last box; boxes with nothing but a joint ("and", a comma) between them are one answer.
+
+    Names in front of such boxes are kept.  A box that does not end is cut off: the answer is empty.
+    """
+    found = boxes(text)
+    if not found:
+        return "" if OPEN_BOX.search(text) else None
+    contents, names = [], []
+    following = None
+    for marker, start, stop in reversed(found):
+        if following is not None:
+            name = joined(text[stop + 1 : following]) if stop < following <= stop + 1 + MAX_GAP else None
+            if name is None:
+                break
+            names.append(name)
+        contents.append(text[start:stop])
         following = marker
-    return ", ".join(contents) if contents else None
+    if len(contents) == 1:
+        return contents[0]
+    first = NAMED.search(text[max(0, following - MAX_GAP) : following])
+    names.append(first[1] if first and any(names) else "")
+    pairs = reversed(list(zip(names, contents, strict=True)))
+    return ", ".join(f"{name} = {content}" if name else content for name, content in pairs)
+
+
+def sentence_after_boxes(text: str) -> str | None:
+    """What "the final answer is" behind the last box, if it is said there."""
+    found = list(FINAL.finditer(text, text.rfind("boxed")))
+    return found[-1][1].strip() if found and found[-1].start() > boxes(text)[-1][2] else None
 
 
 def last_answer_block(text: str) -> str | None:
@@ -55,9 +96,34 @@ def extract(response: str, extraction: str = "any") -> str | None:
     if extraction == "official":
         return None
     answer = last_boxed(response)
+    if answer and extraction == "any":
+        answer = sentence_after_boxes(response) or answer
     if answer is None and extraction != "boxed":
         answer = last_answer_block(response)
     return answer
+
+
+@functools.lru_cache(maxsize=4096)
+def gold_answer(gold: str) -> str:
+    """The answer in a gold, which may be a whole solution: its last box, else what follows ``####``."""
+    answer = last_boxed(gold) or OPEN_BOX.split(gold)[-1].rpartition("####")[2].strip() or gold
+    return answer if len(answer) <= MAX_ANSWER else claimed(answer)
+
+
+def claimed(text: str) -> str:
+    """What a text without a marked answer claims: what follows ``####``, the clause of the last "answer", or its end."""
+    _, marked, last = (text := TAG.sub("", text)).rpartition("####")
+    if marked:
+        return last.strip().partition("\n")[0]
+    sentences = [found for found in SENTENCE.split(DISPLAYED.sub(" ", text)) if found.strip(" *#")]
+    for place, sentence in reversed(list(enumerate(sentences))):
+        found = list(ANSWER.finditer(sentence))
+        if found and sentence[found[-1].end() :].strip(" *.:"):
+            return sentence[sentence.rfind(", ", 0, found[-1].start()) + 1 :]
+        if found and sentence.startswith(("#", "*")) and place + 1 < len(sentences):
+            return sentences[place + 1]
+    with_formula = [found for found in sentences if re.search(r"[\d\\$]", found)]
+    return (with_formula or sentences or [""])[-1]
 
 
 # Cheap to ask, dear to evaluate: what no honest final answer looks like.  Every repetition has

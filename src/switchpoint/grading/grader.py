@@ -25,7 +25,7 @@ from pathlib import Path
 from switchpoint import tables
 from switchpoint.errors import InputError
 from switchpoint.grading import IDLE, KILLED
-from switchpoint.grading.extraction import EXTRACTIONS, MAX_ANSWER, MAX_TEXT, extract, hostile
+from switchpoint.grading.extraction import EXTRACTIONS, MAX_ANSWER, MAX_TEXT, extract, gold_answer, hostile
 from switchpoint.scores import STATUSES
 
 SECONDS = 1.0  # processor time of one comparison; of wall clock it may take five times as much
@@ -163,6 +163,8 @@ def question(gold: str | Sequence[str], response: str, extraction: str) -> Quest
     if extraction not in EXTRACTIONS:
         raise InputError(f"extraction is {extraction!r}; use one of {', '.join(EXTRACTIONS)}")
     golds = [gold] if isinstance(gold, str) else list(gold)
+    if extraction != "official":
+        golds = [gold_answer(gold) for gold in golds]
     answer = extract(response, extraction)
     if answer is None and extraction in ("boxed_or_answer", "boxed"):
         return Question(golds, None, None)

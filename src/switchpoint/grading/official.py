@@ -4,7 +4,7 @@ import re
 
 from math_verify import verify
 
-from switchpoint.grading.comparison import boxed, number, parsed
+from switchpoint.grading.formulas import boxed, number, parsed
 
 
 def official(gold: str, response: str, found: list) -> bool:

@@ -8,7 +8,6 @@ child, which starts warm.  A child that died of something else was ``killed``, a
 nothing is left behind when the caller dies: the child reads the end of its input, or its alarm goes off.
 """
 
-import functools
 import json
 import logging
 import mmap
@@ -18,7 +17,8 @@ import signal
 import sys
 
 from switchpoint.grading import IDLE, KILLED
-from switchpoint.grading.comparison import boxed, numbers, parsed, plain, readable, same
+from switchpoint.grading.comparison import same, stated
+from switchpoint.grading.formulas import formula, numbers, parsed
 from switchpoint.grading.official import official
 
 PATIENCE = 5
@@ -31,13 +31,13 @@ def compare(golds: list[str], text: str, reading: str) -> tuple[str, bool]:
 
     ``official`` is the training reward of RETU's code.
     """
-    if reading == "answer" and any(plain(gold) == plain(text) for gold in golds):
-        return "graded", True
-    read = functools.cache(lambda: parsed(boxed(readable(text)) if reading == "answer" else text))
     if reading == "official":
-        return "graded", any(official(gold, text, read()) for gold in golds)
-    right = any(same(gold, text, read) for gold in golds)
-    return ("graded" if right or numbers(text) or read() else "unparsable"), right
+        found = parsed(text)
+        return "graded", any(official(gold, text, found) for gold in golds)
+    right = any((same if reading == "answer" else stated)(gold, text) for gold in golds)
+    if right or numbers(text) or (formula(text) if reading == "answer" else parsed(text)):
+        return "graded", right
+    return "unparsable", False
 
 
 class Current:
@@ -88,8 +88,8 @@ def reply(number: int, result: tuple[str, bool]) -> None:
 def main() -> None:
     """Forks a child that serves until its input ends; forks the next one when it is killed."""
     logging.disable(logging.CRITICAL)  # math-verify warns on every call that it sets no alarm
-    for formula in WARMING:  # loads the grammar, and what it learns of it, once for all children
-        compare([formula], f"{formula}+1", "answer")
+    for text in WARMING:  # loads the grammar, and what it learns of it, once for all children
+        compare([text], f"{text}+1", "answer")
     current = Current()
     while True:
         child = os.fork()
