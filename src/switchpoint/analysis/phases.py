@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from switchpoint.errors import InputError
-from switchpoint.tables import check_columns, file_of, numbers, read_csv, refuse
+from switchpoint.tables import check_columns, file_of, numbers, read_csv, read_parquet, refuse
 
 STABLE_TOLERANCE = 0.02
 SEVERE_TOLERANCE = 0.10
@@ -159,10 +159,7 @@ def read_examples(path: str | Path) -> pd.DataFrame:
     """The table at ``path``, csv or parquet by its name; InputError when it is missing or no table."""
     if Path(path).suffix != ".parquet":
         return read_csv(path)
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a parquet file ({error}); give the examples' table") from error
+    return read_parquet(path)
 
 
 def label_run(rows: pd.DataFrame) -> dict:
@@ -262,6 +259,8 @@ def read_so_far(path: Path) -> pd.DataFrame | None:
         losses = pd.read_csv(path, dtype={"run": str})
     except (FileNotFoundError, pd.errors.EmptyDataError):
         return None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a csv table ({error}); give the losses of a job") from None
     return losses if len(losses) else None
 
 

@@ -461,9 +461,9 @@ def test_command(tmp_path):
     for options in ([], ["--watch", "--out", paths["out.json"]], ["--watch", "--examples", paths["e.csv"]]):
         assert "or --watch alone" in str(run(*options).exception)
     (tmp_path / "e.parquet").write_text("run,step")
-    for name in ("e.parquet", "no.parquet"):
+    for name, problem in {"e.parquet": ": not a parquet file", "no.parquet": " does not exist"}.items():
         message = str(run("--out", paths["out.json"], "--examples", paths[name]).exception)
-        assert message.startswith(f"{paths[name]}: not a parquet file")
+        assert message.startswith(f"{paths[name]}{problem}")
 
 
 def test_losses_without_an_entry_in_a_csv_file():
