@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import infer_dtype
 
 from switchpoint import tables
 from switchpoint.errors import InputError
@@ -19,6 +20,9 @@ from switchpoint.errors import InputError
 SAMPLE_COLUMNS = [
     "run", "step", "split", "benchmark", "id", "sample", "n_tokens", "truncated", "extracted", "verdict", "correct", "text",
 ]  # fmt: skip
+KINDS = {
+    "run": "string", "step": "integer", "split": "string", "benchmark": "string", "id": "string", "correct": "boolean",
+}  # fmt: skip
 STATUSES = ("graded", "unparsable", "timeout", "error")
 
 LEVEL = 0.95
@@ -262,6 +266,11 @@ def read_test(path: str, run: str | None, step: int | None) -> pd.DataFrame:
     InputError when the file has no such checkpoint, or several runs and none is named.
     """
     samples = tables.read_parquet(path)
+    for column, kind in KINDS.items():
+        if column not in samples or infer_dtype(samples[column], skipna=False) != kind:
+            raise InputError(
+                f"{path}: no column {column} of {kind} values; give the samples.parquet of an evaluation"
+            )
     samples = samples[samples["split"] == "test"]
     runs = sorted(samples["run"].unique())
     if run is None and len(runs) != 1:

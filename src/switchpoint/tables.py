@@ -50,7 +50,7 @@ def read_csv(path: str | Path) -> pd.DataFrame:
 def read_cells(path: str | Path) -> tuple[list[str], list[int], list[list[str]]]:
     """Header, the lines that the rows start at, and the rows, as many cells each as the header."""
     files.check_recorded(path)
-    reader = csv.reader(io.StringIO(files.read_text(path, "csv table"), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(files.read_text(path, "csv file"), newline=""), strict=True)
     rows, line = [], 1
     try:
         for cells in reader:

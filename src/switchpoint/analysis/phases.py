@@ -259,6 +259,8 @@ def read_so_far(path: Path) -> pd.DataFrame | None:
         losses = pd.read_csv(path, dtype={"run": str})
     except (FileNotFoundError, pd.errors.EmptyDataError):
         return None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a csv table ({error}); give the losses of a job") from None
     return losses if len(losses) else None
 
 

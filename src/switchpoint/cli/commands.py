@@ -5,6 +5,8 @@ import json
 import os
 import stat
 import sys
+import tempfile
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,16 +21,53 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(stages.app)
 
 
+def check_out(out: str | None, *inputs: str | None) -> None:
+    """InputError unless the file ``out`` can be written and is none of the inputs (nor of a folder that is one).
+
+    Asked before anything is computed.  Folders that are missing are made when the file is written.
+    """
+    if out is None:
+        return
+    path = Path(out)
+    try:
+        taken = [file for file in inputs if file is not None and path.exists() and holds(Path(file), path)]
+        above = next(folder for folder in path.absolute().parents if folder.exists())
+        if path.is_dir():
+            problem = "is a directory"
+        elif taken:
+            problem = f"is {'' if Path(taken[0]).is_file() else 'there, in '}the input {taken[0]}"
+        elif (path.exists() and not path.is_file()) or above == Path("/dev"):
+            problem = "is no regular file"
+        elif path.exists() and not os.access(path, os.W_OK):
+            problem = "is write-protected"
+        else:
+            with tempfile.NamedTemporaryFile(dir=above, prefix=f".{path.name}.", suffix=".tmp"):
+                return
+    except OSError as error:
+        problem = f"cannot be written ({str(error.strerror).lower()})"
+    raise InputError(f"--out {out}: {problem}; name another file")
+
+
+def holds(given: Path, path: Path) -> bool:
+    """Whether an existing path is the input or a file in it, by whatever name, or lies in it."""
+    inside = given.is_dir() and path.resolve().is_relative_to(given.resolve())
+    files_of = given.rglob("*") if given.is_dir() else [given]
+    return inside or any(file.exists() and path.samefile(file) for file in files_of)
+
+
 @app.command()
 def grade(
     pairs: Annotated[str, typer.Argument(help="A .jsonl file of gold (text or list) and response.")],
     out: PathOption,
     extraction: Annotated[str, typer.Option(help="any, boxed_or_answer, boxed or official.")] = "any",
-    workers: Annotated[int | None, typer.Option(help="Worker processes; all cores without it.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes; all cores without it.")
+    ] = None,
 ) -> None:
     """Grades answers: one line of correct, extracted, status per line of PAIRS, in order."""
     from switchpoint.grading.grader import grade_file
 
+    check_out(out, pairs)
     counts = grade_file(pairs, out, extraction, workers)
     typer.echo(json.dumps(counts))
 
@@ -69,6 +108,7 @@ def phases(
         for line in watch_losses(losses, every):
             typer.echo(line)
         return
+    check_out(out, losses, examples)
     table = None if examples is None else read_examples(examples)
     files.write_json(out, label_phases(tables.read_csv(losses), table))
 
@@ -88,6 +128,7 @@ def fit(
     from switchpoint.analysis import ceilings
     from switchpoint.analysis.points import read_points
 
+    check_out(out, points, predict, settings)
     asked = None if predict is None else tables.read_csv(predict)
     chosen = None if settings is None else tables.read_csv(settings)
     files.write_json(out, ceilings.fit_curves(read_points(points, benchmark), asked, method, chosen))
@@ -101,6 +142,7 @@ def published_command(
     """Recomputes the papers' claims from their published data, with a verdict on each."""
     from switchpoint.published.claim_table import claims_text, count_line, recompute_claims, write_claims
 
+    check_out(out, folder)
     claims = recompute_claims(folder)
     if out:
         write_claims(claims, out)
@@ -117,6 +159,7 @@ def rank_command(
     from switchpoint.analysis import predictors
     from switchpoint.report import predictors_text
 
+    check_out(out, table)
     result = predictors.rank(tables.read_csv(table), k)
     typer.echo(predictors_text.show_rank(result))
     if out:
@@ -134,6 +177,7 @@ def predict_command(
     from switchpoint.analysis import predictors
     from switchpoint.report import predictors_text
 
+    check_out(out, table)
     result = predictors.predict(tables.read_csv(table), repeats, calibration)
     typer.echo(predictors_text.show_predict(result))
     if out:
@@ -151,6 +195,7 @@ def advise(
     from switchpoint.analysis import advice
     from switchpoint.analysis.documents import read_document
 
+    check_out(out, curves, runs, ceilings, phases, predictors)
     result = advice.advise(
         tables.read_csv(curves),
         tables.read_csv(runs),
@@ -217,6 +262,7 @@ def import_command(
     """Turns other people's logs and tables into a curves.csv; prints what was read and left."""
     from switchpoint.importer.points import Options, import_files, parse_numbers, parse_pairs
 
+    check_out(out, *paths)
     options = Options(
         run=run, phase=phase, column=parse_pairs(column, "--column"), score=parse_pairs(score, "--score"),
         exaflops=exaflops, exaflops_per_step=exaflops_per_step,
@@ -235,7 +281,9 @@ def lock(
     """Writes the lock file of a data file (its hash) or of a data set on the hub (its revision)."""
     from switchpoint.data import sources
 
-    sources.write_lock(path, out or f"{path}.lock", revision)
+    out = out or f"{path}.lock"
+    check_out(out, path)
+    sources.write_lock(path, out, revision)
 
 
 @app.command()

@@ -1,0 +1,115 @@
+"""``--out``: an input, a directory or what cannot be written is refused by every command before it computes."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from test_malformed import APP, FILES
+
+from switchpoint import files
+from switchpoint.cli import commands as cli
+from switchpoint.errors import InputError
+
+# Command, its inputs, what computes in it, and its output.
+COMMANDS = {
+    "fit points.csv --predict asked.csv --method paper --settings settings.csv --out": (
+        ["points.csv", "asked.csv", "settings.csv"], "switchpoint.analysis.ceilings.fit_curves"),
+    "phases losses.csv --examples examples.csv --out": (
+        ["losses.csv", "examples.csv"], "switchpoint.analysis.phases.label_phases"),
+    "rank models.csv --out": (["models.csv"], "switchpoint.analysis.predictors.rank"),
+    "predict models.csv --out": (["models.csv"], "switchpoint.analysis.predictors.predict"),
+    "advise --curves curves.csv --runs runs.csv --ceilings fits.json --phases phases.json --predictors rank.json --out": (
+        ["curves.csv", "runs.csv", "fits.json", "phases.json", "rank.json"], "switchpoint.analysis.advice.advise"),
+    "grade pairs.jsonl --out": (["pairs.jsonl"], "switchpoint.grading.grader.grade_file"),
+    "import points.csv asked.csv --out": (["points.csv", "asked.csv"], "switchpoint.importer.points.import_files"),
+    "published folder --out": (["folder/rl_points.csv"], "switchpoint.published.claim_table.recompute_claims"),
+    "lock pairs.jsonl --out": (["pairs.jsonl"], "switchpoint.data.sources.write_lock"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """A folder with an input for every command."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "app", APP)
+    (tmp_path / "folder").mkdir()
+    for name, text in {**FILES, "pairs.jsonl": "{}", "folder/rl_points.csv": "x"}.items():
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def message(monkeypatch, capsys, command: str, out: str) -> str:
+    """What a command that refuses its output says."""
+    monkeypatch.setattr(sys, "argv", ["switchpoint", *command.split(), out])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    shown = capsys.readouterr()
+    assert ended.value.code == 2, shown
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    assert shown.err.startswith(f"error: --out {out}: ")
+    assert shown.err.endswith("; name another file\n")
+    return shown.err
+
+
+def test_every_command_with_an_output_is_here():
+    named = {name for name, made in APP.commands.items() if any(one.name == "out" for one in made.params)}
+    stages = set(cli.stages.app.registered_commands and [
+        one.name or one.callback.__name__.replace("_", "-") for one in cli.stages.app.registered_commands])  # fmt: skip
+    assert named - stages == {command.split()[0] for command in COMMANDS}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_output_that_must_not_be_written(here, monkeypatch, capsys, command):
+    inputs, computing = COMMANDS[command]
+    monkeypatch.setattr(computing, lambda *_: pytest.fail("it computed"))
+    os.symlink(inputs[0], "link")
+    os.link(inputs[-1], "hard_link")
+    os.mkfifo("pipe")
+    whole = {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
+    forms = [*inputs, f"./{inputs[0]}", str(here / inputs[-1]), "link", "hard_link"]
+    for out in forms:
+        said = message(monkeypatch, capsys, command, out)
+        assert ": is the input " in said or ": is there, in the input folder" in said
+    for out in ("folder", ".", str(here)):
+        assert ": is a directory;" in message(monkeypatch, capsys, command, out)
+    assert ": is no regular file;" in message(monkeypatch, capsys, command, "pipe")
+    assert ": is no regular file;" in message(monkeypatch, capsys, command, "/dev/stdout")
+    for out in (
+        f"{inputs[0]}/out.json",
+        f"{inputs[0]}/a/out.json",
+        "/proc/none/out.json",
+        "x" * 300,
+        "x" * 250,
+    ):
+        assert ": cannot be written (" in message(monkeypatch, capsys, command, out)
+    assert {path: path.read_bytes() for path in here.rglob("*") if path.is_file()} == whole
+
+
+def test_an_output_without_permission(here, monkeypatch):
+    out = here / "old.json"
+    out.write_text("old")
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != out)
+    with pytest.raises(InputError, match=r"old\.json: is write-protected; name another file"):
+        cli.check_out(str(out))
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(cli.tempfile, "NamedTemporaryFile", refuse)
+    with pytest.raises(InputError, match=r"new\.json: cannot be written \(permission denied\)"):
+        cli.check_out(str(here / "new.json"))
+
+
+def test_an_output_in_a_folder_that_is_missing_is_made_and_an_old_one_replaced(here, monkeypatch, capsys):
+    for out in ("a/b/out.json", "a/b/out.json", "folder/out.json"):
+        monkeypatch.setattr(sys, "argv", ["switchpoint", "rank", "models.csv", "--out", out])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == 0
+        assert files.read_json(out)["predictor"] == "pass_8"
+    assert sorted(path.name for path in (here / "a/b").iterdir()) == ["out.json"]
+    assert cli.check_out(None, "models.csv") is None
+    assert cli.check_out("new/out.json", "models.csv", None, "gone.csv") is None
+    assert not Path("new").exists()
