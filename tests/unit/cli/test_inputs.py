@@ -12,6 +12,8 @@ import pytest
 from test_malformed import APP, COMMANDS, FILES, READ_BY
 
 from switchpoint.cli import commands as cli
+from switchpoint.grading import grader
+from switchpoint.grading.grader import Verdict
 from switchpoint.scores import SAMPLE_COLUMNS
 
 ROOT = Path(__file__).parents[3]
@@ -76,10 +78,27 @@ TAKEN = {
 }  # fmt: skip
 
 
+class NoGrader:
+    """Stands for the grader, whose worker processes take seconds to start."""
+
+    def __init__(self, workers):
+        self.workers = workers
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def grade(self, golds, responses, extraction):
+        return [Verdict(True, gold, "graded") for gold in golds]
+
+
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
     """A function that runs the command that reads a file, the file replaced: (exit code, stderr, what it wrote)."""
     monkeypatch.setattr(cli, "app", APP)
+    monkeypatch.setattr(grader, "Grader", NoGrader)
     for name, (_, content) in CASES.items():
         monkeypatch.chdir(tmp_path)
         if name == "rl_points.csv":
