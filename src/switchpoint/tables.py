@@ -23,7 +23,7 @@ from switchpoint.errors import InputError
 NAMES = ("run", "parent", "set", "algorithm", "status", "phase", "benchmark", "model", "val_set", "budget",
          "example")  # fmt: skip
 BLANK = ("", "na", "n/a", "nan", "null", "none")  # no value, in any other column and whatever the case
-SHOWN = 60  # characters of a bad value
+SHOWN, LISTED = 60, 200  # characters of a bad value, and of the names of columns, in a message
 # What pandas and pyarrow raise on a damaged parquet file: its data, its schema, or the notes of pandas in it.
 DAMAGED = (OSError, ValueError, TypeError, LookupError, AttributeError, pyarrow.ArrowException)
 
@@ -90,11 +90,17 @@ def check_columns(table: pd.DataFrame, columns: list[str], name: str) -> None:
     if missing:
         raise InputError(
             f"{where}no column {', '.join(missing)}; it needs {', '.join(columns)} "
-            f"and has {', '.join(map(str, table.columns)) or 'none'}"
+            f"and has {listed(table.columns)}"
         )
     if table.empty:
         raise InputError(f"{where}no rows; give at least one")
     refuse(table, table[columns[0]].isna(), columns[0], f"name the {columns[0]}")
+
+
+def listed(names: Iterable) -> str:
+    """The names for a message, cut short where there is much of them."""
+    text = ", ".join(map(str, names)) or "none"
+    return text if len(text) <= LISTED else f"{text[:LISTED]}..."
 
 
 def numbers(table: pd.DataFrame, column: str) -> pd.Series:
@@ -128,10 +134,13 @@ def read_json_lines(path: str | Path) -> Iterator[dict]:
     """The objects of a jsonl file, a line at a time; InputError names a line that is none (as a blank one)."""
     try:
         with Path(path).open("rb") as lines:
+            number = 0
             for number, line in enumerate(lines, start=1):
                 where = f"{path}, line {number}"
                 files.check_bytes(line, path if number == 1 else where, "jsonl file")
                 yield json_object(line.removeprefix(codecs.BOM_UTF8) if number == 1 else line, where)
+            if not number:
+                raise InputError(f"{path}: is empty; give at least one object")
     except OSError as error:
         raise files.unreadable(path, error, "jsonl file") from error
 

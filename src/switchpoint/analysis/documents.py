@@ -1,12 +1,12 @@
 """What `advise` reads of the JSON that `fit`, `phases` and `rank` write: the checks of such a file."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 import pydantic
 from pydantic import BaseModel, Field
 
+from switchpoint import files
 from switchpoint.errors import InputError
 
 Number = Annotated[pydantic.FiniteFloat, Field(ge=-1e15, le=1e15)]
@@ -107,5 +107,5 @@ def read_document(path: str | Path, command: str) -> dict:
         first = error.errors()[0]
         problem = ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
     else:
-        return json.loads(data)
+        return files.read_json(path)
     raise InputError(f"{path}: {problem}; give what `switchpoint {command}` writes")

@@ -68,7 +68,9 @@ def column(rows: pd.DataFrame, names: list[str], where: str) -> str:
     for name in names:
         if name in rows:
             return name
-    raise InputError(f"{where}: none of the columns {names}; it has {list(rows.columns)}: rename one")
+    raise InputError(
+        f"{where}: none of the columns {names}; it has {tables.listed(rows.columns)}: rename one"
+    )
 
 
 def is_file(path: str) -> bool:

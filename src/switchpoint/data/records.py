@@ -19,7 +19,9 @@ def validate(frame: pd.DataFrame, where: str) -> pd.DataFrame:
     """
     for column in ("problem", "answer"):
         if column not in frame:
-            raise InputError(f"{where}: no column {column!r}; it has {list(frame.columns)}: rename or add it")
+            raise InputError(
+                f"{where}: no column {column!r}; it has {tables.listed(frame.columns)}: rename or add it"
+            )
     if frame.empty:
         raise InputError(f"{where}: no rows; give at least one record")
     frame = frame.copy()

@@ -118,6 +118,8 @@ def import_points(paths: list[str], file_format: str, options: Options) -> tuple
             weights = retu.WEIGHTS
     else:
         rows = log_rows(paths, file_format, options, counts)
+    if rows.empty:
+        raise InputError(f"{paths[0]}: no scores there; map the tags or columns that hold them")
     counts["scores"] = len(rows)
     rows = with_starts(check_rows(rows), options.p_start, weights)
     points = curves_table(
@@ -163,8 +165,6 @@ def refuse_row(rows: pd.DataFrame, bad: pd.Series, problem: str) -> None:
 
 def check_rows(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with a run, a phase and a benchmark, and numbers where numbers belong."""
-    if rows.empty:
-        raise InputError("no scores there; map the tags or columns that hold them")
     unnamed = rows["run"].isna() | rows["run"].eq("")
     refuse_row(rows, unnamed, "no run; name it with --run NAME, or (csv) --column run=COLUMN")
     refuse_row(rows, ~rows["phase"].isin(["base", "sft", "rl"]), "phase is {phase}; give base, sft or rl")
@@ -264,7 +264,7 @@ def csv_rows(path: str, options: Options, counts: Counter) -> pd.DataFrame:
     if absent := [column for column in [*options.column.values(), *needed] if column not in raw]:
         raise InputError(
             f"{path}: no column {absent[0]}; map the file's to the fields with --column FIELD=COLUMN "
-            f"(it has {', '.join(map(str, raw.columns))})"
+            f"(it has {tables.listed(raw.columns)})"
         )
     columns = {name: raw[column] for name, column in source.items() if column in raw}
     given = {"run": options.run, "phase": options.phase, "exaflops": per_step}

@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 from switchpoint.errors import InputError
@@ -41,7 +42,16 @@ class Pending:
 
 def dry_run(study_file: str) -> list[Planned]:
     """Every job of ``snakemake -n``."""
-    command = ["snakemake", "--dry-run", "--nolock", "--nocolor", "--configfile", study_file]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--dry-run",
+        "--nolock",
+        "--nocolor",
+        "--configfile",
+        study_file,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise InputError(f"snakemake could not plan the study:\n{(done.stdout + done.stderr).strip()}")
