@@ -27,6 +27,8 @@ from switchpoint.grading.reading import Member, enclosed, member, parts, split
 from switchpoint.grading.words import ROUNDED, SWAYING, UNITS, UNNAMING
 
 PLUS_MINUS, MINUS_PLUS = (re.compile(rf"\\{name}(?![A-Za-z])") for name in ("pm", "mp"))
+WORDS = re.compile(r'(?:"[^"]*" ?)+')
+OTHER_SCRIPT = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
 DECIMAL_COMMA = re.compile(r"\d,\d{1,2}(?![\d,])")
 NAMES = re.compile(r"[A-Za-z](?:_\w|_\{[^{}]*\})?")
 DANGLING = re.compile(
@@ -198,13 +200,12 @@ def stated(gold: str, text: str) -> bool:
     What it claims at its end decides if that is nothing but an answer, or is in doubt; else math-verify
     searches the whole text.
     """
-    claim = claimed(text)
+    claim = claimed(text, in_words=bool(WORDS.fullmatch(canonical(gold))))
     if same(gold, claim):
         return True
     answer = listed(canonical(claim))
-    prose = any(one.said or one.loose or not one.formula for one in answer.members) or DECIMAL_COMMA.search(
-        claim
-    )
+    prose = any(one.said or one.loose or not one.formula for one in answer.members)
+    prose = prose or DECIMAL_COMMA.search(claim) or OTHER_SCRIPT.search(claim)
     if not answer.members or not prose or swayed(answer) or DANGLING.search(text):
         return False
     target, reading = parsed(boxed(gold)), parsed(text)

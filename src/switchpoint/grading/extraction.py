@@ -17,10 +17,13 @@ MAX_GAP = 60  # characters between two boxes that are one answer
 GAP = re.compile(r"\\(?:text|mbox|mathrm)?\s*\{([^{}]*)\}|\\q?quad|\\[()\[\],;: ]|[\s$~]+|[-+*_=#]{3,}")
 NAMED = re.compile(r"([A-Za-z](?:_\w|_\{\w+\})?|\([A-Za-z, ]+\))\s*=\s*\$?\s*$")
 JOINT = re.compile(r"(?:[\w().,]+ ){0,4}(?:and|or|,|;|&|\.)")
+RESTATED = re.compile(r"\b(?:i\.e\.|equivalently|namely|that is)")  # the next box says the same again
 PARTING = frozenset(["not", "no", "wrong", "incorrect", "then", "so", "but", "instead", "wait", "however"])
 ANSWER = re.compile(r"\banswers?\b[*_\s]*(?:[:=]|(?:is|are)\b)?", re.IGNORECASE)
 FINAL = re.compile(r"final answer is:?\s{0,9}([^\n]{1,300}?)(?:\.\s|\.?\n|\.?$)", re.IGNORECASE)
 SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9$*\\(#])|\n+")
+FORMULA = re.compile(r"[\d\\$]")
+CONCLUDED = re.compile(r"(?:^|[,;] +)(?:and )?(?:so|thus|hence|therefore)\b[ ,]*", re.IGNORECASE)
 TAG = re.compile(r"</?\|?[a-z_]+\|?>(?:user|assistant)?")  # "</s>", "<|im_end|>"
 DISPLAYED = re.compile(r"(?<=\\\[|\$\$)\s+|\s+(?=\\\]|\$\$)")
 
@@ -42,7 +45,7 @@ def boxes(text: str) -> list[tuple[int, int, int]]:
 
 def joined(gap: str) -> str | None:
     """The name in front of the next box ("y =") where nothing else but a joint is between two boxes; else None."""
-    if len(gap) > MAX_GAP:
+    if len(gap) > MAX_GAP or RESTATED.search(gap):
         return None
     gap = GAP.sub(r" \1 ", gap)
     named = NAMED.search(gap)
@@ -110,8 +113,12 @@ def gold_answer(gold: str) -> str:
     return answer if len(answer) <= MAX_ANSWER else claimed(answer)
 
 
-def claimed(text: str) -> str:
-    """What a text without a marked answer claims: what follows ``####``, the clause of the last "answer", or its end."""
+def claimed(text: str, in_words: bool = False) -> str:
+    """What a text without a marked answer claims: what follows ``####``, the clause of the last "answer", or its end.
+
+    The end is the conclusion of the last sentence that has a formula, or of the very last one for an answer
+    ``in_words``.
+    """
     _, marked, last = (text := TAG.sub("", text)).rpartition("####")
     if marked:
         return last.strip().partition("\n")[0]
@@ -122,8 +129,10 @@ def claimed(text: str) -> str:
             return sentence[sentence.rfind(", ", 0, found[-1].start()) + 1 :]
         if found and sentence.startswith(("#", "*")) and place + 1 < len(sentences):
             return sentences[place + 1]
-    with_formula = [found for found in sentences if re.search(r"[\d\\$]", found)]
-    return (with_formula or sentences or [""])[-1]
+    with_formula = [] if in_words else [found for found in sentences if FORMULA.search(found)]
+    last = (with_formula or sentences or [""])[-1]
+    conclusion = CONCLUDED.split(last)[-1]
+    return conclusion if in_words or FORMULA.search(conclusion) else last
 
 
 # Cheap to ask, dear to evaluate: what no honest final answer looks like.  Every repetition has

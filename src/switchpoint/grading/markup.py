@@ -19,7 +19,7 @@ SHOWN = str.maketrans(CHARACTERS)
 RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 LOOKS = table(
     "left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr displaystyle textstyle limits boldsymbol bm rm bf "
-    "mathbf mathrm text textbf textit textrm mathit mathsf mbox hbox emph operatorname mathop boxed fbox"
+    "large Large LARGE huge Huge small tiny normalsize mathbf mathrm text textbf textit textrm mathit mathsf mbox hbox emph operatorname mathop boxed fbox"
 )
 MACROS = {
     "dfrac": "\\frac", "tfrac": "\\frac", "cfrac": "\\frac", "dbinom": "\\binom", "tbinom": "\\binom",
@@ -32,7 +32,7 @@ WRAPPER = r"\\{1,2}(?:text(?:bf|it|rm|sf|normal)?|math(?:rm|bf|it|sf)|[mh]box|op
 TOKEN = re.compile(
     rf"{WRAPPER}\s*\{{(?P<wrapped>[^{{}}]*)\}}|(?P<matrix>\\begin\{{[^{{}}]*\}}.*\\end\{{[^{{}}]*\}})"
     r"|\\{1,2}(?P<macro>[A-Za-z]+)|\\(?P<mark>(?:[,;:]\s*\\)?!\s*|.)|(?P<letters>[A-Za-z]+(?:'[a-z]+)?)"
-    r"|(?P<space>[\s~]+)|(?P<look>\*\*+|\$)|√\s?(?P<root>\d+|[A-Za-z]|\([^()]*\))|(?P<raised>[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+)",
+    r"|(?P<space>[\s~]+)|(?P<look>\*\*+|[$`])|√\s?(?P<root>\d+|[A-Za-z]|\([^()]*\))|(?P<raised>[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+)",
     re.DOTALL,
 )
 JOINT = re.compile(r"(?<=[\d)\]}])(and|or)(?=[-A-Z\\(\[\d])")  # "(1,2)or(3,4)"
@@ -52,6 +52,7 @@ def one_of(names: dict[str, object] | frozenset[str]) -> str:
 
 PHRASES = [  # what is replaced, in this order, when words are in quotation marks
     (r"\s*\{\s*,\s*\}\s*|(?<=\d) +,(?=\d)", ","),
+    (r"(?<=\d)\s*x\s*(?=10\s*\^)", r"\\times "),
     (r'("[^"]*")\s*\.(?=\s|\d|$)', r"\1 "),  # the full stop, and the dot of "Rs."
     (r'"-+"', '" "'),
     (r'\(\s*((?:"[^"]*"\s*)+)\)', r"\1"),  # "5 (units)"
@@ -118,6 +119,8 @@ def shown(found: re.Match) -> str:
 def letters(run: str, text: str, start: int) -> str:
     """Bare letters: in quotation marks if they are a word, not a product of variables or a function."""
     lower = run.lower()
+    if len(run) > 2 and run.isupper() and lower in KNOWN:  # "USD"
+        return f'"{run}"'
     if lower in ("infinity", "pi"):
         return "\\infty " if lower == "infinity" else "\\pi "
     if len(run) == 1 or not run[1:].islower() or lower in MATHEMATICS:

@@ -29,7 +29,7 @@ THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 LETTER = r"(?:[A-Za-z]|\\(?:alpha|beta|gamma|delta|theta|lambda|mu|phi|omega|angle|triangle) ?)"
 INDEX = r"(?:'|_\{[^{}]*\}|_\w|\^\{-1\})*"
 NAME = re.compile(
-    rf"{LETTER}{INDEX}(?:\([^()=]*\))?|\\angle ?[A-Z]+|[A-Z]{{2,4}}|\((?:{LETTER}{INDEX},? ?)+\)"
+    rf"{LETTER}{INDEX}(?:\([^()=]*\))?|\\angle ?[A-Z]+|[A-Z]{{2,4}}|\|[A-Z]\||\((?:{LETTER}{INDEX},? ?)+\)"
 )
 ELEMENT = re.compile(rf"^\s*({NAME.pattern})\s*\\in(?![A-Za-z])")  # "x in", as good as "x ="
 DIGIT = re.compile(r"\d")
