@@ -25,7 +25,8 @@ SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9$*\\(#])|\n+")
 FORMULA = re.compile(r"[\d\\$]")
 CONCLUDED = re.compile(r"(?:^|[,;] +)(?:and )?(?:so|thus|hence|therefore)\b[ ,]*", re.IGNORECASE)
 TAG = re.compile(r"</?\|?[a-z_]+\|?>(?:user|assistant)?")  # "</s>", "<|im_end|>"
-DISPLAYED = re.compile(r"(?<=\\\[|\$\$)\s+|\s+(?=\\\]|\$\$)")
+DISPLAYED = re.compile(r"(?<=\\\[|\$\$)\s{1,9}|\s{1,9}(?=\\\]|\$\$)")
+DANGLING = re.compile(r"\b(?:is|are|be|so|then|that|which|of|the|a|and|or|to|equals|have|from)$")
 
 
 def boxes(text: str) -> list[tuple[int, int, int]]:
@@ -58,11 +59,11 @@ def joined(gap: str) -> str | None:
 def last_boxed(text: str) -> str | None:
     """Content of the last box; boxes with nothing but a joint ("and", a comma) between them are one answer.
 
-    Names in front of such boxes are kept.  A box that does not end is cut off: the answer is empty.
+    Names in front of such boxes are kept.
     """
     found = boxes(text)
     if not found:
-        return "" if OPEN_BOX.search(text) else None
+        return None
     contents, names = [], []
     following = None
     for marker, start, stop in reversed(found):
@@ -110,18 +111,22 @@ def extract(response: str, extraction: str = "any") -> str | None:
 def gold_answer(gold: str) -> str:
     """The answer in a gold, which may be a whole solution: its last box, else what follows ``####``."""
     answer = last_boxed(gold) or OPEN_BOX.split(gold)[-1].rpartition("####")[2].strip() or gold
-    return answer if len(answer) <= MAX_ANSWER else claimed(answer)
+    return answer if len(answer) <= MAX_ANSWER else claimed(answer[-MAX_TEXT:]) or answer
 
 
-def claimed(text: str, in_words: bool = False) -> str:
-    """What a text without a marked answer claims: what follows ``####``, the clause of the last "answer", or its end.
+def claimed(text: str, in_words: bool = False) -> str | None:
+    """What a text without a marked answer claims: nothing if it ends amid a sentence, None if that is hard to tell.
 
-    The end is the conclusion of the last sentence that has a formula, or of the very last one for an answer
-    ``in_words``.
+    It is what follows ``####``, else the clause of the last "answer", else the conclusion of the last sentence that
+    has a formula, or of the very last one for an answer ``in_words``.
     """
-    _, marked, last = (text := TAG.sub("", text)).rpartition("####")
-    if marked:
-        return last.strip().partition("\n")[0]
+    text = TAG.sub("", text).strip()
+    if "####" in text:
+        return text.rpartition("####")[2].strip().partition("\n")[0]
+    if DANGLING.search(text):
+        return ""
+    if OPEN_BOX.search(text):
+        return None
     sentences = [found for found in SENTENCE.split(DISPLAYED.sub(" ", text)) if found.strip(" *#")]
     for place, sentence in reversed(list(enumerate(sentences))):
         found = list(ANSWER.finditer(sentence))
@@ -129,6 +134,8 @@ def claimed(text: str, in_words: bool = False) -> str:
             return sentence[sentence.rfind(", ", 0, found[-1].start()) + 1 :]
         if found and sentence.startswith(("#", "*")) and place + 1 < len(sentences):
             return sentences[place + 1]
+    if "\n" in text and not text.endswith((".", "!", "?", "*", "$", "\\]", "\\)")):
+        return None
     with_formula = [] if in_words else [found for found in sentences if FORMULA.search(found)]
     last = (with_formula or sentences or [""])[-1]
     conclusion = CONCLUDED.split(last)[-1]

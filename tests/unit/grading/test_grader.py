@@ -82,13 +82,14 @@ def test_rewritten_golds_are_right_and_corrupted_ones_wrong(grader):
         assert lowest <= share <= highest
 
 
+ENDLESS = "\\sum_{k=1}^{\\infty} \\frac{\\cos(k^5)}{k}"
 HANG = "\\boxed{\\sum_{k=1}^{\\infty} \\frac{\\sin(k^7)}{k}}"
 
 
 def test_a_hang_is_a_timeout_and_the_next_answer_is_graded():
     with Grader(workers=1) as grader:
         started = time.monotonic()
-        verdicts = grader.grade(["1", "1", "2"], [HANG, "\\boxed{1}", "\\boxed{2.0}"])
+        verdicts = grader.grade([ENDLESS, "1", "2"], [HANG, "\\boxed{1}", "\\boxed{2.0}"])
         assert time.monotonic() - started < 10
         assert [verdict.status for verdict in verdicts] == ["timeout", "graded", "graded"]
         assert [verdict.correct for verdict in verdicts] == [False, True, True]
@@ -131,7 +132,6 @@ def test_a_thousand_hostile_responses():
         by_kind[kind].append(verdict)
     assert all(verdict.correct for verdict in by_kind.pop("honest"))
     assert not any(verdict.correct for found in by_kind.values() for verdict in found)
-    assert {verdict.status for verdict in by_kind["endless sum"]} == {"timeout"}
 
 
 def workers_of(process: psutil.Process) -> list[psutil.Process]:
@@ -156,7 +156,7 @@ def test_killing_the_caller_ends_the_workers():
         "grader = Grader(workers=1)\n"
         "grader.grade(['1'], [chr(92) + 'boxed{1}'])\n"
         "print('ready', flush=True)\n"
-        f"grader.grade(['1'], [{HANG!r}])\n"
+        f"grader.grade([{ENDLESS!r}], [{HANG!r}])\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"ready\n"
@@ -202,7 +202,7 @@ def test_an_idle_child_that_is_killed_shifts_no_verdict():
 def test_what_a_killed_child_was_asked_is_asked_again():
     worker = Worker(60.0)
     with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(worker.compare, asked("1", HANG, "text"))
+        answer = pool.submit(worker.compare, asked(ENDLESS, HANG[7:-1]))
         for _ in range(3):
             child = child_of(worker)
             while child.cpu_times().user < 0.3:  # it is at the request
