@@ -78,9 +78,11 @@ def read_cells(path: str | Path) -> tuple[list[str], list[int], list[list[str]]]
 def numbers_or_text(text: pd.Series) -> pd.Series:
     """The column as numbers where all its cells are numbers or missing, else as it is."""
     try:
-        return pd.to_numeric(text)
+        values = pd.to_numeric(text)
     except ValueError:
         return text
+    # Whole numbers beyond 64 bits come as objects; as floats they are infinite at worst, and refused as that.
+    return pd.to_numeric(text, errors="coerce") if values.dtype == object else values
 
 
 def check_columns(table: pd.DataFrame, columns: list[str], name: str) -> None:

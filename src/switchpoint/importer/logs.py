@@ -43,7 +43,10 @@ def read_log(paths: list[str], file_format: str, counts: Counter) -> pd.DataFram
             counts["records"] += 1
             counts["values_not_numbers"] += len(values) - len(numbers)
             rows += [(int(step), tag, value, f"{where}, {tag}") for tag, value in numbers.items()]
-    log = pd.DataFrame(rows, columns=["step", "tag", "value", "where"])
+    try:
+        log = pd.DataFrame(rows, columns=["step", "tag", "value", "where"])
+    except UnicodeEncodeError:
+        raise InputError(f"{paths[0]}: a tag holds half a character (a lone surrogate); delete it") from None
     replaced = log.duplicated(["step", "tag"], keep="last")
     counts["values_replaced"] += int(replaced.sum())
     return log[~replaced].sort_values("step", kind="stable", ignore_index=True)

@@ -66,8 +66,9 @@ FORMS = {
     "half": lambda data: data[: len(data) // 2],
     "an end missing": lambda data: data[:-3],
     "a byte changed": lambda data: data[:20] + b"\x01" + data[21:],
+    "a number beyond all": lambda data: data.replace(b"1,", b"9" * 400 + b",", 1),
     "half a character": lambda data: (
-        data.replace(b'"r', b'"\\ud800', 1) if b'"r' in data else b'{"\\ud800": 1}'
+        data.replace(b'"a', b'"\\ud800', 1) if b'"a' in data else b'{"\\ud800": 1}'
     ),
 }
 # What may be right: a part of a text, a changed letter or datum, a folder of claims without some of their data.
@@ -75,6 +76,7 @@ TAKEN = {
     ("cache.pkl", "Latin-1"), ("config.json", "half a character"), ("rl_points.csv", "missing"),
     *((name, "a byte changed") for name in CASES if not name.endswith(".json")),
     *((name, form) for name in CASES for form in ("half", "an end missing") if name.endswith((".csv", ".jsonl", ".yaml"))),
+    *((name, "a number beyond all") for name in CASES if not name.endswith(("points.csv", "table.csv", "released.csv"))),
 }  # fmt: skip
 
 
