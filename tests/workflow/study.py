@@ -8,6 +8,8 @@ from pathlib import Path
 
 import yaml
 
+from switchpoint import files
+
 ROOT = Path(__file__).parents[2]
 LINKED = ["Snakefile", "workflow", "profiles", "slurm", "envs", "assets", "src"]
 
@@ -65,6 +67,14 @@ def write_config(clone: Path, config: dict) -> None:
 def curves(clone: Path) -> bytes:
     """The finished study's ``curves.csv``."""
     return (clone / "results/tiny/analysis/curves.csv").read_bytes()
+
+
+def weights(clone: Path) -> dict[str, str]:
+    """The content hash of every trained model's weights."""
+    models = [
+        path for part in ("sft", "rl") for path in (clone / "results/tiny" / part).rglob("*.safetensors")
+    ]
+    return {str(path.relative_to(clone)): files.sha256(path) for path in models}
 
 
 def snakemake_command(*options: str) -> tuple[list[str], dict[str, str]]:

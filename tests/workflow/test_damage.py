@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from study import ROOT, curves, snakemake
+from study import ROOT, curves, snakemake, weights
 from test_kills import RL, SFT, kill_when
 
 from switchpoint import files
@@ -52,14 +52,6 @@ RESULTS = [
 def worn(finished, tmp_path_factory) -> Path:
     """One copy of the finished study, which every test damages in turn."""
     return Path(shutil.copytree(finished, tmp_path_factory.mktemp("worn") / "clone", symlinks=True))
-
-
-def weights(clone: Path) -> dict[str, str]:
-    """The content hash of every trained model's weights."""
-    models = [
-        path for part in ("sft", "rl") for path in (clone / "results/tiny" / part).rglob("*.safetensors")
-    ]
-    return {str(path.relative_to(clone)): files.sha256(path) for path in models}
 
 
 def mend(clone: Path, finished: Path, *results: str) -> list[str]:
