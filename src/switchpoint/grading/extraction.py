@@ -23,7 +23,9 @@ FINAL = re.compile(r"final answer is:?\s{0,9}([^\n]{1,300}?)(?:\.\s|\.?\n|\.?$)"
 SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9$*\\(#])|\n+")
 TAG = re.compile(r"</?\|?[a-z_]+\|?>(?:user|assistant)?")  # "</s>", "<|im_end|>"
 DISPLAYED = re.compile(r"(?<=\\\[|\$\$)\s{1,9}|\s{1,9}(?=\\\]|\$\$)")
-DANGLING = re.compile(r"\b(?:is|are|be|so|then|that|which|of|the|a|and|or|to|equals|have|from)$")
+ENDING = re.compile(r"(?:[.!?*$]|\\[\])])$")
+WORD = re.compile(r"[A-Za-z]{3}|[*$\\]")
+DANGLING = re.compile(r"\b(?:is|are|be|so|then|that|which|of|the|and|or|to|equals|have|from)$")
 
 
 def boxes(text: str) -> list[tuple[int, int, int]]:
@@ -130,10 +132,8 @@ def claimed(text: str) -> str | None:
             return sentence[sentence.rfind(", ", 0, found[-1].start()) + 1 :]
         if found and sentence.startswith(("#", "*")) and place + 1 < len(sentences):
             return sentences[place + 1]
-    if "\n" in text and not text.endswith((".", "!", "?", "*", "$", "\\]", "\\)")):
-        return None
-    with_formula = [found for found in sentences if re.search(r"[\d\\$]", found)]
-    return (with_formula or sentences or [""])[-1]
+    last = next((found for found in reversed(sentences) if re.search(r"[\d\\$]", found)), text)
+    return last if "\n" not in text or (ENDING.search(text) and WORD.search(last)) else None
 
 
 # Cheap to ask, dear to evaluate: what no honest final answer looks like.  Every repetition has
