@@ -26,7 +26,9 @@ FORMULA = re.compile(r"[\d\\$]")
 CONCLUDED = re.compile(r"(?:^|[,;] +)(?:and )?(?:so|thus|hence|therefore)\b[ ,]*", re.IGNORECASE)
 TAG = re.compile(r"</?\|?[a-z_]+\|?>(?:user|assistant)?")  # "</s>", "<|im_end|>"
 DISPLAYED = re.compile(r"(?<=\\\[|\$\$)\s{1,9}|\s{1,9}(?=\\\]|\$\$)")
-DANGLING = re.compile(r"\b(?:is|are|be|so|then|that|which|of|the|a|and|or|to|equals|have|from)$")
+ENDING = re.compile(r"(?:[.!?*$]|\\[\])])$")
+WORD = re.compile(r"[A-Za-z]{3}|[*$\\]")
+DANGLING = re.compile(r"\b(?:is|are|be|so|then|that|which|of|the|and|or|to|equals|have|from)$")
 
 
 def boxes(text: str) -> list[tuple[int, int, int]]:
@@ -134,10 +136,10 @@ def claimed(text: str, in_words: bool = False) -> str | None:
             return sentence[sentence.rfind(", ", 0, found[-1].start()) + 1 :]
         if found and sentence.startswith(("#", "*")) and place + 1 < len(sentences):
             return sentences[place + 1]
-    if "\n" in text and not text.endswith((".", "!", "?", "*", "$", "\\]", "\\)")):
+    candidates = sentences if in_words else [found for found in sentences if FORMULA.search(found)]
+    last = (candidates or [text])[-1]
+    if "\n" in text and not (ENDING.search(text) and WORD.search(last)):
         return None
-    with_formula = [] if in_words else [found for found in sentences if FORMULA.search(found)]
-    last = (with_formula or sentences or [""])[-1]
     conclusion = CONCLUDED.split(last)[-1]
     return conclusion if in_words or FORMULA.search(conclusion) else last
 

@@ -108,9 +108,9 @@ REFUSED = {
         "thousandths millionth millionths"
     ),
     "operators": table(
-        "squared cubed factorial plus minus times over divided multiplied mod modulo choose power root "
-        "raised negative log base inverse reciprocal reciprocals conjugate repeating recurring remainder twice "
-        "thrice double triple doubled tripled halved opposite bar bars th st nd rd square cube"
+        "squared cubed factorial plus minus times over divided multiplied mod modulo choose power root raised negative "
+        "log base inverse reciprocal reciprocals conjugate repeating recurring remainder twice thrice double triple "
+        "doubled tripled halved opposite bar bars th st nd rd square cube add subtract multiply divide lose loses lost"
     ),
     "comparisons": table(
         "more less fewer greater smaller larger bigger least most than above below under exceeding beyond within "
