@@ -25,7 +25,7 @@ def rl_points(curves: pd.DataFrame, runs: pd.DataFrame) -> dict[str, pd.DataFram
     refuse(curves, fractions(points[["score"]], chosen.where(chosen)), "score", FRACTIONS)
     for column in {"se", "n"} & set(curves):
         points[column] = pd.to_numeric(curves[column], errors="coerce").astype(float)
-        bad = curves[column].notna() & ~(points[column] >= 0)
+        bad = curves[column].notna() & ~points[column].between(0, math.inf, inclusive="left")
         refuse(curves, bad, column, "give a number of 0 or more, or leave it blank")
     points = points.reindex(columns=["run", "exaflops", "score", "se", "n"])
     if "phase" in curves:

@@ -160,7 +160,7 @@ def unpickle(path: Path):
             return GuardedUnpickler(file).load()
     except BROKEN as error:
         wanted = "give a whole pickle of nothing but dicts, lists, texts and numbers"
-        raise InputError(f"{path}: {error}; {wanted}") from error
+        raise InputError(f"{path}: {' '.join(str(error).split())}; {wanted}") from error
 
 
 def read_tables(paths: list[str]) -> pd.DataFrame:

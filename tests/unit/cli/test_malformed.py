@@ -208,6 +208,7 @@ CELLS = [
     ("curves.csv", 2, "exaflops", "-1", "row 2 (line 3, run rl/grpo/a-20/seed_0): exaflops is -1.0; give the compute"),
     ("curves.csv", 2, "score", "160", "row 2 (line 3, run rl/grpo/a-20/seed_0): score is 160.0; give points"),
     ("curves.csv", 2, "se", "-1", "row 2 (line 3, run rl/grpo/a-20/seed_0): se is -1.0; give a number of 0 or more"),
+    ("curves.csv", 2, "se", "2e308", "row 2 (line 3, run rl/grpo/a-20/seed_0): se is inf; give a number of 0 or more"),
     ("curves.csv", 2, "run", "rl/x", "row 2 (line 3, run rl/x): run is 'rl/x'; give its row in runs"),
     ("runs.csv", 1, "algorithm", "", "row 1 (line 2, run rl/grpo/a-20/seed_0): algorithm is nan; name the RL algorithm"),
     ("runs.csv", 1, "parent", "", "row 1 (line 2, run rl/grpo/a-20/seed_0): parent is nan; name the SFT run, or base"),

@@ -417,3 +417,13 @@ def test_published_table_of_other_columns(tmp_path):
         import_points(
             [write_table(tmp_path / "x.csv", run=["r"], exaflops=[1], score=[30])], "published", Options()
         )
+
+
+def test_what_is_wrong_with_a_pickle_is_one_line(tmp_path):
+    path = tmp_path / "x.pkl"
+    path.write_bytes(b"Pabc\n.")  # a persistent id, of which pickle says two lines
+    with pytest.raises(
+        InputError, match=r"x\.pkl: A load persistent id .* specified\.; give a whole pickle"
+    ) as error:
+        import_points([str(path)], "retu", Options())
+    assert "\n" not in str(error.value)
