@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from switchpoint import files
 from switchpoint.errors import InputError
 
 WEIGHTS = "model.safetensors"
@@ -17,8 +18,9 @@ def read_object(path: str | Path) -> dict:
     if not path.is_file():
         raise InputError(f"{path} does not exist; give a whole model directory")
     refuse_pointer(path)
+    text = files.read_text(path, "JSON file")
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON ({error}); give the model's own {path.name}") from None
     if not isinstance(value, dict):

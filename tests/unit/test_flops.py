@@ -157,7 +157,7 @@ def test_bad_input_is_named(tmp_path):
     with pytest.raises(InputError, match="hidden_size is '4'"):
         flops.architecture(path)
     path.write_text("{")
-    with pytest.raises(InputError, match="not JSON"):
+    with pytest.raises(InputError, match="not valid JSON"):
         flops.architecture(path)
     with pytest.raises(InputError, match="mixture of experts"):
         flops.Architecture.from_config({"num_experts": 8})

@@ -74,7 +74,7 @@ def test_a_bad_index_is_named(shards, words, tmp_path):
     [
         (b"", "not valid JSON"),
         (b"{", "not valid JSON"),
-        (b"\xff\xfe\xfd", "not valid JSON"),
+        (b"\xff\xfe\xfd", "binary, or UTF-16"),
         (b"[" * 100_000, "not valid JSON"),
         (b"[]", "no JSON object"),
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),

@@ -61,7 +61,11 @@ def test_forbidden_overlaps_are_named():
 
 def test_benchmarks_are_gathered_and_split():
     slices = {"a": Slice(source="one", monitor=2), "b": Slice(source="two", monitor=1)}
-    gathered = benchmarks.gather(slices, {"one": rows(["p", "q", "r"]), "two": rows(["s", "t"])})
+    gathered = benchmarks.gather(slices, {"one": rows(["p", "q", "r"]), "two": rows(["s", "t"])}, [])
+    fewer = benchmarks.gather(
+        slices, {"one": rows(["p", "q", "r"]), "two": rows(["s", "T "])}, [rows(["t", "q"])]
+    )
+    assert fewer["id"].tolist() == ["a/p0", "a/p2", "b/p0"]
     assert gathered["id"].tolist() == ["a/p0", "a/p1", "a/p2", "b/p0", "b/p1"]
     marked = benchmarks.split(gathered, slices)
     assert marked["split"].tolist() == ["monitor", "monitor", "test", "monitor", "test"]
