@@ -9,7 +9,7 @@ rule collect:
         files_of(RL_RUNS, "samples.parquet", "points.csv", "run.json"),
     output:
         outs(paths.ANALYSIS, "runs.csv", "losses.csv", "results.csv"),
-        outs(paths.ANALYSIS, "verdicts.csv", "gains.csv", "lm_eval.json"),
+        outs(paths.ANALYSIS, "verdicts.csv", "gains.csv", "lm_eval.json", "run.json"),
         outs(paths.ANALYSIS, "models.csv", "validation.parquet"),
         outs(paths.ANALYSIS, "pooled_curves.csv", "pooled_results.csv"),
         curves=out(paths.ANALYSIS, "curves.csv"),
