@@ -94,7 +94,7 @@ def same(gold: str, answer: str) -> bool:
         alone = one.brackets == other.brackets or CLOSED.fullmatch(one.members[0].formula)
         return bool(alone) and same_member(one.members[0], other.members[0])  # {5} may be 5, {{}} is not {}
     if 1 in (len(one.members), len(other.members)) and SIGNS["order"].search(plain(gold) + plain(answer)):
-        return not swayed(other) and agree(gold, answer)  # "x < 2 or x > 3" and a union
+        return not swayed(other.members) and agree(gold, answer)  # "x < 2 or x > 3" and a union
     return same_lists(one, other)
 
 
@@ -184,9 +184,9 @@ def same_formula(gold: str, answer: str) -> bool:
     return equal(gold, answer)
 
 
-def swayed(answer: Answer) -> bool:
-    """Whether a word of the answer changes what it says."""
-    return any(SWAYING & {*one.lead, *one.said} or UNNAMING & set(one.naming) for one in answer.members)
+def swayed(members: list[Member]) -> bool:
+    """Whether a word changes what is said."""
+    return any(SWAYING & {*one.lead, *one.said} or UNNAMING & set(one.naming) for one in members)
 
 
 def stated(gold: str, text: str) -> bool:
@@ -199,9 +199,12 @@ def stated(gold: str, text: str) -> bool:
     if claim is not None:
         if same(gold, claim):
             return True
-        answer = listed(canonical(claim))
-        prose = any(one.said or one.loose or not one.formula for one in answer.members)
-        if not answer.members or swayed(answer) or not (prose or DECIMAL_COMMA.search(claim)):
+        members = listed(canonical(claim)).members
+        prose = any(one.said or one.loose or not one.formula for one in members) or DECIMAL_COMMA.search(
+            claim
+        )
+        last = max((place for place, one in enumerate(members) if one.formula), default=0)
+        if not members or not prose or swayed(members[last:]):
             return False
     target, reading = parsed(boxed(gold)), parsed(text)
     if not target or not reading or unordered(target) != unordered(reading):

@@ -124,7 +124,7 @@ def letters(run: str, text: str, start: int) -> str:
         return run
     if text[max(start - 2, 0) : start].rstrip("{").endswith(("_", "^")):
         return run
-    long = len(run) > 3 or (len(run) == 3 and set(lower) & set("aeiou") and lower != "abc")
+    long = len(run) > 3 or (len(run) == 3 and set(lower) & set("aeiou") and not set(lower) <= set("abcd"))
     name = run[0].isupper() and WORDS_ALONE.fullmatch(text)
     return f'"{run}"' if long or name or lower in KNOWN else run
 
