@@ -21,7 +21,16 @@ import re
 from math_verify import verify
 
 from switchpoint.grading.extraction import claimed
-from switchpoint.grading.formulas import CLOSED, SIGNS, agree, boxed, equal, parsed, same_numbers, unordered
+from switchpoint.grading.formulas import (
+    CLOSED,
+    SIGNS,
+    agree,
+    boxed,
+    equal,
+    parsed,
+    same_numbers,
+    unordered,
+)
 from switchpoint.grading.markup import canonical, plain, squeezed
 from switchpoint.grading.reading import Member, enclosed, member, parts, split
 from switchpoint.grading.words import ROUNDED, SWAYING, UNITS, UNNAMING
@@ -41,9 +50,13 @@ class Answer:
 
 
 def values(text: str, grouped: bool = True) -> list[Member]:
-    """The members of a list, each of them once; one with a plus-minus is two."""
-    found = tuples([member(one) for part in parts(text, grouped) for one in both(part)])
-    return list({dataclasses.replace(one, formula=squeezed(one.formula)): one for one in found}.values())
+    """The members of a list; one with a plus-minus is two."""
+    return tuples([member(one) for part in parts(text, grouped) for one in both(part)])
+
+
+def once(members: list[Member]) -> list[Member]:
+    """The members without repetition."""
+    return list({dataclasses.replace(one, formula=squeezed(one.formula)): one for one in members}.values())
 
 
 def both(part: str) -> list[str]:
@@ -55,7 +68,7 @@ def both(part: str) -> list[str]:
 
 def listed(text: str) -> Answer:
     """An answer in the canonical form as a list."""
-    found = values(text)
+    found = once(values(text))
     if len(found) != 1:
         return Answer("", found)
     (whole,) = found
@@ -63,6 +76,8 @@ def listed(text: str) -> Answer:
     inner = values(content, grouped=False) if brackets else []
     if not inner or (len(inner) == 1 and brackets != "\\{\\}"):
         return Answer("", found)
+    if "{" in brackets:
+        inner = once(inner)
     names = NAMES.findall(whole.name or "")
     if len(names) == len(inner) > 1:
         inner = [dataclasses.replace(one, name=name) for one, name in zip(inner, names, strict=True)]
@@ -83,8 +98,8 @@ def tuples(found: list[Member]) -> list[Member]:
 
 def same(gold: str, answer: str) -> bool:
     """Whether an answer says what the gold says."""
-    if (equal := same_numbers(gold, answer)) is not None:
-        return equal
+    if (verdict := same_numbers(gold, answer)) is not None:
+        return verdict
     if plain(gold) == plain(answer):
         return bool(plain(gold))
     one, other = listed(canonical(gold)), listed(canonical(answer))

@@ -83,7 +83,7 @@ def canonical(text: str) -> str:
     text = HOUR.sub(r' "\1m"', TOKEN.sub(shown, JOINT.sub(r" \1 ", text.translate(SHOWN))))
     for pattern, replacement in PHRASES:
         text = pattern.sub(replacement, text)
-    return text.strip(" .,;:")
+    return text.lstrip(" ,;:").rstrip(" .,;:")
 
 
 def plain(text: str) -> str:
