@@ -21,7 +21,16 @@ import re
 from math_verify import verify
 
 from switchpoint.grading.extraction import claimed
-from switchpoint.grading.formulas import CLOSED, SIGNS, agree, boxed, equal, parsed, same_numbers, unordered
+from switchpoint.grading.formulas import (
+    CLOSED,
+    SIGNS,
+    agree,
+    boxed,
+    equal,
+    parsed,
+    same_numbers,
+    unordered,
+)
 from switchpoint.grading.markup import canonical, plain, squeezed
 from switchpoint.grading.reading import Member, enclosed, member, parts, split
 from switchpoint.grading.words import ROUNDED, SWAYING, UNITS, UNNAMING
@@ -43,9 +52,13 @@ class Answer:
 
 
 def values(text: str, grouped: bool = True) -> list[Member]:
-    """The members of a list, each of them once; one with a plus-minus is two."""
-    found = tuples([member(one) for part in parts(text, grouped) for one in both(part)])
-    return list({dataclasses.replace(one, formula=squeezed(one.formula)): one for one in found}.values())
+    """The members of a list; one with a plus-minus is two."""
+    return tuples([member(one) for part in parts(text, grouped) for one in both(part)])
+
+
+def once(members: list[Member]) -> list[Member]:
+    """The members without repetition."""
+    return list({dataclasses.replace(one, formula=squeezed(one.formula)): one for one in members}.values())
 
 
 def both(part: str) -> list[str]:
@@ -57,7 +70,7 @@ def both(part: str) -> list[str]:
 
 def listed(text: str) -> Answer:
     """An answer in the canonical form as a list."""
-    found = values(text)
+    found = once(values(text))
     if len(found) != 1:
         return Answer("", found)
     (whole,) = found
@@ -65,6 +78,8 @@ def listed(text: str) -> Answer:
     inner = values(content, grouped=False) if brackets else []
     if not inner or (len(inner) == 1 and brackets != "\\{\\}"):
         return Answer("", found)
+    if "{" in brackets:
+        inner = once(inner)
     names = NAMES.findall(whole.name or "")
     if len(names) == len(inner) > 1:
         inner = [dataclasses.replace(one, name=name) for one, name in zip(inner, names, strict=True)]
@@ -85,8 +100,8 @@ def tuples(found: list[Member]) -> list[Member]:
 
 def same(gold: str, answer: str) -> bool:
     """Whether an answer says what the gold says."""
-    if (equal := same_numbers(gold, answer)) is not None:
-        return equal
+    if (verdict := same_numbers(gold, answer)) is not None:
+        return verdict
     if plain(gold) == plain(answer):
         return bool(plain(gold))
     one, other = listed(canonical(gold)), listed(canonical(answer))
@@ -96,7 +111,7 @@ def same(gold: str, answer: str) -> bool:
         alone = one.brackets == other.brackets or CLOSED.fullmatch(one.members[0].formula)
         return bool(alone) and same_member(one.members[0], other.members[0])  # {5} may be 5, {{}} is not {}
     if 1 in (len(one.members), len(other.members)) and SIGNS["order"].search(plain(gold) + plain(answer)):
-        return not swayed(other) and agree(gold, answer)  # "x < 2 or x > 3" and a union
+        return not swayed(other.members) and agree(gold, answer)  # "x < 2 or x > 3" and a union
     return same_lists(one, other)
 
 
@@ -186,9 +201,9 @@ def same_formula(gold: str, answer: str) -> bool:
     return equal(gold, answer)
 
 
-def swayed(answer: Answer) -> bool:
-    """Whether a word of the answer changes what it says."""
-    return any(SWAYING & {*one.lead, *one.said} or UNNAMING & set(one.naming) for one in answer.members)
+def swayed(members: list[Member]) -> bool:
+    """Whether a word changes what is said."""
+    return any(SWAYING & {*one.lead, *one.said} or UNNAMING & set(one.naming) for one in members)
 
 
 def stated(gold: str, text: str) -> bool:
@@ -201,10 +216,11 @@ def stated(gold: str, text: str) -> bool:
     if claim is not None:
         if same(gold, claim):
             return True
-        answer = listed(canonical(claim))
-        prose = any(one.said or one.loose or not one.formula for one in answer.members)
+        members = listed(canonical(claim)).members
+        prose = any(one.said or one.loose or not one.formula for one in members)
         prose = prose or DECIMAL_COMMA.search(claim) or OTHER_SCRIPT.search(claim)
-        if not answer.members or not prose or swayed(answer):
+        last = max((place for place, one in enumerate(members) if one.formula), default=0)
+        if not members or not prose or swayed(members[last:]):
             return False
     target, reading = parsed(boxed(gold)), parsed(text)
     if not target or not reading or unordered(target) != unordered(reading):

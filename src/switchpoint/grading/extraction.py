@@ -11,7 +11,7 @@ EXTRACTIONS = ("any", "boxed_or_answer", "boxed", "official")
 MAX_ANSWER = 300  # characters; an answer longer than this and than ten times its gold is none
 MAX_TEXT = 4_000  # characters; of a response without an extracted answer the end is searched
 
-BOX_OR_BRACE = re.compile(r"\\{1,2}(?:boxed|fbox)\s*\{|\\\\|\\[{}]|[{}]")
+BOX_OR_BRACE = re.compile(r"\\\\?(?:boxed|fbox)\s*\{|\\\\|\\[{}]|[{}]")
 OPEN_BOX = re.compile(r"\\{1,2}(?:boxed|fbox)\s*\{")
 MAX_GAP = 60  # characters between two boxes that are one answer
 GAP = re.compile(r"\\(?:text|mbox|mathrm)?\s*\{([^{}]*)\}|\\q?quad|\\[()\[\],;: ]|[\s$~]+|[-+*_=#]{3,}")
@@ -27,15 +27,18 @@ CONCLUDED = re.compile(r"(?:^|[,;] +)(?:and )?(?:so|thus|hence|therefore)\b[ ,]*
 TAG = re.compile(r"</?\|?[a-z_]+\|?>(?:user|assistant)?")  # "</s>", "<|im_end|>"
 DISPLAYED = re.compile(r"(?<=\\\[|\$\$)\s{1,9}|\s{1,9}(?=\\\]|\$\$)")
 ENDING = re.compile(r"(?:[.!?*$]|\\[\])])$")
-WORD = re.compile(r"[A-Za-z]{3}|[*$\\]")
+WORD = re.compile(r"[A-Za-z]{2}|[*$\\]")
 DANGLING = re.compile(r"\b(?:is|are|be|so|then|that|which|of|the|and|or|to|equals|have|from)$")
 
 
 def boxes(text: str) -> list[tuple[int, int, int]]:
     """(marker, start, stop) of every closed ``\\boxed{...}``, braces balanced, in order."""
+    first = text.find("box")
+    if first < 0:
+        return []
     opened: list[re.Match] = []
     found = []
-    for match in BOX_OR_BRACE.finditer(text):
+    for match in BOX_OR_BRACE.finditer(text, max(0, first - 8)):  # braces before a box do not matter
         piece = match.group()
         if piece == "}" and opened:
             opening = opened.pop()

@@ -84,7 +84,7 @@ def canonical(text: str) -> str:
     text = HOUR.sub(r' "\1m"', TOKEN.sub(shown, JOINT.sub(r" \1 ", text.translate(SHOWN))))
     for pattern, replacement in PHRASES:
         text = pattern.sub(replacement, text)
-    return text.strip(" .,;:")
+    return text.lstrip(" ,;:").rstrip(" .,;:")
 
 
 def plain(text: str) -> str:
@@ -127,7 +127,7 @@ def letters(run: str, text: str, start: int) -> str:
         return run
     if text[max(start - 2, 0) : start].rstrip("{").endswith(("_", "^")):
         return run
-    long = len(run) > 3 or (len(run) == 3 and set(lower) & set("aeiou") and lower != "abc")
+    long = len(run) > 3 or (len(run) == 3 and set(lower) & set("aeiou") and not set(lower) <= set("abcd"))
     name = run[0].isupper() and WORDS_ALONE.fullmatch(text)
     return f'"{run}"' if long or name or lower in KNOWN else run
 

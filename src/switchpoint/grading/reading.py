@@ -129,7 +129,7 @@ def valued(text: str, before: Member) -> Member:
         return dataclasses.replace(before, formula=formula.strip(), said=terms(behind), loose=loose)
     if found := DEGREES.search(formula):
         formula, measure = formula[: found.start()], measure | {"deg"}
-    return dataclasses.replace(before, formula=formula.strip(" .:"), unit=measure)
+    return dataclasses.replace(before, formula=formula.lstrip(" :").rstrip(" .:"), unit=measure)
 
 
 def without_clause(found: re.Match) -> str:

@@ -1,10 +1,13 @@
 """The answer in a response: boxes, answer blocks, and text that holds none."""
 
+import time
+
 import hypothesis
 import hypothesis.strategies as st
 import pytest
 
-from switchpoint.grading.extraction import extract
+from switchpoint.grading.extraction import claimed, extract
+from switchpoint.grading.grader import question
 
 EXTRACTED = [
     ("\\boxed{4}", "4"),
@@ -21,6 +24,14 @@ EXTRACTED = [
     ("\\boxed{3}. Then again \\boxed{1} or \\boxed{2}", "1, 2"),
     ("\\boxed{\\boxed{3}}", "3"),
     ("\\boxed{}", ""),
+    ("\\boxed{1}\\quad\\text{and}\\quad\\boxed{2}", "1, 2"),
+    ("\\boxed{1} pens and \\boxed{2} pencils", "1, 2"),
+    ("$x = \\boxed{1}$ and $y = \\boxed{2}$", "x = 1, y = 2"),
+    ("\\boxed{1} and so it is \\boxed{2}", "2"),
+    ("\\boxed{1} is not right, but \\boxed{2} and", "2"),
+    ("\\boxed{1}" + " " * 70 + "\\boxed{2}", "2"),
+    ("\\boxed{1}. The final answer is $2$. I hope so.", "$2$"),
+    ("The final answer is $\\boxed{1}$.", "1"),
     ("<answer>7</answer>", "7"),
     ("<answer>6</answer> <answer> 7 </answer>", "7"),
     ("<answer>6</answer> so \\boxed{7}", "7"),
@@ -46,3 +57,49 @@ def test_a_balanced_last_box_is_found_whatever_comes_before(content, before):
     hypothesis.assume("\\" not in content and "\\" not in before and content.count("{") == content.count("}"))
     hypothesis.assume(all(content[:n].count("{") >= content[:n].count("}") for n in range(len(content))))
     assert extract(f"{before}\\boxed{{{content}}}") == content
+
+
+@pytest.mark.parametrize(
+    ("text", "claim"),
+    [
+        ("So 3. The answer is 7.", "The answer is 7."),
+        ("As x = 2, the answer is 7", " the answer is 7"),
+        ("The answer is 3.\n#### 7", "7"),
+        ("## Answer\n\n7", "7"),
+        ("It is 3.\nSo it is 7. I am sure.", "So it is 7."),
+        ("so the answer is", ""),
+        ("1 = 1\n2 = 2", None),
+        ("The answer is \\boxed{7", None),
+    ],
+)
+def test_what_a_text_claims(text, claim):
+    assert claimed(text) == claim
+
+
+LENGTH = 200_000
+PIECES = [
+    "\\boxed{1}", "\\boxed{1} and ", "y = \\boxed{1} and ", "\\boxed{1}" + " " * 50, "\\boxed{", "\\boxed ", "<answer>",
+    "</answer>", "final answer is ", "final answer is 1.", "the answer is 1\n", "#### ", "\\", "{", "}", "(", "7", "^{1",
+    "\\sum", "\\log ( ", "= ", "<|", "$$\n", "\\text{ and }", "1 2 ", ". A", "and ", "5 eggs that ",
+]  # fmt: skip
+BETWEEN = [" ", "\n", "$", ",", "~", "\\quad", " and", "final answer is "]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [piece * (LENGTH // len(piece)) for piece in PIECES]
+    + [f"\\boxed{{{piece * (LENGTH // len(piece))}}}" for piece in PIECES]
+    + [f"\\boxed{{1}}{piece * (LENGTH // len(piece))}\\boxed{{2}}" for piece in BETWEEN]
+    + [
+        "$$" + " " * LENGTH + "$$",
+        "<answer>" + " " * LENGTH + "</answer>",
+        "\\boxed{" * 25_000 + "}" * 25_000,
+    ],
+    ids=lambda text: f"{text[:12]!r}...{text[-9:]!r}",
+)
+def test_what_runs_behind_no_clock_is_linear(text):
+    started = time.process_time()
+    for extraction in ("any", "boxed_or_answer", "official"):
+        question("5", text, extraction)
+    question(text, "\\boxed{5}", "any")
+    assert time.process_time() - started < 4  # seconds, for four questions

@@ -17,7 +17,7 @@ import hostile
 import psutil
 import pytest
 import rewrites
-from cases import RIGHT, WRONG
+from cases import RIGHT, TEXTS, WRONG
 
 from switchpoint.grading.grader import Grader, Worker
 
@@ -36,6 +36,13 @@ def test_no_false_verdict_on_hand_made_cases(grader):
     )
     false = [pair for pair, verdict in zip(pairs, verdicts, strict=True) if verdict.correct != pair[2]]
     assert not false
+
+
+def test_no_false_verdict_on_whole_responses(grader):
+    golds, responses, expected = zip(*TEXTS, strict=True)
+    verdicts = [verdict.correct for verdict in grader.grade(golds, responses)]
+    assert not [case for case, right in zip(TEXTS, verdicts, strict=True) if right != case[2]]
+    assert 10 < sum(expected) < len(TEXTS) - 10
 
 
 @pytest.mark.parametrize(
