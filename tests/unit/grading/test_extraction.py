@@ -66,7 +66,7 @@ def test_a_balanced_last_box_is_found_whatever_comes_before(content, before):
         ("As x = 2, the answer is 7", " the answer is 7"),
         ("The answer is 3.\n#### 7", "7"),
         ("## Answer\n\n7", "7"),
-        ("It is 3.\nSo it is 7. I am sure.", "So it is 7."),
+        ("It is 3.\nSo it is 7. I am sure.", "it is 7."),
         ("so the answer is", ""),
         ("1 = 1\n2 = 2", None),
         ("The answer is \\boxed{7", None),
