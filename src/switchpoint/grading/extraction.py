@@ -24,6 +24,7 @@ NAMED = re.compile(r"([A-Za-z](?:_\w|_\{\w+\})?|\([A-Za-z, ]+\))\s*=\s*\$?\s*$")
 FINAL = re.compile(r"final answer is:?\s{0,9}([^\n]{1,300}?)(?:\.\s|\.?\n|\.?$)", re.IGNORECASE)
 ANSWER = re.compile(r"\banswers?\b[*_\s]*(?:[:=]|(?:is|are)\b)?", re.IGNORECASE)
 SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9$*\\(#])|\n+")
+CONSEQUENCE = re.compile(r",\s(?=(?:so|thus|hence|therefore|then|giving|which)\b)")
 DISPLAYED = re.compile(r"(?<=\\\[|\$\$)\s{1,9}|\s{1,9}(?=\\\]|\$\$)")  # breaks amid a displayed formula
 TAG = re.compile(r"</?\|?[a-z_]+\|?>(?:user|assistant)?")  # "</s>", "<|im_end|>"
 FORMULA = re.compile(r"[\d\\$]")
@@ -142,6 +143,7 @@ def claimed(text: str) -> str | None:
         if found and sentence.startswith(("#", "*")) and place + 1 < len(sentences):
             return sentences[place + 1]
     last = next((found for found in reversed(sentences) if FORMULA.search(found)), text)
+    last = next((clause for clause in reversed(CONSEQUENCE.split(last)) if FORMULA.search(clause)), last)
     return last if "\n" not in text or (ENDING.search(text) and PROSE.search(last)) else None
 
 
