@@ -54,6 +54,7 @@ RIGHT = [
     ("y = 2x + 3", "y=3+2x"), ("d=\\frac{1+n}{2}", "d = 0.5n + 0.5"), ("y=x+1", "x=y-1"), ("4210_{5}", "4210_5"), ("a_1+a_2", "a_2+a_{1}"),
     ("-3.0", "-3"), ("0.5", ".50"), ("1,234,567.5", "1234567.50"), ("3, 1, 2", "\\{1,2,3\\}"),
     (".35625", "\\,.35625\\!"), (".5", "\\text{.5 m}"), ("58,500", "58\\, ,\\, 500"), ("\\{1,1,2\\}", "2, 1"), ("(1,x,x)", "(1, x, x)"),
+    ("36\\text{ square inches}", "36\\text{ in}^2"), ("(3,4)", "\\text{The point is }(3,4)"), ("3,5", "x \\in \\{3, 5\\}"),
     # words beside the number, names, lists
     ("5", "5 \\text{ apples}"), ("5", "\\text{5 apples}"), ("5", "5\\;\\text{cm}"), ("5", "\\text{The area is } 5"),
     ("5", "\\text{Area} = 5"), ("5", "A = 5"), ("5", "5 \\text{ miles per hour}"), ("5", "5\\ \\text{m/s}"),
@@ -124,6 +125,7 @@ WRONG = [
     ("1.6 \\times 10^{-19}", "2.6 \\times 10^{-19}"), ("1e-9", "2e-9"), ("0.0000001", "0.0000002"),
     ("(923,924)", "(923,914)"), ("[1,2]", "[1,2.1]"), ("1234", "1,235"), ("2.5", "2.51"), ("x+2y", "y+2x"), ("a", "b"),
     ("(1,2,1)", "(1,2)"), ("(4,x,3,x)", "(4,x,3,3)"), ("(1,x,x)", "(1,x)"), ("(1,2,1),(2,1,1)", "(1,2,2),(2,1,1)"),
+    ("36\\text{ in}^2", "36\\text{ in}"), ("8", "\\text{the cube of } 8"), ("5", "5 \\text{ out of } 6"),
     # words that change the number, signs, alternatives
     ("5", "5 \\text{ thousand}"), ("5", "5\\text{ is wrong}"), ("5", "5 \\text{ or more}"), ("5", "5 \\text{ or so}"),
     ("5", "\\text{over } 5"), ("5", "5 \\text{ at most}"), ("5", "5+"), ("5", "5-"), ("5", "\\pm5"),
@@ -176,7 +178,8 @@ TEXTS = [
     ("B", "The answer is B.", True), ("B", "The answer isn't B.", False), ("\\text{even}", "So the number is even.", True),
     ("5", "So she has 5 eggs left.", True), ("5", "The answer is 5 because 2 + 3 = 5.", True), ("5", "#### 5", True),
     ("66", "# Answer\n\n66", True), ("3/10", "Step 1: 3.\n#### 3/10", True), ("-1, 6", "So x = -1 or x = 6.", True),
-    ("19", "The largest number that could occur is 19.", True), ("205", "Therefore, $m+n = 202+3 = 205$.", True),
+    ("19", "The largest number that could occur is 19.", True),
+    ("1250", r"After the discount, the laptop costs \$1,250.", True), ("205", "Therefore, $m+n = 202+3 = 205$.", True),
     ("1000.99", "the number is not 10 which is 1,000.99€", True), ("2.74", "Soucis : 2,74 $ a..", True),
     ("(2, 2), (6, 2)", "$$\\boxed{(2, 2)} \\quad \\text{and} \\quad \\boxed{(6, 2)}$$", True),
     ("(2, 2), (6, 2)", "\\boxed{(2, 2)} is not a solution, but \\boxed{(6, 2)} is.", False),
@@ -191,4 +194,9 @@ TEXTS = [
     ("Each has 3.\n#### 42", "\\boxed{42}", True), ("Each has 3.\n#### 42", "\\boxed{3}", False), ("12:00", "$12:00$", True),
     ("10455", "\\boxed{255} each. The final answer is $10,455$. I hope it is correct.", True),
     ("4", "\\boxed{4}\n\nSo the final answer is 5.", False), ("14{,}916", "The number is $14 {, }916$.", True),
+    ("18", "Janet makes \\$18 every day at the farmers' market.", True), ("18", "Janet makes about \\$18 every day.", False),
+    ("45", "Eliza earned $460, so her overtime is 45 hours.", True), ("8", "The answer is 8 plus or minus 1.", False),
+    ("8", "#### 8 or 9", False), ("8", "Answer: 8?", False), ("8", "There are over 8 such numbers.", False),
+    ("3,5", "The two roots are 3 and 5.", True), ("3,5", "The only solution is 3.", False), ("C", "Answer: (C)", True),
+    ("Wednesday", "It was Tuesday or Wednesday.", False), ("Wednesday", "The meeting is on Wednesday.", True),
 ]  # fmt: skip

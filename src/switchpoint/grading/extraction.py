@@ -1,7 +1,8 @@
 """The answer in a response, and the guards against text that is dear to evaluate.
 
-The answer is the content of the last ``\\boxed{}``, else of the last ``<answer>`` block, else what
-math-verify itself extracts from the text.
+The answer is the content of the last ``\\boxed{}`` (or what "the final answer is" behind it), else of the last
+``<answer>`` block, else what the text claims at its end.  Whatever runs here is linear in the text: no clock is
+behind it.
 """
 
 import functools
@@ -12,22 +13,27 @@ MAX_ANSWER = 300  # characters; an answer longer than this and than ten times it
 MAX_TEXT = 4_000  # characters; of a response without an extracted answer the end is searched
 
 BOX_OR_BRACE = re.compile(r"\\\\?(?:boxed|fbox)\s*\{|\\\\|\\[{}]|[{}]")
-OPEN_BOX = re.compile(r"\\{1,2}(?:boxed|fbox)\s*\{")
-MAX_GAP = 60  # characters between two boxes that are one answer
-GAP = re.compile(r"\\(?:text|mbox|mathrm)?\s*\{([^{}]*)\}|\\q?quad|\\[()\[\],;: ]|[\s$~]+|[-+*_=#]{3,}")
-NAMED = re.compile(r"([A-Za-z](?:_\w|_\{\w+\})?|\([A-Za-z, ]+\))\s*=\s*\$?\s*$")
+OPEN_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+# Between two boxes that are one answer: spacing, up to four words and a joint, the name of the second.
+MAX_GAP = 60
+SPACING = re.compile(r"\\(?:text|mbox|mathrm)?\s*\{([^{}]*)\}|\\q?quad|\\[()\[\],;: ]|[\s$~]+|[-+*_=#]{3,}")
 JOINT = re.compile(r"(?:[\w().,]+ ){0,4}(?:and|or|,|;|&|\.)")
 RESTATED = re.compile(r"\b(?:i\.e\.|equivalently|namely|that is)")  # the next box says the same again
 PARTING = frozenset(["not", "no", "wrong", "incorrect", "then", "so", "but", "instead", "wait", "however"])
-ANSWER = re.compile(r"\banswers?\b[*_\s]*(?:[:=]|(?:is|are)\b)?", re.IGNORECASE)
+NAMED = re.compile(r"([A-Za-z](?:_\w|_\{\w+\})?|\([A-Za-z, ]+\))\s*=\s*\$?\s*$")
+# In a text: the answer it announces, its sentences, and whether it comes to an end.
 FINAL = re.compile(r"final answer is:?\s{0,9}([^\n]{1,300}?)(?:\.\s|\.?\n|\.?$)", re.IGNORECASE)
+ANSWER = re.compile(r"\banswers?\b[*_\s]*(?:[:=]|(?:is|are)\b)?", re.IGNORECASE)
 SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9$*\\(#])|\n+")
-FORMULA = re.compile(r"[\d\\$]")
-CONCLUDED = re.compile(r"(?:^|[,;] +)(?:and )?(?:so|thus|hence|therefore)\b[ ,]*", re.IGNORECASE)
+CONCLUDED = re.compile(
+    r"(?:^|[,;] +)(?:and )?(?:so|thus|hence|therefore)\b[ ,]*|, +(?=(?:then|giving|which)\b)", re.IGNORECASE
+)
+OPENING = re.compile(r"(?:After|At|Before|By|For|From|In|On|With|Without) [^,\d\\$]{1,80}, (?=[a-z])")
+DISPLAYED = re.compile(r"(?<=\\\[|\$\$)\s{1,9}|\s{1,9}(?=\\\]|\$\$)")  # breaks amid a displayed formula
 TAG = re.compile(r"</?\|?[a-z_]+\|?>(?:user|assistant)?")  # "</s>", "<|im_end|>"
-DISPLAYED = re.compile(r"(?<=\\\[|\$\$)\s{1,9}|\s{1,9}(?=\\\]|\$\$)")
+FORMULA = re.compile(r"[\d\\$]")
+PROSE = re.compile(r"[A-Za-z]{2}|[*$\\]")
 ENDING = re.compile(r"(?:[.!?*$]|\\[\])])$")
-WORD = re.compile(r"[A-Za-z]{2}|[*$\\]")
 DANGLING = re.compile(r"\b(?:is|are|be|so|then|that|which|of|the|and|or|to|equals|have|from)$")
 
 
@@ -53,7 +59,7 @@ def joined(gap: str) -> str | None:
     """The name in front of the next box ("y =") where nothing else but a joint is between two boxes; else None."""
     if len(gap) > MAX_GAP or RESTATED.search(gap):
         return None
-    gap = GAP.sub(r" \1 ", gap)
+    gap = SPACING.sub(r" \1 ", gap)
     named = NAMED.search(gap)
     words = (gap[: named.start()] if named else gap).replace(",", " , ").replace(".", " . ").split()
     if words and (PARTING.intersection(words) or not JOINT.fullmatch(" ".join(words))):
@@ -69,22 +75,24 @@ def last_boxed(text: str) -> str | None:
     found = boxes(text)
     if not found:
         return None
-    contents, names = [], []
-    following = None
-    for marker, start, stop in reversed(found):
-        if following is not None:
-            name = joined(text[stop + 1 : following]) if stop < following <= stop + 1 + MAX_GAP else None
-            if name is None:
-                break
-            names.append(name)
-        contents.append(text[start:stop])
+    marker, start, stop = found.pop()
+    contents, names = [text[start:stop]], []
+    while found and found[-1][2] < marker <= found[-1][2] + MAX_GAP:
         following = marker
-    if len(contents) == 1:
-        return contents[0]
-    first = NAMED.search(text[max(0, following - MAX_GAP) : following])
-    names.append(first[1] if first and any(names) else "")
-    pairs = reversed(list(zip(names, contents, strict=True)))
-    return ", ".join(f"{name} = {content}" if name else content for name, content in pairs)
+        marker, start, stop = found.pop()
+        name = joined(text[stop + 1 : following])
+        if name is None:
+            return listed(contents, names, "")
+        contents.append(text[start:stop])
+        names.append(name)
+    first = NAMED.search(text[max(0, marker - MAX_GAP) : marker])
+    return listed(contents, names, first[1] if first and any(names) else "")
+
+
+def listed(contents: list[str], names: list[str], first: str) -> str:
+    """The contents of boxes as a list, the last one first as they are found, behind their names."""
+    pairs = list(zip(contents, [*names, first], strict=True))
+    return ", ".join(f"{name} = {content}" if name else content for content, name in reversed(pairs))
 
 
 def sentence_after_boxes(text: str) -> str | None:
@@ -141,10 +149,12 @@ def claimed(text: str, in_words: bool = False) -> str | None:
             return sentences[place + 1]
     candidates = sentences if in_words else [found for found in sentences if FORMULA.search(found)]
     last = (candidates or [text])[-1]
-    if "\n" in text and not (ENDING.search(text) and WORD.search(last)):
+    if "\n" in text and not (ENDING.search(text) and PROSE.search(last)):
         return None
-    conclusion = CONCLUDED.split(last)[-1]
-    return conclusion if in_words or FORMULA.search(conclusion) else last
+    if opening := OPENING.match(last):
+        last = last[opening.end() :]
+    clauses = [clause for clause in CONCLUDED.split(last) if in_words or FORMULA.search(clause)]
+    return clauses[-1] if clauses else last
 
 
 # Cheap to ask, dear to evaluate: what no honest final answer looks like.  Every repetition has

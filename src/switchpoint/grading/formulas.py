@@ -84,7 +84,7 @@ def numbers(text: str) -> tuple[str, list[fractions.Fraction]] | None:
     if (value := number(text)) is not None:
         return "", [value]
     found = LIST.fullmatch(plain(text))
-    if not found or THOUSANDS.search(found[0]):
+    if not found or THOUSANDS.search(text if found[1] else found[0]):
         return None
     values = [number(part) for part in found[2].split(",")]
     if None in values:

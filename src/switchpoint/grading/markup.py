@@ -54,6 +54,7 @@ PHRASES = [  # what is replaced, in this order, when words are in quotation mark
     (r"\s*\{\s*,\s*\}\s*|(?<=\d) +,(?=\d)", ","),
     (r"(?<=\d)\s*x\s*(?=10\s*\^)", r"\\times "),
     (r'("[^"]*")\s*\.(?=\s|\d|$)', r"\1 "),  # the full stop, and the dot of "Rs."
+    (r"""(?<=")'""", ""),  # farmers'
     (r'"-+"', '" "'),
     (r'\(\s*((?:"[^"]*"\s*)+)\)', r"\1"),  # "5 (units)"
     (r'\\frac\{\s*("[^"]*")\s*\}\s*\{\s*("[^"]*")\s*\}', r"\1/\2"),
@@ -63,6 +64,7 @@ PHRASES = [  # what is replaced, in this order, when words are in quotation mark
     (r"[$€£¥₹]", lambda found: f' "{CURRENCIES[found[0]]}"'),
     (r'\^\s*\{?\\circ\s*\}?\s*"?([CF])"?(?![A-Za-z])',
      lambda found: ' "celsius"' if found[1] == "C" else ' "fahrenheit"'),
+    (r'"plus"\s*"or"\s*"minus"', r"\\pm "),
     (r'"(?:negative|minus)"\s*(?=\d|\\frac|\\sqrt|\\pi)', "-"),
     (r"_\{\s*" + one_of(DIGITS) + r"\s*\}", lambda found: f"_{{{DIGITS[found[1]]}}}"),
     (r'(?<![\w\\"])a (?="(?!and"|or"))', '"a" '),

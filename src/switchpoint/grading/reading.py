@@ -148,6 +148,7 @@ def unit(text: str, singular: bool) -> frozenset[str] | None:
     """
     found, power, noun = [], "", not text
     tokens = UNIT_TOKEN.findall(text)
+    alone = sum(token[0] == '"' for token in tokens) == 1
     for token in tokens:
         term = token.strip('"')
         lower = term.lower()
@@ -158,7 +159,7 @@ def unit(text: str, singular: bool) -> frozenset[str] | None:
             return None
         elif lower in POWERS and not found:
             power = POWERS[lower]
-        elif known and (lower not in INSIDE or len(tokens) == 1):
+        elif known and (alone or lower not in INSIDE):
             found.append(known + power)
             noun, power = True, ""
         elif lower in INSIDE or lower in ADDED:

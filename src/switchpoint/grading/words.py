@@ -82,18 +82,18 @@ UNIT = {spelling: unit for unit, spellings in UNITS.items() for spelling in spel
 LETTERS = frozenset(spelling for spelling in UNIT if len(spelling) == 1) - {"K"}  # "5 K" may be 5,000
 CURRENCIES = {"$": "dollars", "€": "euros", "£": "gbp", "¥": "yen", "₹": "rupees"}
 POWERS = {"square": "2", "sq": "2", "cubic": "3", "cu": "3"}
-INSIDE = table(
-    "per a an of the every in on for all this that these those to his her their"
-)  # of a count's words
+# The words of a count that are no noun; nouns without the plural's s; what may end a count without a noun
+# ("5 left"); what may stand before a noun ("3 more apples" are 3, "3 or more" are not).
+INSIDE = table("per a an of the every in on for all this that these those to his her their")
 COUNTED = table(
     "people men women children fish sheep deer feet teeth mice geese oxen cattle person dice data staff police "
     "money change profit fruit rice water milk bread man woman child way"
-)  # nouns without the plural's s
+)
 BEHIND = table(
-    "total altogether overall left remaining each old tall long wide deep high away apart together apiece later now ago"
-)  # what may end a count without a noun: "5 left"
-
-ADDED = table("more fewer extra additional")  # "3 more apples" are 3, "3 or more" are not
+    "total altogether overall left remaining each old tall long wide deep high away apart together apiece later "
+    "now ago"
+)
+ADDED = table("more fewer extra additional")
 
 REFUSED = {
     "numbers": table(
@@ -131,20 +131,21 @@ REFUSED = {
     "verbs": table("is was are were be been being has have had does do did as also then minuses pluses"),
 }
 NO_COUNT = frozenset.union(*REFUSED.values())
-SWAYING = NO_COUNT - REFUSED["verbs"]  # said of a number they change it
-# These change it even in front of "is".
+SWAYING = (
+    NO_COUNT - REFUSED["verbs"]
+)  # they change a number beside them, and the next ones even one behind "is"
 UNNAMING = REFUSED["negations"] | table("maybe perhaps possibly probably might think thought guess")
 ROUNDED = table("about around approximately approx roughly")  # no hedge where the gold itself is rounded
-MAGNITUDES = {"dozen": 12, "hundred": 100} | {
-    name: 1000**n for n, name in enumerate(("thousand", "million", "billion", "trillion"), start=1)
+MAGNITUDES = {
+    "dozen": 12,
+    "hundred": 100,
+    "thousand": 10**3,
+    "million": 10**6,
+    "billion": 10**9,
+    "trillion": 10**12,
 }
-DIGITS = dict(
-    zip(
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"],
-        range(11),
-        strict=True,
-    )
-)
+NUMERALS = "zero one two three four five six seven eight nine ten eleven twelve"
+DIGITS = {word: n for n, word in enumerate(NUMERALS.split())}
 SILENT = table(
     "the a an answer answers final is are it its this that so thus therefore hence option choice correct be equals "
     "to in on at of"
@@ -155,18 +156,6 @@ MATHEMATICS = table(
     "det frac inf binom ker dim arg"
 )
 PERCENT = table("percent percentage pct")
-KNOWN = (
-    (
-        NO_COUNT
-        | SILENT
-        | BEHIND
-        | INSIDE
-        | COUNTED
-        | RELATIVES
-        | PERCENT
-        | frozenset(POWERS)
-        | frozenset(UNIT)
-    )
-    - LETTERS
-    - table("a A ha ms")
-)
+# Bare letters that are words however short; other short ones are products of variables.
+KNOWN = frozenset.union(NO_COUNT, SILENT, BEHIND, INSIDE, COUNTED, RELATIVES, PERCENT, POWERS, UNIT)
+KNOWN -= LETTERS | table("a A K ha ms")

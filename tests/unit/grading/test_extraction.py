@@ -89,7 +89,11 @@ BETWEEN = [" ", "\n", "$", ",", "~", "\\quad", " and", "final answer is "]
     "text",
     [piece * (LENGTH // len(piece)) for piece in PIECES]
     + [f"\\boxed{{{piece * (LENGTH // len(piece))}}}" for piece in PIECES]
-    + [f"\\boxed{{1}}{piece * (LENGTH // len(piece))}\\boxed{{2}}" for piece in BETWEEN]
+    + [
+        f"\\boxed{{1}}{piece * (LENGTH // len(piece))}{end}\\boxed{{2}}"
+        for piece in BETWEEN
+        for end in ("", "x")
+    ]
     + [
         "$$" + " " * LENGTH + "$$",
         "<answer>" + " " * LENGTH + "</answer>",
