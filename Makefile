@@ -14,7 +14,7 @@ test: .venv/tests  ## everything that a change must pass
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 	python -m switchpoint docs --check
-	pytest
+	pytest -n logical --maxprocesses 4 --dist loadgroup
 
 soak: .venv/tests  ## the long checks
 	pytest -m soak tests

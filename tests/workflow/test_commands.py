@@ -8,6 +8,10 @@ import pytest
 import yaml
 from study import ROOT, make_clone, pending, snakemake, tiny_config
 
+from switchpoint.data import sources
+from switchpoint.errors import InputError
+from switchpoint.study import config as studies
+from switchpoint.study.expand import Expansion
 from switchpoint.study.plan import dry_run
 
 
@@ -146,8 +150,24 @@ WRONG = [
 ]  # fmt: skip
 
 
+def expand(config: dict) -> Expansion:
+    """A study's jobs, as the workflow reads them."""
+    study = studies.parse(config)
+    studies.check_files(study)
+    return Expansion(study)
+
+
 @pytest.mark.parametrize(("path", "value", "words"), WRONG, ids=[f"{row[0]}-{row[1]}" for row in WRONG])
-def test_a_wrong_configuration_says_what_where_and_how(fresh, path, value, words):
+def test_a_wrong_configuration_says_what_where_and_how(fresh, monkeypatch, path, value, words):
+    monkeypatch.chdir(fresh)
+    with pytest.raises(InputError) as refused:
+        expand(change(path, value))
+    missing = [word for word in words if word not in str(refused.value)]
+    assert not missing, refused.value
+
+
+@pytest.mark.parametrize(("path", "value", "words"), [WRONG[0], WRONG[-1], WRONG[20], WRONG[24]])
+def test_snakemake_says_it_and_runs_nothing(fresh, path, value, words):
     (fresh / "config.yaml").write_text(yaml.safe_dump(change(path, value)))
     done = snakemake(fresh, "-n", check=False)
     assert_clear(done, words)
@@ -199,13 +219,18 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("row", "words"), ROWS, ids=[str(row[0]) for row in ROWS])
-def test_a_wrong_data_file_names_the_row(fresh, row, words):
+def test_a_wrong_data_file_names_the_row(fresh, monkeypatch, row, words):
     good = [
         {"id": str(number), "problem": f"{number} + 1?", "answer": str(number + 1)} for number in range(3)
     ]
     lines = [json.dumps(record) for record in good] + [row if isinstance(row, str) else json.dumps(row)]
     write_file_source(fresh, "\n".join(lines))
-    refused_by_ingest(fresh, words)
+    monkeypatch.chdir(fresh)
+    job = expand(yaml.safe_load(Path("config.yaml").read_text())).ingest_job("gsm")
+    with pytest.raises(InputError) as refused:
+        sources.ingest(job)
+    missing = [word for word in words if word not in str(refused.value)]
+    assert not missing, refused.value
 
 
 def test_a_missing_column_a_stale_lock_and_a_missing_file(fresh):

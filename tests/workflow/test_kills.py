@@ -57,7 +57,7 @@ def kill_when(clone: Path, pattern: str, victim: str | None) -> None:
         (SFT, "step_4/model.safetensors", "sft"),
         pytest.param(SFT, "step_8/model.safetensors", "sft", marks=pytest.mark.soak),
         pytest.param(RL, "attempts", "rl", marks=pytest.mark.soak),
-        (RL, "state_*.json", "rl"),
+        pytest.param(RL, "state_*.json", "rl", marks=pytest.mark.soak),
         pytest.param(RL, "model/model.safetensors", "rl", marks=pytest.mark.soak),
         (RL, "state_*.json", None),
         pytest.param(SFT, "step_4/model.safetensors", None, marks=pytest.mark.soak),

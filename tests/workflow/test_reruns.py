@@ -205,13 +205,23 @@ def test_a_set_size_reruns_its_branch(clone):
     assert pending(clone) == branch | BELOW
 
 
-def test_the_rl_learning_rate_reruns_rl_and_equals_an_empty_folder(clone):
-    first = tiny_config()
-    second = tiny_config()
-    second["rl"]["learning_rate"] = 3e-4
-    from_empty = curves(clone)
-    write_config(clone, second)
+def faster_rl() -> dict:
+    """The tiny study with another learning rate of RL."""
+    config = tiny_config()
+    config["rl"]["learning_rate"] = 3e-4
+    return config
+
+
+def test_the_rl_learning_rate_reruns_rl(clone):
+    write_config(clone, faster_rl())
     assert pending(clone) == {"rl": 3, "evaluate": 3} | BELOW
+
+
+@pytest.mark.soak
+def test_a_study_that_was_changed_and_changed_back_equals_an_empty_folder(clone):
+    first = tiny_config()
+    from_empty = curves(clone)
+    write_config(clone, faster_rl())
     snakemake(clone)
     assert curves(clone) != from_empty
     write_config(clone, first)

@@ -171,7 +171,7 @@ def test_an_evaluation_samples_what_it_says(whole, problems):
     assert 0 < table["correct"].mean() < 1
 
 
-@pytest.mark.parametrize("parts", [1, 3, 7, 40])
+@pytest.mark.parametrize("parts", [1, 3, 7, pytest.param(40, marks=pytest.mark.soak)])
 def test_parts_make_the_same_bytes(parts, problems, whole, tmp_path, small_blocks):
     for part in range(parts):
         run(problems, tmp_path, (part, parts))
