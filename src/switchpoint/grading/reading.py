@@ -11,6 +11,7 @@ from switchpoint.grading.markup import QUOTED, one_of
 from switchpoint.grading.words import (
     ADDED,
     BEHIND,
+    COMPOUND,
     COUNTED,
     DIGITS,
     INSIDE,
@@ -31,7 +32,7 @@ INDEX = r"(?:'|_\{[^{}]*\}|_\w|\^\{-1\})*"
 NAME = re.compile(
     rf"{LETTER}{INDEX}(?:\([^()=]*\))?|\\angle ?[A-Z]+|[A-Z]{{2,4}}|\|[A-Z]\||\((?:{LETTER}{INDEX},? ?)+\)"
 )
-ELEMENT = re.compile(rf"^\s*({NAME.pattern})\s*\\in(?![A-Za-z])")  # "x in", as good as "x ="
+ELEMENT = re.compile(rf"((?:^|=)\s*{NAME.pattern})\s*\\in(?![A-Za-z])")  # "x in", as good as "x ="
 DIGIT = re.compile(r"\d")
 LEAD = re.compile(r'(?:\s*"[^"]*"\s*[-.:*]*)*')
 MAGNITUDE = re.compile(one_of(MAGNITUDES) + r"\s*")
@@ -104,7 +105,7 @@ def member(text: str) -> Member:
     names = [bare for side in sides if (bare := QUOTED.sub("", side).strip(" .:*"))]
     name = names[0].replace("{", "").replace("}", "") if names and NAME.fullmatch(names[0]) else None
     if names and not name:  # an equation, not a value with its name
-        value = "=".join([*names, value])
+        value = " = ".join([*names, value])  # "5! = 120" is no inequality
     naming = terms(DIGIT.split(sides[-1])[-1]) if sides else ()
     amid = any(re.search(r'\d[^"]*"', side) for side in sides)
     lead = LEAD.match(value).end()
@@ -171,4 +172,4 @@ def unit(text: str, singular: bool) -> frozenset[str] | None:
         else:
             noun = noun or singular or lower in COUNTED or bool(PLURAL.search(lower))
             found.append(lower.removesuffix("s"))
-    return frozenset(found) if noun else None
+    return frozenset([COMPOUND[tuple(found)]] if tuple(found) in COMPOUND else found) if noun else None

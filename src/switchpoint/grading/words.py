@@ -79,6 +79,7 @@ UNITS = {
     "unit": "unit units",
 }
 UNIT = {spelling: unit for unit, spellings in UNITS.items() for spelling in spellings.split()}
+COMPOUND = {("mi", "h"): "mph", ("km", "h"): "kmh", ("mi", "gal"): "mpg"}  # units with a name of their own
 LETTERS = frozenset(spelling for spelling in UNIT if len(spelling) == 1) - {"K"}  # "5 K" may be 5,000
 CURRENCIES = {"$": "dollars", "€": "euros", "£": "gbp", "¥": "yen", "₹": "rupees"}
 POWERS = {"square": "2", "sq": "2", "cubic": "3", "cu": "3"}
@@ -94,6 +95,11 @@ BEHIND = table(
     "now ago"
 )
 ADDED = table("more fewer extra additional")
+
+KINDS = table(  # what an answer in words may be said of: "isosceles" may be "an isosceles triangle"
+    "number integer function triangle quadrilateral polygon angle sequence series matrix curve graph"
+)
+MONTHS = table("January February March April May June July August September October November December")
 
 REFUSED = {
     "numbers": table(
