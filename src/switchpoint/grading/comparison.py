@@ -35,7 +35,7 @@ from switchpoint.grading.formulas import (
 )
 from switchpoint.grading.markup import canonical, plain, squeezed
 from switchpoint.grading.reading import Member, enclosed, member, parts, split, unit
-from switchpoint.grading.words import KINDS, REFUSED, ROUNDED, SWAYING, UNITS, UNNAMING
+from switchpoint.grading.words import CURRENCIES, DOUBTING, KINDS, ROUNDED, SWAYING, UNIT, UNITS, UNNAMING
 
 PLUS_MINUS, MINUS_PLUS = (re.compile(rf"\\{name}(?![A-Za-z])") for name in ("pm", "mp"))
 WORDS = re.compile(r'(?:"[^"]*" ?)+')
@@ -43,8 +43,8 @@ OTHER_SCRIPT = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
 DECIMAL_COMMA = re.compile(r"\d,\d{1,2}(?![\d,])")
 NAMES = re.compile(r"[A-Za-z](?:_\w|_\{[^{}]*\})?")
 CHOICE = re.compile(r"\(?([A-Z])(?:[).:](.*)|)", re.DOTALL)
+MONEY = {UNIT[currency] for currency in CURRENCIES.values()}
 MARKED = re.compile(r"\([A-Z]\)|[A-Z][).:]")  # a choice with which its words may come
-DOUBTS = UNNAMING | REFUSED["hedges"] | REFUSED["joints"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +159,8 @@ def same_member(gold: Member, answer: Member) -> bool:
     """Whether two members say the same: the words first, then the units, then the formulas."""
     if found := CHOICE.fullmatch(squeezed(gold.formula)):
         formula = squeezed(answer.formula)
-        if MARKED.fullmatch(formula) and not DOUBTS.intersection(answer.said[answer.said[:1] == ("none",) :]):
+        said = answer.said[answer.said[:1] == ("none",) :]  # "none of these"
+        if MARKED.fullmatch(formula) and not DOUBTING.intersection(said):
             answer = dataclasses.replace(answer, said=gold.said)
         other = CHOICE.fullmatch(formula)
         if other and not answer.said and same_words(gold, answer):
@@ -208,9 +209,9 @@ def same_units(gold: frozenset[str], answer: frozenset[str]) -> bool:
     """Whether units agree: the same measures, or none on one side, and nouns that are among the other's."""
     measures = [{unit for unit in found if unit.rstrip("-0123456789") in UNITS} for found in (gold, answer)]
     if all(measures):
-        return measures[0] == measures[1] or any(
-            unit.startswith("unit") for unit in measures[0] | measures[1]
-        )
+        wages = measures[0] <= MONEY and measures[0] <= measures[1]  # "$5 per hour" are $5
+        unnamed = any(one.startswith("unit") for one in set.union(*measures))
+        return wages or unnamed or measures[0] == measures[1]
     return not gold or not answer or gold <= answer or answer <= gold
 
 

@@ -8,6 +8,8 @@ behind it.
 import functools
 import re
 
+from switchpoint.grading.words import DOUBTING, REFUSED
+
 EXTRACTIONS = ("any", "boxed_or_answer", "boxed", "official")
 MAX_ANSWER = 300  # characters; an answer longer than this and than ten times its gold is none
 MAX_TEXT = 4_000  # characters; of a response without an extracted answer the end is searched
@@ -28,10 +30,14 @@ SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9$*\\(#])|\n+")
 CONCLUDED = re.compile(
     r"(?:^|[,;] +)(?:and )?(?:so|thus|hence|therefore)\b[ ,]*|, +(?=(?:then|giving|which)\b)", re.IGNORECASE
 )
-OPENING = re.compile(r"(?:After|At|Before|By|For|From|In|On|With|Without) [^,\d\\$]{1,80}, (?=[a-z])")
+STATING = DOUBTING | REFUSED["verbs"]  # what makes a clause more than an introduction
+OPENING = re.compile(
+    r"(?:(After|At|Before|By|For|From|In|On|With|Without)|[A-Z][a-z]+) [^,.;:\d\\$√]{1,80}, (?=[a-z*$\\√])"
+)
+REASON = re.compile(r",? (?:because|since)\b")
 DISPLAYED = re.compile(r"(?<=\\\[|\$\$)\s{1,9}|\s{1,9}(?=\\\]|\$\$)")  # breaks amid a displayed formula
 TAG = re.compile(r"</?\|?[a-z_]+\|?>(?:user|assistant)?")  # "</s>", "<|im_end|>"
-FORMULA = re.compile(r"[\d\\$]")
+FORMULA = re.compile(r"[\d\\$√π∞]")
 PROSE = re.compile(r"[A-Za-z]{2}|[*$\\]")
 ENDING = re.compile(r"(?:[.!?*$]|\\[\])])$")
 DANGLING = re.compile(r"\b(?:is|are|be|so|then|that|which|of|the|and|or|to|equals|have|from)$")
@@ -144,14 +150,19 @@ def claimed(text: str, in_words: bool = False) -> str | None:
     for place, sentence in reversed(list(enumerate(sentences))):
         found = list(ANSWER.finditer(sentence))
         if found and sentence[found[-1].end() :].strip(" *.:"):
-            return sentence[sentence.rfind(", ", 0, found[-1].start()) + 1 :]
+            start = max(sentence.rfind(mark, 0, found[-1].start()) for mark in (", ", "; "))
+            said = REASON.split(sentence[found[-1].end() :])[0]
+            return sentence[start + 1 : found[-1].end()] + said
         if found and sentence.startswith(("#", "*")) and place + 1 < len(sentences):
             return sentences[place + 1]
     candidates = sentences if in_words else [found for found in sentences if FORMULA.search(found)]
     last = (candidates or [text])[-1]
     if "\n" in text and not (ENDING.search(text) and PROSE.search(last)):
         return None
-    if opening := OPENING.match(last):
+    opening = OPENING.match(last)
+    if opening and (
+        opening[1] or not (in_words or STATING.intersection(re.findall("[a-z]+", opening[0].lower())))
+    ):
         last = last[opening.end() :]
     clauses = [clause for clause in CONCLUDED.split(last) if in_words or FORMULA.search(clause)]
     return clauses[-1] if clauses else last

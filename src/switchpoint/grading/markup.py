@@ -81,12 +81,14 @@ PHRASES = [  # what is replaced, in this order, when words are in quotation mark
     (r'\^\s*\{?\\circ\s*\}?\s*"?([CF])"?(?![A-Za-z])',
      lambda found: ' "celsius"' if found[1] == "C" else ' "fahrenheit"'),
     (r'"plus"\s*"or"\s*"minus"', r"\\pm "),
+    (r'"not"(?!\s*"(?:only|just)")[^=]*?"but"', " "),  # "not 90 but 100"
     (r'"(?:negative|minus)"\s*(?=\d|\\frac|\\sqrt|\\pi)', "-"),
     (r"_\{\s*" + one_of(DIGITS) + r"\s*\}", lambda found: f"_{{{DIGITS[found[1]]}}}"),
     (r'(?<![\w\\"])a (?="(?!and"|or"))', '"a" '),
     (r"\s!=", r" \\neq "),
     (r'("(?:could|may|might|would|should|cannot)")\s*"be"', r'"is" \1'),
-    (r"""\s*"(?i:is|are|be|equals?|was|were|it's|that's)"(?:\s*"(?:equal|to)")*\s*[:=]?|(?<=")\s*:""", "= "),
+    (r"""\s*"(?i:is|are|be|equals?|gives?|yields?|makes?|was|were|it's|that's)"(?:\s*"(?:equal|to)")*\s*[:=]?"""
+     r'|(?<=")\s*:', "= "),
     (r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d.,])", lambda found: found[0].replace(" ", "")),  # 1 000
     (r"(?<![\d.,])(\d+) (?=\d+/\d+(?!\d))", r"\1+"),  # 1 1/2
     (r"\\(frac|binom)\s*(\d)\s*(\d)", r"\\\1{\2}{\3}"),

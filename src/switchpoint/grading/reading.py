@@ -14,6 +14,7 @@ from switchpoint.grading.words import (
     COMPOUND,
     COUNTED,
     DIGITS,
+    DOUBTING,
     INSIDE,
     MAGNITUDES,
     NO_COUNT,
@@ -33,6 +34,10 @@ NAME = re.compile(
     rf"{LETTER}{INDEX}(?:\([^()=]*\))?|\\angle ?[A-Z]+|[A-Z]{{2,4}}|\|[A-Z]\||\((?:{LETTER}{INDEX},? ?)+\)"
 )
 ELEMENT = re.compile(rf"((?:^|=)\s*{NAME.pattern})\s*\\in(?![A-Za-z])")  # "x in", as good as "x ="
+SUBJECT = re.compile(  # words, and behind the last of them a number
+    r'\s*(?:"[^"]*"[^"A-Za-z\\]*)+"(?:of|for|in|from|by|between|than|to|at|with|under|after|on)"'
+    r'[^"A-Za-z\\]*\d[^"A-Za-z\\]*'
+)
 DIGIT = re.compile(r"\d")
 LEAD = re.compile(r'(?:\s*"[^"]*"\s*[-.:*]*)*')
 MAGNITUDE = re.compile(one_of(MAGNITUDES) + r"\s*")
@@ -97,12 +102,19 @@ def terms(text: str) -> tuple[str, ...]:
     return tuple(term for found in QUOTED.findall(text) if (term := found.lower()) not in SILENT)
 
 
+def counted(sides: list[str]) -> bool:
+    """Whether what is said to be something is described by numbers, without denial or doubt: "the factor of 91"."""
+    subject = " ".join(sides)
+    return bool(SUBJECT.fullmatch(subject)) and not DOUBTING.intersection(terms(subject))
+
+
 @functools.lru_cache(maxsize=512)
 def member(text: str) -> Member:
     """One member as it is read."""
     text = CLAUSE.sub(without_clause, ELEMENT.sub(r"\1 =", FOR_ALL.sub("", text)))
     *sides, value = split(text, "=")
-    names = [bare for side in sides if (bare := QUOTED.sub("", side).strip(" .:*"))]
+    equated = [] if counted(sides) else sides
+    names = [bare for side in equated if (bare := QUOTED.sub("", side).strip(" .:*"))]
     name = names[0].replace("{", "").replace("}", "") if names and NAME.fullmatch(names[0]) else None
     if names and not name:  # an equation, not a value with its name
         value = " = ".join([*names, value])  # "5! = 120" is no inequality

@@ -141,6 +141,7 @@ SWAYING = (
     NO_COUNT - REFUSED["verbs"]
 )  # they change a number beside them, and the next ones even one behind "is"
 UNNAMING = REFUSED["negations"] | table("maybe perhaps possibly probably might think thought guess")
+DOUBTING = UNNAMING | REFUSED["hedges"] | REFUSED["joints"]
 ROUNDED = table("about around approximately approx roughly")  # no hedge where the gold itself is rounded
 MAGNITUDES = {
     "dozen": 12,
@@ -154,7 +155,7 @@ NUMERALS = "zero one two three four five six seven eight nine ten eleven twelve"
 DIGITS = {word: n for n, word in enumerate(NUMERALS.split())}
 SILENT = table(
     "the a an answer answers final is are it its this that so thus therefore hence option choice correct be equals "
-    "to in on at of"
+    "to in on at of by we he she they you"
 )
 RELATIVES = table("that which who whose to where when whenever with such because since if as for")
 MATHEMATICS = table(
