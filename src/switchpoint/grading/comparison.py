@@ -207,11 +207,11 @@ def same_words(gold: Member, answer: Member) -> bool:
 
 def same_units(gold: frozenset[str], answer: frozenset[str]) -> bool:
     """Whether units agree: the same measures, or none on one side, and nouns that are among the other's."""
-    measures = [{unit for unit in found if unit.rstrip("-0123456789") in UNITS} for found in (gold, answer)]
+    measures = [{one for one in found if one.rstrip("-0123456789") in UNITS} for found in (gold, answer)]
     if all(measures):
         wages = measures[0] <= MONEY and measures[0] <= measures[1]  # "$5 per hour" are $5
-        unnamed = any(one.startswith("unit") for one in set.union(*measures))
-        return wages or unnamed or measures[0] == measures[1]
+        vague = any(one.startswith("unit") for one in set.union(*measures))
+        return wages or vague or measures[0] == measures[1]
     return not gold or not answer or gold <= answer or answer <= gold
 
 
