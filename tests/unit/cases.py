@@ -117,6 +117,8 @@ RIGHT = [
     ("March 14", "March 14^{\\text{th}}"), ("May 1st", "May 1"), ("10 PM", "10:00 PM"), ("10:00 PM", "10 p.m."),
     ("10 \\text{ am}", "10:00 a.m."), ("$45", "45 dollars"), ("$45", "45"), ("45", "$45"), ("$45", "\\$45"),
     ("$x=45$", "45 cents"), ("12 \\text{ m}", "12 m"), ("12 m", "12 meters"), ("12", "12 m"), ("5m", "5m"),
+    # neighbours of these
+    ("\\$5", "\\$5 \\text{ per hour}"),
 ]  # fmt: skip
 
 WRONG = [
@@ -215,6 +217,11 @@ WRONG = [
     ("10", "10:30"), ("1000", "10:00"), ("$45", "45 cents"), ("$45", "45 euros"), ("12 \\text{ cm}", "12 m"),
     ("12 m", "12 cm"), ("12 \\text{ cm}", "12m"), ("12 \\text{ cm}^2", "12 m^2"), ("12 \\text{ cm}", "12 g"),
     ("5 L", "5 ml"),
+    # neighbours of these
+    ("5", "\\$5 \\text{ million per year}"), ("\\$5", "5 \\text{ cents per dollar}"),
+    ("A", "(A) \\text{ is excluded}"), ("A", "\\text{(A) eliminated, so (B)}"),
+    ("positive", "\\text{non-positive number}"), ("prime", "\\text{not a prime number}"),
+    ("(-\\infty,2)", "x < 2 \\text{ or } x > 5"), ("1", "\\sin x = 1"), ("4", "2x = 4"),
 ]  # fmt: skip
 
 # Whole responses: gold, response, whether it is right.
@@ -309,4 +316,8 @@ TEXTS = [
     ("1, 2", "From \\boxed{1} and the two others, we see that the sum is \\boxed{3}.", False),
     ("1, 2", "It is not \\boxed{1} and it is not either \\boxed{2}.", False),
     ("(1, 2)", "The width is \\boxed{1} and the corner of the box is \\boxed{(1, 2)}.", True),
+    # neighbours of these
+    ("12", "The sum of 5 is 12 less than we want.", False), ("8", "By symmetry we must solve 3x = 8.", False),
+    ("5", "This gives 5 choices for the first, which yields a total of 20.", False),
+    ("90", "It is not 80 but 100, not 90.", False),
 ]  # fmt: skip

@@ -43,7 +43,7 @@ OTHER_SCRIPT = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
 DECIMAL_COMMA = re.compile(r"\d,\d{1,2}(?![\d,])")
 NAMES = re.compile(r"[A-Za-z](?:_\w|_\{[^{}]*\})?")
 CHOICE = re.compile(r"\(?([A-Z])(?:[).:](.*)|)", re.DOTALL)
-MONEY = {UNIT[currency] for currency in CURRENCIES.values()}
+MONEY = {"cent", *(UNIT[currency] for currency in CURRENCIES.values())}
 MARKED = re.compile(r"\([A-Z]\)|[A-Z][).:]")  # a choice with which its words may come
 
 
@@ -209,7 +209,7 @@ def same_units(gold: frozenset[str], answer: frozenset[str]) -> bool:
     """Whether units agree: the same measures, or none on one side, and nouns that are among the other's."""
     measures = [{one for one in found if one.rstrip("-0123456789") in UNITS} for found in (gold, answer)]
     if all(measures):
-        wages = measures[0] <= MONEY and measures[0] <= measures[1]  # "$5 per hour" are $5
+        wages = measures[0] == measures[1] & MONEY  # "$5 per hour" are $5
         vague = any(one.startswith("unit") for one in set.union(*measures))
         return wages or vague or measures[0] == measures[1]
     return not gold or not answer or gold <= answer or answer <= gold
