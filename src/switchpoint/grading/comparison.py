@@ -22,6 +22,7 @@ from math_verify import verify
 
 from switchpoint.grading.extraction import claimed
 from switchpoint.grading.formulas import (
+    BARE_UNIT,
     CLOSED,
     SIGNS,
     agree,
@@ -29,11 +30,12 @@ from switchpoint.grading.formulas import (
     equal,
     parsed,
     same_numbers,
+    same_regions,
     unordered,
 )
 from switchpoint.grading.markup import canonical, plain, squeezed
-from switchpoint.grading.reading import Member, enclosed, member, parts, split
-from switchpoint.grading.words import ROUNDED, SWAYING, UNITS, UNNAMING
+from switchpoint.grading.reading import Member, enclosed, member, parts, split, unit
+from switchpoint.grading.words import CURRENCIES, DOUBTING, KINDS, ROUNDED, SWAYING, UNIT, UNITS, UNNAMING
 
 PLUS_MINUS, MINUS_PLUS = (re.compile(rf"\\{name}(?![A-Za-z])") for name in ("pm", "mp"))
 WORDS = re.compile(r'(?:"[^"]*" ?)+')
@@ -41,6 +43,8 @@ OTHER_SCRIPT = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
 DECIMAL_COMMA = re.compile(r"\d,\d{1,2}(?![\d,])")
 NAMES = re.compile(r"[A-Za-z](?:_\w|_\{[^{}]*\})?")
 CHOICE = re.compile(r"\(?([A-Z])(?:[).:](.*)|)", re.DOTALL)
+MONEY = {"cent", *(UNIT[currency] for currency in CURRENCIES.values())}
+MARKED = re.compile(r"\([A-Z]\)|[A-Z][).:]")  # a choice with which its words may come
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +115,7 @@ def same(gold: str, answer: str) -> bool:
         alone = one.brackets == other.brackets or CLOSED.fullmatch(one.members[0].formula)
         return bool(alone) and same_member(one.members[0], other.members[0])  # {5} may be 5, {{}} is not {}
     if 1 in (len(one.members), len(other.members)) and SIGNS["order"].search(plain(gold) + plain(answer)):
-        return not swayed(other.members) and agree(gold, answer)  # "x < 2 or x > 3" and a union
+        return not swayed(other.members) and (agree(gold, answer) or same_regions(gold, answer))
     return same_lists(one, other)
 
 
@@ -154,9 +158,15 @@ def matched(ours: list[Member], theirs: list[Member]) -> bool:
 def same_member(gold: Member, answer: Member) -> bool:
     """Whether two members say the same: the words first, then the units, then the formulas."""
     if found := CHOICE.fullmatch(squeezed(gold.formula)):
-        other = CHOICE.fullmatch(squeezed(answer.formula))
+        formula = squeezed(answer.formula)
+        said = answer.said[answer.said[:1] == ("none",) :]  # "none of these"
+        if MARKED.fullmatch(formula) and not DOUBTING.intersection(said):
+            answer = dataclasses.replace(answer, said=gold.said)
+        other = CHOICE.fullmatch(formula)
         if other and not answer.said and same_words(gold, answer):
             return found[1] == other[1]
+    if gold.unit or answer.unit:
+        gold, answer = measured(gold), measured(answer)
     if not same_words(gold, answer) or not same_units(gold.unit, answer.unit):
         return False
     if not gold.formula or not answer.formula:
@@ -169,10 +179,23 @@ def same_member(gold: Member, answer: Member) -> bool:
     return same_formula(gold.formula, answer.formula)
 
 
+def measured(one: Member) -> Member:
+    """The member, its last letter being a unit: the m of "12 m" beside centimetres."""
+    found = BARE_UNIT.fullmatch(one.formula)
+    if not found:
+        return one
+    return dataclasses.replace(
+        one, formula=found[1], unit=unit(f'"{found[2]}"{found[3] or ""}', singular=False)
+    )
+
+
 def same_words(gold: Member, answer: Member) -> bool:
     """Whether the answer's words change the number, or are the answer, as the gold's do."""
     forgiven = ROUNDED if "." in gold.formula else frozenset()  # a rounded gold is "about" itself
-    if [word.removesuffix("s") for word in gold.said] != [word.removesuffix("s") for word in answer.said]:
+    theirs = answer.said
+    if not answer.formula and len(theirs) == len(gold.said) + 1 and theirs[-1] in KINDS:
+        theirs = theirs[:-1]  # "an isosceles triangle" is isosceles
+    if [word.removesuffix("s") for word in gold.said] != [word.removesuffix("s") for word in theirs]:
         return False
     before = answer.lead[: len(answer.lead) - len(gold.lead)]
     if answer.lead != before + gold.lead or set(before) & SWAYING - forgiven:
@@ -184,11 +207,11 @@ def same_words(gold: Member, answer: Member) -> bool:
 
 def same_units(gold: frozenset[str], answer: frozenset[str]) -> bool:
     """Whether units agree: the same measures, or none on one side, and nouns that are among the other's."""
-    measures = [{unit for unit in found if unit.rstrip("-0123456789") in UNITS} for found in (gold, answer)]
+    measures = [{one for one in found if one.rstrip("-0123456789") in UNITS} for found in (gold, answer)]
     if all(measures):
-        return measures[0] == measures[1] or any(
-            unit.startswith("unit") for unit in measures[0] | measures[1]
-        )
+        wages = measures[0] == measures[1] & MONEY  # "$5 per hour" are $5
+        vague = any(one.startswith("unit") for one in set.union(*measures))
+        return wages or vague or measures[0] == measures[1]
     return not gold or not answer or gold <= answer or answer <= gold
 
 

@@ -1,12 +1,14 @@
 """The answer in a response, and the guards against text that is dear to evaluate.
 
 The answer is the content of the last ``\\boxed{}`` (or what "the final answer is" behind it), else of the last
-``<answer>`` block, else what the text claims at its end.  Whatever runs here is linear in the text: no clock is
-behind it.
+``<answer>`` block, else what the text claims at its end.  Beside a gold that is a list it may also be all the boxes
+of the last sentence.  Whatever runs here is linear in the text: no clock is behind it.
 """
 
 import functools
 import re
+
+from switchpoint.grading.words import DOUBTING, REFUSED, UNNAMING
 
 EXTRACTIONS = ("any", "boxed_or_answer", "boxed", "official")
 MAX_ANSWER = 300  # characters; an answer longer than this and than ten times its gold is none
@@ -20,6 +22,12 @@ SPACING = re.compile(r"\\(?:text|mbox|mathrm)?\s*\{([^{}]*)\}|\\q?quad|\\[()\[\]
 JOINT = re.compile(r"(?:[\w().,]+ ){0,4}(?:and|or|,|;|&|\.)")
 RESTATED = re.compile(r"\b(?:i\.e\.|equivalently|namely|that is)")  # the next box says the same again
 PARTING = frozenset(["not", "no", "wrong", "incorrect", "then", "so", "but", "instead", "wait", "however"])
+# Between two boxes in one sentence, which are one answer if the gold is a list.
+MAX_APART = 90
+ENDED = re.compile(r"[.?!;:]\s|\n|\d")  # another sentence, or a calculation
+LISTED = re.compile(r",|\band\b")
+DENYING = UNNAMING | REFUSED["hedges"] | {"but", "wait", "however"}
+DERIVING = PARTING | {"hence", "thus", "therefore", "final", "answer", "which"}
 NAMED = re.compile(r"([A-Za-z](?:_\w|_\{\w+\})?|\([A-Za-z, ]+\))\s*=\s*\$?\s*$")
 # In a text: the answer it announces, its sentences, and whether it comes to an end.
 FINAL = re.compile(r"final answer is:?\s{0,9}([^\n]{1,300}?)(?:\.\s|\.?\n|\.?$)", re.IGNORECASE)
@@ -28,10 +36,14 @@ SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9$*\\(#])|\n+")
 CONCLUDED = re.compile(
     r"(?:^|[,;] +)(?:and )?(?:so|thus|hence|therefore)\b[ ,]*|, +(?=(?:then|giving|which)\b)", re.IGNORECASE
 )
-OPENING = re.compile(r"(?:After|At|Before|By|For|From|In|On|With|Without) [^,\d\\$]{1,80}, (?=[a-z])")
+STATING = DOUBTING | REFUSED["verbs"]  # what makes a clause more than an introduction
+OPENING = re.compile(
+    r"(?:(After|At|Before|By|For|From|In|On|With|Without)|[A-Z][a-z]+) [^,.;:\d\\$√]{1,80}, (?=[a-z*$\\√])"
+)
+REASON = re.compile(r",? (?:because|since)\b")
 DISPLAYED = re.compile(r"(?<=\\\[|\$\$)\s{1,9}|\s{1,9}(?=\\\]|\$\$)")  # breaks amid a displayed formula
 TAG = re.compile(r"</?\|?[a-z_]+\|?>(?:user|assistant)?")  # "</s>", "<|im_end|>"
-FORMULA = re.compile(r"[\d\\$]")
+FORMULA = re.compile(r"[\d\\$√π∞]")
 PROSE = re.compile(r"[A-Za-z]{2}|[*$\\]")
 ENDING = re.compile(r"(?:[.!?*$]|\\[\])])$")
 DANGLING = re.compile(r"\b(?:is|are|be|so|then|that|which|of|the|and|or|to|equals|have|from)$")
@@ -67,20 +79,32 @@ def joined(gap: str) -> str | None:
     return named[1] if named else ""
 
 
-def last_boxed(text: str) -> str | None:
+def told(gap: str) -> str | None:
+    """The name in front of the next box, or "", where a sentence goes on to it with "and"; None if it derives it."""
+    words = set(re.findall("[a-z]+", gap.lower()))
+    named = NAMED.search(gap)
+    if "and" not in words or ENDED.search(gap) or words & (DENYING if named else DENYING | DERIVING):
+        return None
+    return named[1] if named else ""
+
+
+def last_boxed(text: str, apart: bool = False) -> str | None:
     """Content of the last box; boxes with nothing but a joint ("and", a comma) between them are one answer.
 
-    Names in front of such boxes are kept.
+    Names in front of such boxes are kept.  ``apart``: so are boxes that one sentence tells of.
     """
     found = boxes(text)
     if not found:
         return None
     marker, start, stop = found.pop()
     contents, names = [text[start:stop]], []
-    while found and found[-1][2] < marker <= found[-1][2] + MAX_GAP:
+    while found and found[-1][2] < marker <= found[-1][2] + (MAX_APART if apart else MAX_GAP):
         following = marker
         marker, start, stop = found.pop()
-        name = joined(text[stop + 1 : following])
+        gap = text[stop + 1 : following]
+        name = joined(gap)
+        if name is None and apart:
+            name = told(gap)
         if name is None:
             return listed(contents, names, "")
         contents.append(text[start:stop])
@@ -120,6 +144,14 @@ def extract(response: str, extraction: str = "any") -> str | None:
     return answer
 
 
+def told_apart(golds: list[str], response: str, answer: str | None) -> str | None:
+    """The boxes of the last sentence as a list, if a gold is a list and ``answer`` but the last of them; else None."""
+    if answer is None or response.count("box") < 2 or not any(map(LISTED.search, golds)):
+        return None
+    together = last_boxed(response, apart=True)
+    return together if together != answer == last_boxed(response) else None
+
+
 @functools.lru_cache(maxsize=4096)
 def gold_answer(gold: str) -> str:
     """The answer in a gold, which may be a whole solution: its last box, else what follows ``####``."""
@@ -144,14 +176,19 @@ def claimed(text: str, in_words: bool = False) -> str | None:
     for place, sentence in reversed(list(enumerate(sentences))):
         found = list(ANSWER.finditer(sentence))
         if found and sentence[found[-1].end() :].strip(" *.:"):
-            return sentence[sentence.rfind(", ", 0, found[-1].start()) + 1 :]
+            start = max(sentence.rfind(mark, 0, found[-1].start()) for mark in (", ", "; "))
+            said = REASON.split(sentence[found[-1].end() :])[0]
+            return sentence[start + 1 : found[-1].end()] + said
         if found and sentence.startswith(("#", "*")) and place + 1 < len(sentences):
             return sentences[place + 1]
     candidates = sentences if in_words else [found for found in sentences if FORMULA.search(found)]
     last = (candidates or [text])[-1]
     if "\n" in text and not (ENDING.search(text) and PROSE.search(last)):
         return None
-    if opening := OPENING.match(last):
+    opening = OPENING.match(last)
+    if opening and (
+        opening[1] or not (in_words or STATING.intersection(re.findall("[a-z]+", opening[0].lower())))
+    ):
         last = last[opening.end() :]
     clauses = [clause for clause in CONCLUDED.split(last) if in_words or FORMULA.search(clause)]
     return clauses[-1] if clauses else last

@@ -6,7 +6,8 @@ import re
 
 from latex2sympy2_extended import NormalizationConfig
 from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify
-from sympy import Expr, FiniteSet, Integral, Limit, Product, Sum, zoo
+from sympy import And, Expr, FiniteSet, Integral, Limit, Product, Set, Sum, Union, zoo
+from sympy.core.relational import Relational
 
 from switchpoint.grading.markup import canonical, plain, squeezed
 from switchpoint.grading.reading import NAME, split
@@ -46,8 +47,9 @@ SIGNS = {
 SIGNS = {name: re.compile(pattern) for name, pattern in SIGNS.items()}
 SET = re.compile(r"\\cup|\\infty|\\mathbb|\\in(?![A-Za-z])|^\s*[(\[]|\\emptyset")
 MODULUS = re.compile(r"\s*(?:\(\s*)?\\?[pb]?mod\s*\{?\s*(\w+)\s*\}?\s*\)?$")
-BARE_UNIT = re.compile(rf"([-+\d.,]*\d) [{''.join(LETTERS)}](?:\^\{{?[23]\}}?)?")
+BARE_UNIT = re.compile(rf"([-+\d.,]*\d) ([{''.join(LETTERS)}])(\^\{{?[23]\}}?)?")
 CLOCK = re.compile(r"\d{1,2}:[0-5]\d")  # no ratio
+WHOLE_HOUR = re.compile(r"(\d{1,2}):00")
 
 
 @functools.lru_cache(maxsize=512)
@@ -111,8 +113,11 @@ def equal(gold: str, answer: str) -> bool:
     for same in (same_numbers, same_residues):
         if (verdict := same(gold, answer)) is not None:
             return verdict
-    if CLOCK.fullmatch(squeezed(gold)) and CLOCK.fullmatch(squeezed(answer)):
+    clocks = [bool(CLOCK.fullmatch(squeezed(one))) for one in (gold, answer)]
+    if all(clocks):
         return False
+    if any(clocks):
+        gold, answer = (WHOLE_HOUR.sub(r"\1", squeezed(one)) for one in (gold, answer))
     gold, answer = value(gold, answer, sums=False), value(answer, gold, sums=True)
     if UNFINISHED.search(answer) or not same_signs(gold, answer):
         return False
@@ -142,7 +147,9 @@ def value(formula: str, other: str, sums: bool) -> str:
     unknowns = set(re.findall("[A-Za-z]", re.sub(r"\\[A-Za-z]+", "", sides[0])))
     unsolved = len(unknowns) == 1 and not NAME.fullmatch(sides[0])  # "3x = 8"
     unsolved |= not sums and bool(re.search(r"[-+]|^\d", sides[0]))
-    return formula if unsolved or len(values) > 1 else sides[-1]
+    if len(values) > 1 or (unsolved and not (sums and agree(sides[0], sides[-1]))):
+        return formula
+    return sides[-1]
 
 
 def same_residues(gold: str, answer: str) -> bool | None:
@@ -198,6 +205,24 @@ def far_apart(target: list, reading: list) -> bool:
 def unordered(reading: list) -> bool:
     """Whether the answer is a set; math-verify equates it with the pair and the interval of its members."""
     return bool(reading) and isinstance(reading[0], FiniteSet)
+
+
+def region(text: str) -> Set | None:
+    """What an interval or union is, or inequalities of one letter with "or" between them allow; else None."""
+    found = [formula(piece) for piece in canonical(text).split('"or"')]
+    if not all(found):
+        return None
+    allowed = [reading[0] for reading in found]
+    if all(isinstance(one, Relational | And) for one in allowed):
+        letters = set.union(*(one.free_symbols for one in allowed))
+        return Union(*(one.as_set() for one in allowed)) if len(letters) == 1 else None
+    return allowed[0] if len(allowed) == 1 and isinstance(allowed[0], Set) else None
+
+
+def same_regions(gold: str, answer: str) -> bool:
+    """Whether two texts leave the same to a letter: "x < 2 or x > 3" and a union."""
+    one, other = region(gold), region(answer)
+    return one is not None and one == other
 
 
 def agree(gold: str, answer: str) -> bool:

@@ -25,7 +25,15 @@ from pathlib import Path
 from switchpoint import tables
 from switchpoint.errors import InputError
 from switchpoint.grading import IDLE, KILLED
-from switchpoint.grading.extraction import EXTRACTIONS, MAX_ANSWER, MAX_TEXT, extract, gold_answer, hostile
+from switchpoint.grading.extraction import (
+    EXTRACTIONS,
+    MAX_ANSWER,
+    MAX_TEXT,
+    extract,
+    gold_answer,
+    hostile,
+    told_apart,
+)
 from switchpoint.scores import STATUSES
 
 SECONDS = 1.0  # processor time of one comparison; of wall clock it may take five times as much
@@ -174,6 +182,9 @@ def question(gold: str | Sequence[str], response: str, extraction: str) -> Quest
         return Question(golds, answer, None)
     reading = "answer" if answer is not None else "official" if extraction == "official" else "text"
     request = {"golds": golds, "text": text, "reading": reading}
+    together = told_apart(golds, response, answer)
+    if together and len(together) <= MAX_ANSWER and not hostile(together, end=MAX_ANSWER):
+        request["together"] = together
     return Question(golds, answer, json.dumps(request).encode() + b"\n")
 
 

@@ -6,7 +6,17 @@
 import functools
 import re
 
-from switchpoint.grading.words import CURRENCIES, DIGITS, KNOWN, MAGNITUDES, MATHEMATICS, PERCENT, UNIT, table
+from switchpoint.grading.words import (
+    CURRENCIES,
+    DIGITS,
+    KNOWN,
+    MAGNITUDES,
+    MATHEMATICS,
+    MONTHS,
+    PERCENT,
+    UNIT,
+    table,
+)
 
 CHARACTERS = {
     "−": "-", "–": "-", "×": "\\times ", "·": "\\cdot ", "⋅": "\\cdot ", "÷": "\\div ", "π": "\\pi ", "∞": "\\infty ",
@@ -35,11 +45,16 @@ TOKEN = re.compile(
     r"|(?P<space>[\s~]+)|(?P<look>\*\*+|[$`])|√\s?(?P<root>\d+|[A-Za-z]|\([^()]*\))|(?P<raised>[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+)",
     re.DOTALL,
 )
+BRACKETED = re.compile(
+    r"\{[bp]matrix\}"
+)  # brackets of a matrix, which do not matter as the bars of a determinant do
+ROW = re.compile(r"\\\\\s*\[-?[\d.]+ ?[a-z]{2}\]")  # the end of a row, with the height of the next gap
 JOINT = re.compile(r"(?<=[\d)\]}])(and|or)(?=[-A-Z\\(\[\d])")  # "(1,2)or(3,4)"
 MACRO = re.compile(r"\\([A-Za-z]+)")
 RUN = re.compile(r"(?<![\\A-Za-z])[A-Za-z]+(?:'[a-z]+)?")
 NOON = re.compile(r"\b([ap])\s?\.?\s?m\b\.?", re.IGNORECASE)  # "p.m."
 HOUR = re.compile(rf"(?<=\d)\s*{NOON.pattern[2:]}", re.IGNORECASE)
+LONE_DOLLAR = re.compile(r"^([^$]*)(?<!\\)\$(?=\s?\d[^$]*$)")  # a currency, as none closes a formula
 WORDS_ALONE = re.compile(r"[\sA-Za-z'.-]*")
 QUOTED = re.compile(r'"([^"]*)"')
 SPACE = re.compile(r"(?<!\d) | (?!\d)")
@@ -50,6 +65,7 @@ def one_of(names: dict[str, object] | frozenset[str]) -> str:
     return f'"({"|".join(sorted(names))})"'
 
 
+GROUP = r"((?:[^{}=,;]|\{[^{}]*\})*?)"  # one side of "\over"
 PHRASES = [  # what is replaced, in this order, when words are in quotation marks
     (r"\s*\{\s*,\s*\}\s*|(?<=\d) +,(?=\d)", ","),
     (r"(?<=\d)\s*x\s*(?=10\s*\^)", r"\\times "),
@@ -65,16 +81,21 @@ PHRASES = [  # what is replaced, in this order, when words are in quotation mark
     (r'\^\s*\{?\\circ\s*\}?\s*"?([CF])"?(?![A-Za-z])',
      lambda found: ' "celsius"' if found[1] == "C" else ' "fahrenheit"'),
     (r'"plus"\s*"or"\s*"minus"', r"\\pm "),
+    (r'"not"(?!\s*"(?:only|just)")[^=]*?"but"', " "),  # "not 90 but 100"
     (r'"(?:negative|minus)"\s*(?=\d|\\frac|\\sqrt|\\pi)', "-"),
     (r"_\{\s*" + one_of(DIGITS) + r"\s*\}", lambda found: f"_{{{DIGITS[found[1]]}}}"),
     (r'(?<![\w\\"])a (?="(?!and"|or"))', '"a" '),
     (r"\s!=", r" \\neq "),
     (r'("(?:could|may|might|would|should|cannot)")\s*"be"', r'"is" \1'),
-    (r"""\s*"(?i:is|are|be|equals?|was|were|it's|that's)"(?:\s*"(?:equal|to)")*\s*[:=]?|(?<=")\s*:""", "= "),
+    (r"""\s*"(?i:is|are|be|equals?|gives?|yields?|makes?|was|were|it's|that's)"(?:\s*"(?:equal|to)")*\s*[:=]?"""
+     r'|(?<=")\s*:', "= "),
     (r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d.,])", lambda found: found[0].replace(" ", "")),  # 1 000
     (r"(?<![\d.,])(\d+) (?=\d+/\d+(?!\d))", r"\1+"),  # 1 1/2
     (r"\\(frac|binom)\s*(\d)\s*(\d)", r"\\\1{\2}{\3}"),
-    (r"\{\s*([^{}]*?)\s*\\choose\s*([^{}]*?)\s*\}", r"\\binom{\1}{\2}"),
+    (rf"(?:\{{|^)\s*{GROUP}\s*\\(over|choose)(?![A-Za-z])\s*{GROUP}\s*(?:\}}|$)",
+     lambda found: f"\\{'frac' if found[2] == 'over' else 'binom'}{{{found[1]}}}{{{found[3]}}}"),
+    (r"(?<=\d)_\{?\((\d+)\)\}?", r"_{\1}"),
+    (rf'({one_of(MONTHS)} \d{{1,2}})\s*(?:\^?\{{?\s*"(?:st|nd|rd|th)"\s*\}}?)', r"\1 "),  # "May 1st"
     (r"\s+", " "),
 ]  # fmt: skip
 PHRASES = [(re.compile(pattern), replacement) for pattern, replacement in PHRASES]
@@ -83,6 +104,7 @@ PHRASES = [(re.compile(pattern), replacement) for pattern, replacement in PHRASE
 @functools.lru_cache(maxsize=512)
 def canonical(text: str) -> str:
     """The text in the canonical form, with one space where there are some."""
+    text = LONE_DOLLAR.sub(r"\1\\$", text)
     text = HOUR.sub(r' "\1m"', TOKEN.sub(shown, JOINT.sub(r" \1 ", text.translate(SHOWN))))
     for pattern, replacement in PHRASES:
         text = pattern.sub(replacement, text)
@@ -115,7 +137,9 @@ def shown(found: re.Match) -> str:
         return f"\\sqrt{{{text}}}"
     if kind == "raised":
         return f"^{{{text.translate(RAISED)}}}"
-    return {"matrix": text.replace("\\dfrac", "\\frac"), "space": " ", "look": ""}[kind]
+    if kind == "matrix":
+        return BRACKETED.sub("{pmatrix}", ROW.sub(r"\\\\", text)).replace("\\dfrac", "\\frac")
+    return " " if kind == "space" else ""
 
 
 def letters(run: str, text: str, start: int) -> str:

@@ -11,8 +11,10 @@ from switchpoint.grading.markup import QUOTED, one_of
 from switchpoint.grading.words import (
     ADDED,
     BEHIND,
+    COMPOUND,
     COUNTED,
     DIGITS,
+    DOUBTING,
     INSIDE,
     MAGNITUDES,
     NO_COUNT,
@@ -31,7 +33,11 @@ INDEX = r"(?:'|_\{[^{}]*\}|_\w|\^\{-1\})*"
 NAME = re.compile(
     rf"{LETTER}{INDEX}(?:\([^()=]*\))?|\\angle ?[A-Z]+|[A-Z]{{2,4}}|\|[A-Z]\||\((?:{LETTER}{INDEX},? ?)+\)"
 )
-ELEMENT = re.compile(rf"^\s*({NAME.pattern})\s*\\in(?![A-Za-z])")  # "x in", as good as "x ="
+ELEMENT = re.compile(rf"((?:^|=)\s*{NAME.pattern})\s*\\in(?![A-Za-z])")  # "x in", as good as "x ="
+SUBJECT = re.compile(  # words, and behind the last of them a number
+    r'\s*(?:"[^"]*"[^"A-Za-z\\]*)+"(?:of|for|in|from|by|between|than|to|at|with|under|after|on)"'
+    r'[^"A-Za-z\\]*\d[^"A-Za-z\\]*'
+)
 DIGIT = re.compile(r"\d")
 LEAD = re.compile(r'(?:\s*"[^"]*"\s*[-.:*]*)*')
 MAGNITUDE = re.compile(one_of(MAGNITUDES) + r"\s*")
@@ -96,15 +102,22 @@ def terms(text: str) -> tuple[str, ...]:
     return tuple(term for found in QUOTED.findall(text) if (term := found.lower()) not in SILENT)
 
 
+def counted(sides: list[str]) -> bool:
+    """Whether what is said to be something is described by numbers, without denial or doubt: "the factor of 91"."""
+    subject = " ".join(sides)
+    return bool(SUBJECT.fullmatch(subject)) and not DOUBTING.intersection(terms(subject))
+
+
 @functools.lru_cache(maxsize=512)
 def member(text: str) -> Member:
     """One member as it is read."""
     text = CLAUSE.sub(without_clause, ELEMENT.sub(r"\1 =", FOR_ALL.sub("", text)))
     *sides, value = split(text, "=")
-    names = [bare for side in sides if (bare := QUOTED.sub("", side).strip(" .:*"))]
+    equated = [] if counted(sides) else sides
+    names = [bare for side in equated if (bare := QUOTED.sub("", side).strip(" .:*"))]
     name = names[0].replace("{", "").replace("}", "") if names and NAME.fullmatch(names[0]) else None
     if names and not name:  # an equation, not a value with its name
-        value = "=".join([*names, value])
+        value = " = ".join([*names, value])  # "5! = 120" is no inequality
     naming = terms(DIGIT.split(sides[-1])[-1]) if sides else ()
     amid = any(re.search(r'\d[^"]*"', side) for side in sides)
     lead = LEAD.match(value).end()
@@ -171,4 +184,4 @@ def unit(text: str, singular: bool) -> frozenset[str] | None:
         else:
             noun = noun or singular or lower in COUNTED or bool(PLURAL.search(lower))
             found.append(lower.removesuffix("s"))
-    return frozenset(found) if noun else None
+    return frozenset([COMPOUND[tuple(found)]] if tuple(found) in COMPOUND else found) if noun else None

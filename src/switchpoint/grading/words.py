@@ -79,6 +79,7 @@ UNITS = {
     "unit": "unit units",
 }
 UNIT = {spelling: unit for unit, spellings in UNITS.items() for spelling in spellings.split()}
+COMPOUND = {("mi", "h"): "mph", ("km", "h"): "kmh", ("mi", "gal"): "mpg"}  # units with a name of their own
 LETTERS = frozenset(spelling for spelling in UNIT if len(spelling) == 1) - {"K"}  # "5 K" may be 5,000
 CURRENCIES = {"$": "dollars", "€": "euros", "£": "gbp", "¥": "yen", "₹": "rupees"}
 POWERS = {"square": "2", "sq": "2", "cubic": "3", "cu": "3"}
@@ -94,6 +95,11 @@ BEHIND = table(
     "now ago"
 )
 ADDED = table("more fewer extra additional")
+
+KINDS = table(  # what an answer in words may be said of: "isosceles" may be "an isosceles triangle"
+    "number integer function triangle quadrilateral polygon angle sequence series matrix curve graph"
+)
+MONTHS = table("January February March April May June July August September October November December")
 
 REFUSED = {
     "numbers": table(
@@ -135,6 +141,7 @@ SWAYING = (
     NO_COUNT - REFUSED["verbs"]
 )  # they change a number beside them, and the next ones even one behind "is"
 UNNAMING = REFUSED["negations"] | table("maybe perhaps possibly probably might think thought guess")
+DOUBTING = UNNAMING | REFUSED["hedges"] | REFUSED["joints"]
 ROUNDED = table("about around approximately approx roughly")  # no hedge where the gold itself is rounded
 MAGNITUDES = {
     "dozen": 12,
@@ -148,7 +155,7 @@ NUMERALS = "zero one two three four five six seven eight nine ten eleven twelve"
 DIGITS = {word: n for n, word in enumerate(NUMERALS.split())}
 SILENT = table(
     "the a an answer answers final is are it its this that so thus therefore hence option choice correct be equals "
-    "to in on at of"
+    "to in on at of by we he she they you"
 )
 RELATIVES = table("that which who whose to where when whenever with such because since if as for")
 MATHEMATICS = table(

@@ -26,15 +26,16 @@ MEMORY = 1 << 30  # bytes of address space that a child may use
 WARMING = ("\\frac{1}{2}", "2\\sqrt{3}", "(1,2)", "\\{1,2\\}", "[1,2)", "x^2", "y=2x", "\\pi")
 
 
-def compare(golds: list[str], text: str, reading: str) -> tuple[str, bool]:
+def compare(golds: list[str], text: str, reading: str, together: str = "") -> tuple[str, bool]:
     """(status, correct) of an extracted ``answer``, or of a whole ``text`` for math-verify to search.
 
-    ``official`` is the training reward of RETU's code.
+    ``official`` is the training reward of RETU's code; ``together`` is what the answer may be the last part of.
     """
     if reading == "official":
         found = parsed(text)
         return "graded", any(official(gold, text, found) for gold in golds)
     right = any((same if reading == "answer" else stated)(gold, text) for gold in golds)
+    right = right or any(same(gold, together) for gold in golds if together)
     if right or numbers(text) or (formula(text) if reading == "answer" else parsed(text)):
         return "graded", right
     return "unparsable", False

@@ -78,7 +78,8 @@ def test_what_a_text_claims(text, claim):
 
 LENGTH = 200_000
 PIECES = [
-    "\\boxed{1}", "\\boxed{1} and ", "y = \\boxed{1} and ", "\\boxed{1}" + " " * 50, "\\boxed{", "\\boxed ", "<answer>",
+    "\\boxed{1}", "\\boxed{1} and ", "y = \\boxed{1} and ", "\\boxed{1}" + " " * 50, "\\boxed{1} and the second one which is left is ",
+    "\\boxed{", "\\boxed ", "<answer>",
     "</answer>", "final answer is ", "final answer is 1.", "the answer is 1\n", "#### ", "\\", "{", "}", "(", "7", "^{1",
     "\\sum", "\\log ( ", "= ", "<|", "$$\n", "\\text{ and }", "1 2 ", ". A", "and ", "5 eggs that ",
 ]  # fmt: skip
@@ -105,5 +106,6 @@ def test_what_runs_behind_no_clock_is_linear(text):
     started = time.process_time()
     for extraction in ("any", "boxed_or_answer", "official"):
         question("5", text, extraction)
+    question("1, 2", text, "any")
     question(text, "\\boxed{5}", "any")
-    assert time.process_time() - started < 4  # seconds, for four questions
+    assert time.process_time() - started < 4  # seconds, for five questions
