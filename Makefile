@@ -14,7 +14,7 @@ test: .venv/tests  ## everything that a change must pass
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 	python -m switchpoint docs --check
-	pytest -n logical --maxprocesses 4 --dist loadgroup
+	pytest -n logical --maxprocesses 4 --dist worksteal
 
 soak: .venv/tests  ## the long checks
 	pytest -m soak tests

@@ -45,7 +45,9 @@ RIGHT = [
     ("C", "(C)"), ("\\text{(C)}", "C"), ("B", "\\textbf{(B)}"), ("Monday", "monday."), ("yes", "Yes"),
     ("no solution", "\\text{no solution}"), ("\\text{ellipse}", "\\mathrm{ellipse}"),
     # others
-    ("10:30", "10:30"), ("6-5i", "-5i+6"), ("i", "i"), ("\\infty", "+\\infty"), ("2_5", "2_{5}"),
+    ("10:30", "10:30"), ("10:30", "10{:}30"), ("204_5", "(204)_5"),
+    ("33\\frac{1}{3}\\%", "33 1/3 percent"), ("33\\frac{1}{3}\\%", "\\frac{100}{3}\\%"), ("(-2,0) \\cup (0,2)", "(-2, 0)\\bigcup(0, 2)"),
+    ("6-5i", "-5i+6"), ("i", "i"), ("\\infty", "+\\infty"), ("2_5", "2_{5}"),
     ("|x|", "\\left|x\\right|"), ("\\binom{5}{2}", "10"), ("p - q", "-q+p"),
     # plain words behind a number, powers of ten, lists of numbers, solved equations
     ("70", "70 dollars"), ("18", "18 eggs."), ("5", "5 cm^2"), ("5", "5 square units"), ("5 cm", "5"), ("2.5", "2.5 km/h"),
@@ -123,7 +125,7 @@ RIGHT = [
 
 WRONG = [
     ("5", "-5"), ("5", "6"), ("5", "50"), ("5", "0.5"), ("5", "5.01"), ("1000", "1,001"), ("1000", "100"), ("1000", "10,00,1"),
-    ("\\frac{1}{2}", "\\frac{2}{1}"), ("\\frac{1}{2}", "0.51"), ("\\frac{1}{2}", "-\\frac{1}{2}"), ("\\frac{1}{3}", "0.33"),
+    ("\\frac{1}{2}", "\\frac{2}{1}"), ("\\frac{1}{2}", "0.51"), ("\\frac{1}{2}", "-\\frac{1}{2}"), ("\\frac{1}{3}", "0.33"), ("33\\frac{1}{3}\\%", "3\\frac{1}{3}\\%"),
     ("\\frac{1}{3}", "0.333"), ("0.333", "\\frac{1}{3}"), ("\\pi", "3.14"), ("\\pi", "\\frac{22}{7}"),
     ("\\sqrt{2}", "1.41"), ("\\sqrt{2}", "2"), ("\\sqrt{2}", "-\\sqrt{2}"), ("2^{10}", "2^{11}"), ("50\\%", "5\\%"),
     ("50\\%", "0.05"), ("50\\%", "500"), ("1.5\\times 10^3", "1.5\\times 10^4"), ("90^\\circ", "91"),
@@ -236,6 +238,12 @@ TEXTS = [
     ("5", "So she has 5 eggs left.", True), ("5", "The answer is 5 because 2 + 3 = 5.", True), ("5", "#### 5", True),
     ("66", "# Answer\n\n66", True), ("3/10", "Step 1: 3.\n#### 3/10", True), ("-1, 6", "So x = -1 or x = 6.", True),
     ("19", "The largest number that could occur is 19.", True),
+    ("1", "Every power leaves 1. The remainder is therefore one.", True), ("1", "The remainder is one or two.", False),
+    ("22", "So the remainder must be twenty-two.", True), ("20", "So the remainder must be twenty-two.", False),
+    ("2", "So the remainder must be twenty-two.", False), ("20", "So she has one hundred twenty.", False),
+    ("19", "\\boxed{\\text{Nineteen}}", True), ("C", "We try them one by one. So the right choice is **C**.", True),
+    ("odd", "Since $f(-x) = -f(x)$ for all $x$, the function is odd.", True),
+    ("odd", "Since $f(-x) = f(x)$ for all $x$, the function is not odd.", False),
     ("1250", r"After the discount, the laptop costs \$1,250.", True), ("205", "Therefore, $m+n = 202+3 = 205$.", True),
     ("1000.99", "the number is not 10 which is 1,000.99€", True), ("2.74", "Soucis : 2,74 $ a..", True),
     ("(2, 2), (6, 2)", "$$\\boxed{(2, 2)} \\quad \\text{and} \\quad \\boxed{(6, 2)}$$", True),

@@ -4,23 +4,20 @@ import shutil
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from study import make_clone, snakemake, tiny_config
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
-def pytest_collection_modifyitems(items):
-    """One process runs all tests that need the finished study, so that it is made once."""
-    for item in items:
-        if "finished" in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group("finished"))
-
-
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Path:
-    """A clone whose tiny study has run; leave it as it is."""
-    clone = make_clone(tmp_path_factory.mktemp("tiny") / "clone", tiny_config())
-    snakemake(clone)
-    return clone
+def finished(tmp_path_factory, worker_id) -> Path:
+    """A clone whose tiny study has run, once for all processes of the tests; leave it as it is."""
+    own = tmp_path_factory.getbasetemp()
+    shared = (own if worker_id == "master" else own.parent) / "tiny"
+    with FileLock(f"{shared}.lock"):
+        if not shared.exists():
+            snakemake(make_clone(own / "running", tiny_config()))
+            (own / "running").rename(shared)
+    return shared
 
 
 @pytest.fixture

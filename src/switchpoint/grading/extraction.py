@@ -8,7 +8,7 @@ of the last sentence.  Whatever runs here is linear in the text: no clock is beh
 import functools
 import re
 
-from switchpoint.grading.words import DOUBTING, REFUSED, UNNAMING
+from switchpoint.grading.words import DIGITS, DOUBTING, REFUSED, TENS, UNNAMING
 
 EXTRACTIONS = ("any", "boxed_or_answer", "boxed", "official")
 MAX_ANSWER = 300  # characters; an answer longer than this and than ten times its gold is none
@@ -40,10 +40,12 @@ STATING = DOUBTING | REFUSED["verbs"]  # what makes a clause more than an introd
 OPENING = re.compile(
     r"(?:(After|At|Before|By|For|From|In|On|With|Without)|[A-Z][a-z]+) [^,.;:\d\\$√]{1,80}, (?=[a-z*$\\√])"
 )
+PREMISE = re.compile(r"(?:Since|Because|As|Given|When) .{1,300}, (?=(?:the|it|this|that|we)\b)")
 REASON = re.compile(r",? (?:because|since)\b")
 DISPLAYED = re.compile(r"(?<=\\\[|\$\$)\s{1,9}|\s{1,9}(?=\\\]|\$\$)")  # breaks amid a displayed formula
 TAG = re.compile(r"</?\|?[a-z_]+\|?>(?:user|assistant)?")  # "</s>", "<|im_end|>"
 FORMULA = re.compile(r"[\d\\$√π∞]")
+SPELLED = re.compile(rf"\b(?:{'|'.join(DIGITS | TENS)})[.!*]*$")
 PROSE = re.compile(r"[A-Za-z]{2}|[*$\\]")
 ENDING = re.compile(r"(?:[.!?*$]|\\[\])])$")
 DANGLING = re.compile(r"\b(?:is|are|be|so|then|that|which|of|the|and|or|to|equals|have|from)$")
@@ -181,10 +183,13 @@ def claimed(text: str, in_words: bool = False) -> str | None:
             return sentence[start + 1 : found[-1].end()] + said
         if found and sentence.startswith(("#", "*")) and place + 1 < len(sentences):
             return sentences[place + 1]
+    in_words = in_words or bool(SPELLED.search(sentences[-1] if sentences else ""))
     candidates = sentences if in_words else [found for found in sentences if FORMULA.search(found)]
     last = (candidates or [text])[-1]
     if "\n" in text and not (ENDING.search(text) and PROSE.search(last)):
         return None
+    if in_words:
+        last = PREMISE.sub("", last)
     opening = OPENING.match(last)
     if opening and (
         opening[1] or not (in_words or STATING.intersection(re.findall("[a-z]+", opening[0].lower())))

@@ -90,11 +90,16 @@ PHRASES = [  # what is replaced, in this order, when words are in quotation mark
     (r"""\s*"(?i:is|are|be|equals?|gives?|yields?|makes?|was|were|it's|that's)"(?:\s*"(?:equal|to)")*\s*[:=]?"""
      r'|(?<=")\s*:', "= "),
     (r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d.,])", lambda found: found[0].replace(" ", "")),  # 1 000
-    (r"(?<![\d.,])(\d+) (?=\d+/\d+(?!\d))", r"\1+"),  # 1 1/2
     (r"\\(frac|binom)\s*(\d)\s*(\d)", r"\\\1{\2}{\3}"),
+    (r"(?<![\d.,])(\d+)(?:\s*\\frac\{|\s)(\d+)(?:\}\{|/)(\d+)\}?(?=\s*\\%)",  # of which math-verify drops the whole
+     lambda found: f"\\frac{{{int(found[1]) * int(found[3]) + int(found[2])}}}{{{found[3]}}}"),
+    (r"(?<![\d.,])(\d+) (?=\d+/\d+(?!\d))", r"\1+"),  # 1 1/2
     (rf"(?:\{{|^)\s*{GROUP}\s*\\(over|choose)(?![A-Za-z])\s*{GROUP}\s*(?:\}}|$)",
      lambda found: f"\\{'frac' if found[2] == 'over' else 'binom'}{{{found[1]}}}{{{found[3]}}}"),
+    (r"\((\d+)\)(?=_)", r"\1"),
     (r"(?<=\d)_\{?\((\d+)\)\}?", r"_{\1}"),
+    (r"(?<=\d)\{:\}(?=\d)", ":"),
+    (r"\\bigcup(?![A-Za-z])", r"\\cup "),
     (rf'({one_of(MONTHS)} \d{{1,2}})\s*(?:\^?\{{?\s*"(?:st|nd|rd|th)"\s*\}}?)', r"\1 "),  # "May 1st"
     (r"\s+", " "),
 ]  # fmt: skip

@@ -22,6 +22,7 @@ from switchpoint.grading.words import (
     REFUSED,
     RELATIVES,
     SILENT,
+    TENS,
     UNIT,
 )
 
@@ -126,8 +127,8 @@ def member(text: str) -> Member:
 
 def valued(text: str, before: Member) -> Member:
     """The member with its formula, its unit and the words that are none, after the words ``before``."""
-    if not text and len(before.lead) == 1 and before.lead[0] in DIGITS:
-        return dataclasses.replace(before, lead=(), formula=str(DIGITS[before.lead[0]]))
+    if not text and (counted := spelled(before.lead)) is not None:
+        return dataclasses.replace(before, lead=(), formula=str(counted))
     if not text:
         return dataclasses.replace(before, lead=(), said=before.lead)
     brackets, content = enclosed(text)
@@ -143,6 +144,17 @@ def valued(text: str, before: Member) -> Member:
     if found := DEGREES.search(formula):
         formula, measure = formula[: found.start()], measure | {"deg"}
     return dataclasses.replace(before, formula=formula.lstrip(" :").rstrip(" .:"), unit=measure)
+
+
+def spelled(words: tuple[str, ...]) -> int | None:
+    """The number below a hundred that the words are, "twenty" and "two"; None if they are none."""
+    tens = TENS.get(words[0], 0) if words else 0
+    units = words[1:] if tens else words
+    if not units and tens:
+        return tens
+    if len(units) == 1 and units[0] in DIGITS and not (tens and not 0 < DIGITS[units[0]] < 10):
+        return tens + DIGITS[units[0]]
+    return None
 
 
 def without_clause(found: re.Match) -> str:

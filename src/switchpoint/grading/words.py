@@ -151,8 +151,14 @@ MAGNITUDES = {
     "billion": 10**9,
     "trillion": 10**12,
 }
-NUMERALS = "zero one two three four five six seven eight nine ten eleven twelve"
+NUMERALS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+)
 DIGITS = {word: n for n, word in enumerate(NUMERALS.split())}
+TENS = {
+    "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
+}  # fmt: skip
 SILENT = table(
     "the a an answer answers final is are it its this that so thus therefore hence option choice correct be equals "
     "to in on at of by we he she they you"
