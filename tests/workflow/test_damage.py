@@ -19,7 +19,7 @@ pytestmark = pytest.mark.soak
 
 KINDS = ("truncate", "empty", "flip", "flip", "delete")
 CURVES = "results/tiny/analysis/curves.csv"
-NAMED = re.compile(r"error: (results/\S+?):? .*; (?:delete it and )?run snakemake again")
+NAMED = re.compile(r"(?:error: |^)(results/\S+?):? .*; (?:delete it and )?run snakemake again", re.MULTILINE)
 
 # Jobs, the moments that they are killed at, and the killed command; an evaluation keeps its state.
 STATES = [

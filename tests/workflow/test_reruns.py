@@ -259,6 +259,23 @@ def test_deleting_a_checkpoint_makes_it_again_and_what_started_from_it(clone):
     assert pending(clone) == {"sft_S": 1, "evaluate": 2, "rl": 1} | BELOW
 
 
+def test_a_truncated_output_that_nothing_reads_again_is_named(clone):
+    weights = clone / "results/tiny/sft/S/seed_0/step_4/model.safetensors"
+    content = weights.read_bytes()
+    weights.unlink()  # the file may be another name of one in the state
+    weights.write_bytes(content[:-5])
+    done = snakemake(clone, "-n", check=False)
+    text = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "Traceback" not in text
+    named = (
+        f"step_4/model.safetensors has {len(content) - 5} bytes instead of {len(content)}; delete it and run"
+    )
+    assert named in text
+    weights.unlink()
+    assert pending(clone) == {"extend_sft_S": 1, "evaluate": 1} | BELOW
+
+
 def editable(clone: Path) -> Path:
     """The clone with its own copy of the sources and rules."""
     for name in ("src", "workflow"):

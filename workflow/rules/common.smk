@@ -28,7 +28,10 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 if workflow.is_main_process:
-    made.write_job_files(expansion)
+    try:
+        made.write_job_files(expansion)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def job_file(job):

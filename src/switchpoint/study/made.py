@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from switchpoint import files
+from switchpoint.errors import InputError
 from switchpoint.study import paths
 from switchpoint.study.expand import Expansion
 from switchpoint.study.jobs import Job
@@ -80,14 +81,18 @@ def write_job_files(study: Expansion) -> None:
     """Writes the job files that are not there.
 
     Snakemake's own memory of parameters may be lost, or stay behind when results are copied.  So a job file is newer
-    than outputs whose record tells of another job, and older than those of its own.
+    than outputs whose record tells of another job, and older than those of its own.  InputError for an output of its
+    own that is damaged.
     """
     directory = Path(study.path(paths.JOB)).parent
     directory.mkdir(parents=True, exist_ok=True)
     there = {f"{directory}/{name}" for name in os.listdir(directory)}
     for path, output, job in jobs_recorded(study):
-        text, file, found = job.model_dump_json(), job_file(study, job), record(path).get("job")
+        text, file, recorded = job.model_dump_json(), job_file(study, job), record(path)
+        found = recorded.get("job")
         outdated = found is not None and found != json.loads(text)
+        if found is not None and not outdated:
+            refuse_damaged(Path(path).parent, recorded)
         if file not in there:
             there.add(file)
             with open(file, "w", encoding="utf-8") as new:
@@ -96,6 +101,20 @@ def write_job_files(study: Expansion) -> None:
                 os.utime(file, (OLD, OLD))
         elif outdated:
             os.utime(file)
+
+
+def refuse_damaged(directory: Path, recorded: dict) -> None:
+    """InputError for an output of another size than was recorded, which perhaps no job will read again.
+
+    One that is missing is made again; of a record that is itself not as it was written nothing is believed.
+    """
+    written = recorded.pop("digest", None)
+    if written is None or written != files.digest(recorded):
+        return
+    for name, measured in recorded.get("outputs", {}).items():
+        path = directory / name
+        if path.is_file() and (problem := files.damage(path, measured, hashed=-1)):
+            raise InputError(f"{problem}; {files.remake(path)}")
 
 
 def jobs_recorded(study: Expansion) -> list[tuple[str, str, Job]]:
