@@ -121,6 +121,19 @@ RIGHT = [
     ("$x=45$", "45 cents"), ("12 \\text{ m}", "12 m"), ("12 m", "12 meters"), ("12", "12 m"), ("5m", "5m"),
     # neighbours of these
     ("\\$5", "\\$5 \\text{ per hour}"),
+    # functions of an angle, degrees in them, logarithms to e, physics, all but one number
+    ("\\frac{3}{5}", "\\cos A = \\frac{3}{5}"), ("\\frac{3}{5}", "\\sin \\theta = 0.6"), ("2", "\\tan(B) = 2"),
+    ("2", "\\tan \\angle ABC = 2"), ("\\frac{1}{4}", "\\cos^2 \\alpha = \\frac{1}{4}"),
+    ("\\frac{24}{25}", "\\sin 2A = \\frac{24}{25}"), ("\\cos A = \\frac{3}{5}", "\\frac35"),
+    ("\\ln 3", "\\log_e 3"), ("\\ln 3", "\\log_{e}(3)"), ("2\\ln 5 + 1", "1+\\log_e 25"),
+    ("2\\cos 20^\\circ", "2\\cos\\frac{\\pi}{9}"), ("\\sin(10^{\\circ})", "\\sin\\frac{\\pi}{18}"),
+    ("\\frac{1}{2}", "\\sin 30^\\circ"), ("\\tan 15^\\circ", "2-\\sqrt{3}"), ("\\cos 20^\\circ", "\\sin 70^\\circ"),
+    ("\\cos 20^\\circ \\cos 40^\\circ", "\\cos\\frac{\\pi}{9}\\cos\\frac{2\\pi}{9}"), ("4\\sin 18^\\circ", "\\sqrt5-1"),
+    ("1.6e-19", "1.6\\times 10^{-19} C"), ("5", "5 A"), ("5 \\text{ A}", "5 \\text{ amperes}"), ("5 \\text{ C}", "5 C"),
+    ("3e8", "3 \\times 10^8 m"), ("0.0025", "2.5\\times 10^{-3} \\text{ T}"),
+    ("(-\\infty, 0) \\cup (0, \\infty)", "x \\neq 0"), ("(-\\infty, 2) \\cup (2, \\infty)", "t \\ne 2"),
+    ("x \\neq 3", "(-\\infty,3)\\cup(3,\\infty)"), ("\\mathbb{R} \\setminus \\{0\\}", "x \\neq 0"),
+    ("x < 0 \\text{ or } x > 0", "x \\neq 0"),
 ]  # fmt: skip
 
 WRONG = [
@@ -224,6 +237,18 @@ WRONG = [
     ("A", "(A) \\text{ is excluded}"), ("A", "\\text{(A) eliminated, so (B)}"),
     ("positive", "\\text{non-positive number}"), ("prime", "\\text{not a prime number}"),
     ("(-\\infty,2)", "x < 2 \\text{ or } x > 5"), ("1", "\\sin x = 1"), ("4", "2x = 4"),
+    # functions of an angle, degrees in them, logarithms to e, physics, all but one number
+    ("\\frac{3}{5}", "\\cos x = \\frac{3}{5}"), ("\\sin A = \\frac35", "\\cos A = \\frac35"),
+    ("\\frac{3}{5}", "\\cos A = \\frac{4}{5}"), ("\\frac{3}{5}", "\\cos A \\neq \\frac{3}{5}"),
+    ("\\frac{3}{5}", "2\\cos A = \\frac{3}{5}"), ("8", "3A = 8"), ("\\ln 3", "\\log_{10} 3"), ("\\ln 3", "\\log_a 3"),
+    ("3", "\\log_e 3"), ("\\log_a 3", "\\log_b 3"), ("\\ln 3", "\\log_e 4"), ("30^\\circ", "\\sin 30^\\circ"),
+    ("2\\cos 20^\\circ", "2\\cos\\frac{\\pi}{18}"), ("2\\cos 20^\\circ", "2\\sin\\frac{\\pi}{9}"),
+    ("2\\cos 20^\\circ", "2\\cos 21^\\circ"), ("2\\cos 20^\\circ", "2\\cos 20"), ("2\\cos 20^\\circ", "40"),
+    ("5 \\text{ A}", "5 V"), ("5 \\text{ C}", "5^\\circ C"), ("C", "5 C"), ("5", "3 C"), ("5", "5 t"),
+    ("5", "5 \\times 10^{2} C"), ("1.6e-19", "1.6\\times 10^{-18} C"), ("5C", "5T"),
+    ("1.6\\times10^{-19} \\text{ C}", "1.6\\times10^{-19} J"), ("5", "x \\neq 5"), ("x = 0", "x \\neq 0"),
+    ("x \\neq 0", "x = 0"), ("(-\\infty, 0) \\cup (0, \\infty)", "x \\neq 1"), ("(0, \\infty)", "x \\neq 0"),
+    ("(-\\infty, 0) \\cup (0, \\infty)", "x = 0"), ("(-\\infty, 0] \\cup [0, \\infty)", "x \\neq 0"), ("\\{0\\}", "x \\neq 0"),
 ]  # fmt: skip
 
 # Whole responses: gold, response, whether it is right.
@@ -328,4 +353,29 @@ TEXTS = [
     ("12", "The sum of 5 is 12 less than we want.", False), ("8", "By symmetry we must solve 3x = 8.", False),
     ("5", "This gives 5 choices for the first, which yields a total of 20.", False),
     ("90", "It is not 80 but 100, not 90.", False),
+    # guesses on the way, steps that give the answer, reasons behind it, quotes of markdown
+    ("9", "We might guess the answer to be 8, but $9^2 < 85$ holds, too. So the largest such integer is $9$.", True),
+    ("8", "We might guess the answer to be 8, but $9^2 < 85$ holds, too. So the largest such integer is $9$.", False),
+    ("12", "One could think that the answer is 11. Hence the smallest such number is 12.", True),
+    ("12", "One might think the answer is 12. In the end, the count is 11.", False),
+    ("8", "We might guess that the answer is 8.", False), ("8", "I think the answer is not 8. So it is 9.", False),
+    ("5", "The count is 6, but I thought the answer was 5.", False),
+    ("(0,9)", "Reflecting $(0,-9)$ over the $x$-axis gives the point (0, 9).", True),
+    ("(0,-9)", "Reflecting $(0,-9)$ over the $x$-axis gives the point (0, 9).", False),
+    ("11", "Subtracting 4 from both sides, we get x = 11", True), ("7", "Dividing 21 by 3 yields 7.", True),
+    ("3", "Dividing 21 by 3 yields 7.", False), ("5", "Taking 3 from 8 leaves 5 apples.", True),
+    ("5", "Since 2x = 10, we obtain $x = 5$.", True), ("5", "If 2x = 10, we get 5.", False),
+    ("5", "So adding 3 and 2 never gives 5.", False), ("5", "Adding 2 and 3 gives at least 5.", False),
+    ("5", "Adding 2 to 3 does not yield 5.", False), ("5", "Adding 2 and 3 gives 5 or 6.", False),
+    ("8", "Adding 5 to both sides, we get 3x = 8.", False), ("5", "The sum that gives 5 is 12.", False),
+    ("35", "Hence, the value of $n$ is 35, since $\\binom{7}{3}=35$.", True),
+    ("36", "Hence, the value of $n$ is 36, as $6^2 = 36$.", True),
+    ("6", "Hence, the value of $n$ is 36, as $6^2 = 36$.", False),
+    ("5", "So there are not 5 of them, since 2 + 4 = 6.", False),
+    ("6", "So there are not 5 of them, since 2 + 4 = 6.", False),
+    ("odd", "The function is odd, since $f(-x) = -f(x)$.", True),
+    ("even", "The function is odd, since even ones differ.", False),
+    ("1.6e-19", "So $q = 1.6\\times 10^{-19}$ C.", True), ("2", "So $B = 3$ T.", False),
+    ("160", "We add up.\n\n> **160**", True), ("160", "We add up.\n\n> **160 eggs**\n", True),
+    ("5", "The number is > **5**.", False), ("5", "> 5", False), ("5", "Thus\n> **x > 5**", False),
 ]  # fmt: skip

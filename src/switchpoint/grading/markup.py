@@ -100,6 +100,7 @@ PHRASES = [  # what is replaced, in this order, when words are in quotation mark
     (r"(?<=\d)_\{?\((\d+)\)\}?", r"_{\1}"),
     (r"(?<=\d)\{:\}(?=\d)", ":"),
     (r"\\bigcup(?![A-Za-z])", r"\\cup "),
+    (r"\\log_([A-Za-z])", r"\\log_{\1}"),  # without braces math-verify drops the letter
     (rf'({one_of(MONTHS)} \d{{1,2}})\s*(?:\^?\{{?\s*"(?:st|nd|rd|th)"\s*\}}?)', r"\1 "),  # "May 1st"
     (r"\s+", " "),
 ]  # fmt: skip
