@@ -53,6 +53,9 @@ TRIED = frozenset(["checking", "guessing", "testing", "trying", "verifying"])  #
 QUOTE = re.compile(r"^ {0,3}> ?(?=\*\*)", re.MULTILINE)  # markdown's, before a bold text
 DISPLAYED = re.compile(r"(?<=\\\[|\$\$)\s{1,9}|\s{1,9}(?=\\\]|\$\$)")  # breaks amid a displayed formula
 TAG = re.compile(r"</?\|?[a-z_]+\|?>(?:user|assistant)?")  # "</s>", "<|im_end|>"
+CHINESE = re.compile(  # "the answer is", "in all", in a clause without "not" and "if", at the very end
+    "(?:^|[。，,\n])[^不没非如若。，,\n]*(?:答案[是为：:]|共(?:花了?|需要?|有|是|为)?)([^，。\n\u3400-\u9fff]+元?)[。.]?$"
+)
 FORMULA = re.compile(r"[\d\\$√π∞]")
 SPELLED = re.compile(rf"\b(?:{'|'.join(DIGITS | TENS)})[.!*]*$")
 PROSE = re.compile(r"[A-Za-z]{2}|[*$\\]")
@@ -179,6 +182,8 @@ def claimed(text: str, in_words: bool = False) -> str | None:
     text = QUOTE.sub("", TAG.sub("", text)).strip()
     if "####" in text:
         return text.rpartition("####")[2].strip().partition("\n")[0]
+    if chinese := CHINESE.search(text):
+        return chinese[1]
     if DANGLING.search(text):
         return ""
     if OPEN_BOX.search(text):

@@ -86,7 +86,7 @@ PIECES = [
     "\\boxed{", "\\boxed ", "<answer>",
     "</answer>", "final answer is ", "final answer is 1.", "the answer is 1\n", "#### ", "\\", "{", "}", "(", "7", "^{1",
     "\\sum", "\\log ( ", "= ", "<|", "$$\n", "\\text{ and }", "1 2 ", ". A", "and ", "5 eggs that ",
-    "adding ", "Adding 3 gives ", "this gives 3 because ", "> **", "> ", "I thought ",
+    "adding ", "Adding 3 gives ", "this gives 3 because ", "> **", "> ", "I thought ", "共 ", "，答案是1,", "答案是1",
 ]  # fmt: skip
 BETWEEN = [" ", "\n", "$", ",", "~", "\\quad", " and", "final answer is "]
 
