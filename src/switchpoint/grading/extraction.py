@@ -182,12 +182,12 @@ def claimed(text: str, in_words: bool = False) -> str | None:
     text = QUOTE.sub("", TAG.sub("", text)).strip()
     if "####" in text:
         return text.rpartition("####")[2].strip().partition("\n")[0]
-    if chinese := CHINESE.search(text):
-        return chinese[1]
     if DANGLING.search(text):
         return ""
     if OPEN_BOX.search(text):
         return None
+    if chinese := CHINESE.search(text):
+        return chinese[1]
     sentences = [found for found in SENTENCE.split(DISPLAYED.sub(" ", text)) if found.strip(" *#")]
     for place, sentence in reversed(list(enumerate(sentences))):
         found = list(ANSWER.finditer(sentence))
