@@ -20,7 +20,7 @@ import re
 
 from math_verify import verify
 
-from switchpoint.grading.extraction import claimed
+from switchpoint.grading.extraction import GUESSED, claimed
 from switchpoint.grading.formulas import (
     BARE_UNIT,
     CLOSED,
@@ -243,7 +243,7 @@ def stated(gold: str, text: str) -> bool:
         prose = any(one.said or one.loose or not one.formula for one in members)
         prose = prose or DECIMAL_COMMA.search(claim) or OTHER_SCRIPT.search(claim)
         last = max((place for place, one in enumerate(members) if one.formula), default=0)
-        if not members or not prose or swayed(members[last:]):
+        if not members or not prose or swayed(members[last:]) or GUESSED.search(text):
             return False
     target, reading = parsed(boxed(gold)), parsed(text)
     if not target or not reading or unordered(target) != unordered(reading):

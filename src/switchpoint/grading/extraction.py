@@ -32,6 +32,10 @@ NAMED = re.compile(r"([A-Za-z](?:_\w|_\{\w+\})?|\([A-Za-z, ]+\))\s*=\s*\$?\s*$")
 # In a text: the answer it announces, its sentences, and whether it comes to an end.
 FINAL = re.compile(r"final answer is:?\s{0,9}([^\n]{1,300}?)(?:\.\s|\.?\n|\.?$)", re.IGNORECASE)
 ANSWER = re.compile(r"\banswers?\b[*_\s]*(?:[:=]|(?:is|are)\b)?", re.IGNORECASE)
+GUESSED = re.compile(
+    r"\b(?:could|guess|guessed|maybe|might|perhaps|possibly|probably|think|thought)\b[^.;\n]{0,60}\banswers?\b",
+    re.IGNORECASE,
+)
 SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9$*\\(#])|\n+")
 CONCLUDED = re.compile(
     r"(?:^|[,;] +)(?:and )?(?:so|thus|hence|therefore)\b[ ,]*|, +(?=(?:then|giving|which)\b)", re.IGNORECASE
@@ -42,8 +46,16 @@ OPENING = re.compile(
 )
 PREMISE = re.compile(r"(?:Since|Because|As|Given|When) .{1,300}, (?=(?:the|it|this|that|we)\b)")
 REASON = re.compile(r",? (?:because|since)\b")
+REASONED = re.compile(r",? because\b|, (?:since|as)\b")  # "since 1990" is a time
+GIVING = re.compile(r"\b(?:gives|yields|leaves|we (?:get|obtain))\b")
+STEP = re.compile(r"\W*(?:[A-Za-z]+ing|After|By|From|Hence|Since|So|Then|Therefore|This|Thus)\b")
+TRIED = frozenset(["checking", "guessing", "testing", "trying", "verifying"])  # no steps to the answer
+QUOTE = re.compile(r"^ {0,3}> ?(?=\*\*)", re.MULTILINE)  # markdown's, before a bold text
 DISPLAYED = re.compile(r"(?<=\\\[|\$\$)\s{1,9}|\s{1,9}(?=\\\]|\$\$)")  # breaks amid a displayed formula
 TAG = re.compile(r"</?\|?[a-z_]+\|?>(?:user|assistant)?")  # "</s>", "<|im_end|>"
+CHINESE = re.compile(  # "the answer is", "in all", in a clause without "not" and "if", at the very end
+    "(?:^|[。，,\n])[^不没非如若。，,\n]*(?:答案[是为：:]|共(?:花了?|需要?|有|是|为)?)([^，。\n\u3400-\u9fff]+元?)[。.]?$"
+)
 FORMULA = re.compile(r"[\d\\$√π∞]")
 SPELLED = re.compile(rf"\b(?:{'|'.join(DIGITS | TENS)})[.!*]*$")
 PROSE = re.compile(r"[A-Za-z]{2}|[*$\\]")
@@ -83,7 +95,7 @@ def joined(gap: str) -> str | None:
 
 def told(gap: str) -> str | None:
     """The name in front of the next box, or "", where a sentence goes on to it with "and"; None if it derives it."""
-    words = set(re.findall("[a-z]+", gap.lower()))
+    words = words_of(gap)
     named = NAMED.search(gap)
     if "and" not in words or ENDED.search(gap) or words & (DENYING if named else DENYING | DERIVING):
         return None
@@ -167,16 +179,20 @@ def claimed(text: str, in_words: bool = False) -> str | None:
     It is what follows ``####``, else the clause of the last "answer", else the conclusion of the last sentence that
     has a formula, or of the very last one for an answer ``in_words``.
     """
-    text = TAG.sub("", text).strip()
+    text = QUOTE.sub("", TAG.sub("", text)).strip()
     if "####" in text:
         return text.rpartition("####")[2].strip().partition("\n")[0]
     if DANGLING.search(text):
         return ""
     if OPEN_BOX.search(text):
         return None
+    if chinese := CHINESE.search(text):
+        return chinese[1]
     sentences = [found for found in SENTENCE.split(DISPLAYED.sub(" ", text)) if found.strip(" *#")]
     for place, sentence in reversed(list(enumerate(sentences))):
         found = list(ANSWER.finditer(sentence))
+        if GUESSED.search(sentence):
+            continue
         if found and sentence[found[-1].end() :].strip(" *.:"):
             start = max(sentence.rfind(mark, 0, found[-1].start()) for mark in (", ", "; "))
             said = REASON.split(sentence[found[-1].end() :])[0]
@@ -191,12 +207,27 @@ def claimed(text: str, in_words: bool = False) -> str | None:
     if in_words:
         last = PREMISE.sub("", last)
     opening = OPENING.match(last)
-    if opening and (
-        opening[1] or not (in_words or STATING.intersection(re.findall("[a-z]+", opening[0].lower())))
-    ):
+    if opening and (opening[1] or not (in_words or STATING & words_of(opening[0]))):
         last = last[opening.end() :]
     clauses = [clause for clause in CONCLUDED.split(last) if in_words or FORMULA.search(clause)]
-    return clauses[-1] if clauses else last
+    clause = clauses[-1] if clauses else last
+    said = REASONED.split(clause)[0]
+    return resulting(said if in_words or FORMULA.search(said) else clause)
+
+
+def resulting(clause: str) -> str:
+    """What a step gives, "Adding 3 to both sides gives", unless it is doubted or more is said of it; else the clause."""
+    giving = list(GIVING.finditer(clause))
+    if not giving or not STEP.match(clause):
+        return clause
+    before, behind = clause[: giving[-1].start()], clause[giving[-1].end() :]
+    doubted = words_of(before) & (DENYING | TRIED) or words_of(behind) & REFUSED["verbs"]
+    return clause if doubted or not FORMULA.search(behind) else behind
+
+
+def words_of(text: str) -> set[str]:
+    """The words in a text, in lower case."""
+    return set(re.findall("[a-z']+", text.lower()))
 
 
 # Cheap to ask, dear to evaluate: what no honest final answer looks like.  Every repetition has

@@ -10,7 +10,7 @@ from sympy import And, Expr, FiniteSet, Integral, Limit, Product, Set, Sum, Unio
 from sympy.core.relational import Relational
 
 from switchpoint.grading.markup import canonical, plain, squeezed
-from switchpoint.grading.reading import NAME, split
+from switchpoint.grading.reading import NAME, OF_ANGLE, split
 from switchpoint.grading.words import LETTERS
 
 FORMULAS = (
@@ -24,6 +24,7 @@ FORMULAS = (
 NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:(?<=\d)\.?|\.\d+)")
 SCIENTIFIC = re.compile(r"^([\s+-]*\d+(?:\.\d*)?)[eE]([-+]?\d+)\b")
 IMAGINARY = re.compile(r"(?<=\d)i(?![A-Za-z])")  # math-verify sees the unit in an i that stands alone
+DEGREES = re.compile(r"(\d+(?:\.\d+)?)\s?\^\s?\{?\s?\\circ\s?\}?")
 FAR = 1e-3  # numbers that differ by more are different (math-verify rounds to six decimals, even 1e-19)
 SLOW = (Sum, Product, Integral, Limit)  # to evaluate
 SUBSCRIPT = re.compile(r"_(?:\{([^{}]*)\}|(\w))")
@@ -47,7 +48,9 @@ SIGNS = {
 SIGNS = {name: re.compile(pattern) for name, pattern in SIGNS.items()}
 SET = re.compile(r"\\cup|\\infty|\\mathbb|\\in(?![A-Za-z])|^\s*[(\[]|\\emptyset")
 MODULUS = re.compile(r"\s*(?:\(\s*)?\\?[pb]?mod\s*\{?\s*(\w+)\s*\}?\s*\)?$")
-BARE_UNIT = re.compile(rf"([-+\d.,]*\d) ([{''.join(LETTERS)}])(\^\{{?[23]\}}?)?")
+BARE_UNIT = re.compile(
+    rf"([-+\d.,]*\d(?: ?\\(?:times|cdot) ?10\^(?:\d|\{{-?\d+\}}))?) ([{''.join(LETTERS)}])(\^\{{?[23]\}}?)?"
+)
 CLOCK = re.compile(r"\d{1,2}:[0-5]\d")  # no ratio
 WHOLE_HOUR = re.compile(r"(\d{1,2}):00")
 
@@ -60,7 +63,9 @@ def parsed(text: str, configurations: tuple | None = None) -> list:
 
 
 def formula(text: str) -> list:
-    """math-verify's readings of a formula, ``2e-3`` being a power of ten."""
+    """math-verify's readings of a formula, ``2e-3`` being a power of ten, a degree beside a sine so many radians."""
+    if re.search(OF_ANGLE, text):
+        text = DEGREES.sub(r"\\frac{\1\\pi}{180}", text)
     text = IMAGINARY.sub(" i", SCIENTIFIC.sub(r"\1 \\times 10^{\2}", text))
     return parsed(f"\\boxed{{{text}}}", FORMULAS)
 
@@ -119,6 +124,8 @@ def equal(gold: str, answer: str) -> bool:
     if any(clocks):
         gold, answer = (WHOLE_HOUR.sub(r"\1", squeezed(one)) for one in (gold, answer))
     gold, answer = value(gold, answer, sums=False), value(answer, gold, sums=True)
+    if bool(SIGNS["unequal"].search(gold)) != bool(SIGNS["unequal"].search(answer)):
+        return bool(SET.search(gold) or SET.search(answer)) and same_regions(gold, answer)
     if UNFINISHED.search(answer) or not same_signs(gold, answer):
         return False
     if (CLOSED.fullmatch(gold) and not CLOSED.fullmatch(answer)) or other_subscripts(gold, answer):
@@ -212,7 +219,7 @@ def region(text: str) -> Set | None:
     found = [formula(piece) for piece in canonical(text).split('"or"')]
     if not all(found):
         return None
-    allowed = [reading[0] for reading in found]
+    allowed = [reading[0].doit() for reading in found]  # the complement of a point is a union
     if all(isinstance(one, Relational | And) for one in allowed):
         letters = set.union(*(one.free_symbols for one in allowed))
         return Union(*(one.as_set() for one in allowed)) if len(letters) == 1 else None

@@ -22,7 +22,7 @@ CHARACTERS = {
     "−": "-", "–": "-", "×": "\\times ", "·": "\\cdot ", "⋅": "\\cdot ", "÷": "\\div ", "π": "\\pi ", "∞": "\\infty ",
     "≤": "\\leq ", "≥": "\\geq ", "≠": "\\neq ", "≈": "\\approx ", "±": "\\pm ", "°": "^\\circ ", "∪": "\\cup ",
     "∩": "\\cap ", "∈": "\\in ", "∅": "\\emptyset ", "≡": "\\equiv ", "½": "\\frac{1}{2}", "¼": "\\frac{1}{4}",
-    "¾": "\\frac{3}{4}", "⅓": "\\frac{1}{3}", "⅔": "\\frac{2}{3}", "’": "'", "，": ", ", "。": ". ", "\u00a0": " ",
+    "¾": "\\frac{3}{4}", "⅓": "\\frac{1}{3}", "⅔": "\\frac{2}{3}", "’": "'", "，": ", ", "。": ". ", "元": " yuan ", "\u00a0": " ",
     "\u2009": " ", "\u202f": " ", '"': " ", "“": " ", "”": " ",
 }  # fmt: skip
 SHOWN = str.maketrans(CHARACTERS)
@@ -100,6 +100,7 @@ PHRASES = [  # what is replaced, in this order, when words are in quotation mark
     (r"(?<=\d)_\{?\((\d+)\)\}?", r"_{\1}"),
     (r"(?<=\d)\{:\}(?=\d)", ":"),
     (r"\\bigcup(?![A-Za-z])", r"\\cup "),
+    (r"\\log_([A-Za-z])", r"\\log_{\1}"),  # without braces math-verify drops the letter
     (rf'({one_of(MONTHS)} \d{{1,2}})\s*(?:\^?\{{?\s*"(?:st|nd|rd|th)"\s*\}}?)', r"\1 "),  # "May 1st"
     (r"\s+", " "),
 ]  # fmt: skip

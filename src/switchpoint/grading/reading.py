@@ -31,8 +31,11 @@ BRACKETS = re.compile(r"(\\\{|[({\[])(.*?)(\\\}|[)}\]])", re.DOTALL)
 THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 LETTER = r"(?:[A-Za-z]|\\(?:alpha|beta|gamma|delta|theta|lambda|mu|phi|omega|angle|triangle) ?)"
 INDEX = r"(?:'|_\{[^{}]*\}|_\w|\^\{-1\})*"
+OF_ANGLE = r"\\(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])"
 NAME = re.compile(
-    rf"{LETTER}{INDEX}(?:\([^()=]*\))?|\\angle ?[A-Z]+|[A-Z]{{2,4}}|\|[A-Z]\||\((?:{LETTER}{INDEX},? ?)+\)"
+    rf"{OF_ANGLE}(?:\^\{{?\d\}}?)? ?\(?\d? ?"
+    r"(?:\\(?:alpha|beta|gamma|delta|theta|phi)|(?:\\angle ?)?[A-Z]{1,3})\)?"  # of an angle: "\sin x = 1" is to solve
+    rf"|{LETTER}{INDEX}(?:\([^()=]*\))?|\\angle ?[A-Z]+|[A-Z]{{2,4}}|\|[A-Z]\||\((?:{LETTER}{INDEX},? ?)+\)"
 )
 ELEMENT = re.compile(rf"((?:^|=)\s*{NAME.pattern})\s*\\in(?![A-Za-z])")  # "x in", as good as "x ="
 SUBJECT = re.compile(  # words, and behind the last of them a number
@@ -141,7 +144,7 @@ def valued(text: str, before: Member) -> Member:
     if (measure := unit(behind, singular=bool(SINGULAR.fullmatch(formula.strip())))) is None:
         loose = before.loose or bool(re.search(r"\w", QUOTED.sub("", behind)))
         return dataclasses.replace(before, formula=formula.strip(), said=terms(behind), loose=loose)
-    if found := DEGREES.search(formula):
+    if (found := DEGREES.search(formula)) and not re.search(OF_ANGLE, formula):
         formula, measure = formula[: found.start()], measure | {"deg"}
     return dataclasses.replace(before, formula=formula.lstrip(" :").rstrip(" .:"), unit=measure)
 

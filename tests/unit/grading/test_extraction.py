@@ -63,6 +63,10 @@ def test_a_balanced_last_box_is_found_whatever_comes_before(content, before):
     ("text", "claim"),
     [
         ("So 3. The answer is 7.", "The answer is 7."),
+        ("I thought the answer was 3. It is 7.", "It is 7."),
+        ("Adding 3 and 4 gives 7, because it does.", " 7"),
+        ("Checking that 3 and 4 gives 7", "Checking that 3 and 4 gives 7"),
+        ("> **7**", "**7**"),
         ("As x = 2, the answer is 7", " the answer is 7"),
         ("The answer is 3.\n#### 7", "7"),
         ("## Answer\n\n7", "7"),
@@ -82,6 +86,7 @@ PIECES = [
     "\\boxed{", "\\boxed ", "<answer>",
     "</answer>", "final answer is ", "final answer is 1.", "the answer is 1\n", "#### ", "\\", "{", "}", "(", "7", "^{1",
     "\\sum", "\\log ( ", "= ", "<|", "$$\n", "\\text{ and }", "1 2 ", ". A", "and ", "5 eggs that ",
+    "adding ", "Adding 3 gives ", "this gives 3 because ", "> **", "> ", "I thought ", "共 ", "，答案是1,", "答案是1",
 ]  # fmt: skip
 BETWEEN = [" ", "\n", "$", ",", "~", "\\quad", " and", "final answer is "]
 
