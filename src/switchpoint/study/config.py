@@ -247,6 +247,13 @@ class RlDefaults(Optimizer):
         None, description="Optimizer updates per step; none: the algorithm's."
     )
     betas: Betas | None = Field(None, description="AdamW's decay rates; none: the algorithm's.")
+    gate: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="UPT: groups of at most this mean reward are replaced by the expert's trajectory; "
+        "none: the algorithm's (the papers take 0, and 0.25 for Llama).",
+    )
     max_new_tokens: Count = Field(description="Longest response.")
     eval_every: Count = Field(description="Steps between two monitoring evaluations.")
     save_every: Count = Field(10, description="Steps between two resumable states.")
@@ -368,6 +375,10 @@ def check_references(study: Study) -> None:
         if name not in data.sets:
             raise ValueError(f"sft names the set {name!r}; data.sets has {sorted(data.sets)}")
     for arm in study.arms:
+        if ALGORITHMS[arm.algorithm][study.rl.preset].n_experts >= study.rl.rollouts:
+            raise ValueError(
+                f"rl.rollouts is {study.rl.rollouts}, of which {arm.algorithm} needs 1 for the expert; raise it"
+            )
         for start in study.starts_of(arm):
             for seed in arm.seeds:
                 check_start(study, start, seed)

@@ -230,11 +230,17 @@ class Expansion:
             evaluation_recipe=RECIPES["evaluate"],
         )
 
+    def rl_prompts(self, algorithm: str) -> str:
+        """The prompts of an algorithm: the mix set if it trains on expert trajectories."""
+        return self.path(paths.PROMPTS if self.numbers(algorithm).experts == "none" else paths.MIX)
+
     @functools.cache  # noqa: B019
     def numbers(self, algorithm: str) -> Algorithm:
         """The algorithm's numbers under the study's preset, and what the study says of them itself."""
         rl = self.study.rl
-        given = {name: getattr(rl, name) for name in ("generation_batch", "updates_per_step", "betas")}
+        given = {
+            name: getattr(rl, name) for name in ("generation_batch", "updates_per_step", "betas", "gate")
+        }
         return numbers_of(algorithm, rl.preset, rl.batch_size, rl.rollouts, **given)
 
     @functools.cache  # noqa: B019

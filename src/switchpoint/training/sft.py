@@ -190,7 +190,7 @@ def learning_rate_factor(job: SftJob, step: int) -> float:
 
 def mean_loss(batch: TokenBatch):
     """The token mean of the negative log-likelihood over the whole update (RETU Eq. 1)."""
-    return sft_loss(batch.logprobs, batch.mask, batch.n_tokens), {}
+    return sft_loss(batch.logprobs, batch.mask, batch.totals.tokens), {}
 
 
 def validation_loss(engine: Engine, examples: list[Sequence]) -> tuple[float, float, list[float]]:
