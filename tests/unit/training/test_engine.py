@@ -16,6 +16,7 @@ from switchpoint.training import models
 from switchpoint.training.engine.batch import Sequence
 from switchpoint.training.engine.torch import Engine
 from switchpoint.training.llama_parameters import fits
+from switchpoint.training.rl import batches
 from switchpoint.training.rl.dynamic_sampling import Group, Question
 from switchpoint.training.rl.loop import RlRun
 from switchpoint.training.rollouts.sampler import Rollout
@@ -48,8 +49,8 @@ def make_sequences() -> list[Sequence]:
     ]
 
 
-def make_groups() -> list[Group]:
-    """The same sequences as four groups of two rollouts of one prompt."""
+def make_rows(count: int = 4) -> list[Sequence]:
+    """The same sequences as groups of two rollouts of one prompt."""
     sequences, groups = make_sequences(), []
     for first in range(0, 8, 2):
         rollouts = [
@@ -57,7 +58,7 @@ def make_groups() -> list[Group]:
         ]
         question = Question(str(first), "1", sequences[first].prompt)
         groups.append(Group(question, rollouts, [1, 0], ["graded", "graded"]))
-    return groups
+    return batches.on_policy(groups[:count], advantage_std=True)
 
 
 def make_run(engine: Engine, **numbers) -> RlRun:
@@ -83,13 +84,13 @@ def test_two_updates_on_a_batch_of_several_micro_batches(size):
     """The second update is off-policy: its ratio is not 1 and the clip acts; the figures are of both."""
     engine = make_engine(size, learning_rate=3e-3)
     run = make_run(engine, updates_per_step=2)
-    figures = run.update(make_groups())
+    figures = run.update(make_rows())
     assert engine.steps == 2
-    first = make_run(make_engine(size, learning_rate=3e-3)).update(make_groups()[:2])
+    first = make_run(make_engine(size, learning_rate=3e-3)).update(make_rows(2))
     assert first["clip_fraction"] == 0.0
     assert figures["clip_fraction"] > 0.0
     assert figures["entropy"] != pytest.approx(first["entropy"], rel=1e-6)
-    halves = make_run(make_engine(32, learning_rate=3e-3), updates_per_step=2).update(make_groups())
+    halves = make_run(make_engine(32, learning_rate=3e-3), updates_per_step=2).update(make_rows())
     assert figures == pytest.approx(halves, rel=1e-4, abs=1e-6)
 
 
@@ -103,7 +104,7 @@ def test_a_steps_figures_are_means_over_its_updates(updates, sizes, monkeypatch)
         return seen[-1][1]
 
     monkeypatch.setattr(Engine, "step", recorded)
-    figures = make_run(make_engine(3, learning_rate=3e-3), updates_per_step=updates).update(make_groups())
+    figures = make_run(make_engine(3, learning_rate=3e-3), updates_per_step=updates).update(make_rows())
     assert [size for size, _ in seen] == sizes
     for name, value in figures.items():
         assert value == pytest.approx(sum(one[name] for _, one in seen) / len(seen)), name
@@ -157,7 +158,7 @@ def test_an_update_that_breaks_the_model_is_found_and_undone(name, value, messag
 
     engine.optimizer.step = overflowing
     with pytest.raises(DivergedError, match=message):
-        make_run(engine).update(make_groups())
+        make_run(engine).update(make_rows())
     engine.restore(before)
     assert torch.isfinite(engine.logprobs(make_sequences())[0]).all()
     assert all(torch.equal(one, other) for one, other in zip(before, weights(engine), strict=True))
@@ -247,3 +248,21 @@ def test_sequences_are_as_long_as_prompt_and_response():
     one = Sequence([1, 2], [3])
     assert len(one) == 3
     assert len(dataclasses.replace(one, response=[3, 4])) == 4
+
+
+def test_the_gradients_of_the_terms_add_up_to_that_of_the_loss():
+    """Over micro-batches; two terms along each other have cosine 1, opposite ones -1, and nothing is updated."""
+    engine = make_engine(3)
+    before = engine.snapshot()
+
+    def terms_of(batch):
+        loss = mean_loss(batch)[0]
+        return {"sft": loss, "off": 0.5 * loss, "rl": -2 * loss}
+
+    figures = engine.term_gradients(make_sequences(), terms_of, ("sft", "off"))
+    norm = make_engine(8).step(make_sequences(), mean_loss)["norm"]
+    expected = {"norm_sft": norm, "norm_off": norm / 2, "norm_rl": 2 * norm, "cosine": -1.0}
+    assert figures == pytest.approx(expected, rel=1e-4)
+    assert all((one == other).all() for one, other in zip(before, engine.snapshot(), strict=True))
+    alone = engine.term_gradients(make_sequences(), lambda batch: {"sft": mean_loss(batch)[0]}, ("sft",))
+    assert alone["cosine"] == 0.0
