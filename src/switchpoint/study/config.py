@@ -91,6 +91,10 @@ class Model(Strict):
     )
     template: Literal[tuple(TEMPLATES)] = Field("retu", description="How a problem becomes a prompt.")
     max_length: int = Field(256, ge=8, le=10_000_000, description="Longest training sequence, in tokens.")
+    rollouts: Literal["torch", "vllm"] = Field(
+        "torch",
+        description="What samples, in RL and in evaluations: our own sampler, whose every token repeats, or vLLM.",
+    )
 
 
 class StepLists(Strict):

@@ -223,6 +223,7 @@ class Expansion:
                 top_p=numbers.top_p,
                 max_new_tokens=rl.max_new_tokens,
                 seed=int(seed),
+                by=self.study.model.rollouts,
             ),
             template=self.template,
             eval_every=rl.eval_every,
@@ -257,6 +258,7 @@ class Expansion:
             top_p=1.0,
             max_new_tokens=solver.max_new_tokens,
             seed=self.study.seed,
+            by=self.study.model.rollouts,
         )
         settings = jobs.EvaluationSettings(
             sampling=sampling,
@@ -281,7 +283,7 @@ class Expansion:
         }
         sampling = {name: values[name] for name in ("temperature", "top_p", "max_new_tokens", "seed")}
         return jobs.EvaluationSettings(
-            sampling=jobs.Sampling(**sampling),
+            sampling=jobs.Sampling(**sampling, by=self.study.model.rollouts),
             extraction=values["extraction"],
             template=self.template,
             samples={split: samples[split] for split in splits},

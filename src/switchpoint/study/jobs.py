@@ -29,6 +29,7 @@ class Sampling(Strict):
     top_p: float
     max_new_tokens: int
     seed: int
+    by: Literal["torch", "vllm"] = "torch"  # our sampler, or vLLM
 
 
 class EvaluationSettings(Strict):

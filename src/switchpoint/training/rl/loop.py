@@ -25,7 +25,7 @@ from switchpoint.training.engine.torch import Engine, configure
 from switchpoint.training.job_run import JobRun, Progress
 from switchpoint.training.rl import batches, objectives
 from switchpoint.training.rl.dynamic_sampling import Batch, Group, Question, fill_batch
-from switchpoint.training.rollouts.sampler import Prompt, Sampler
+from switchpoint.training.rollouts.sampler import Prompt, open_sampler
 
 IMITATION = ("sft", "off")  # the terms of a loss that learn from the expert
 MAX_EMPTY_STEPS = 5  # in a row that kept no group, after which a run is exhausted
@@ -104,7 +104,7 @@ class RlRun:
         self.tokenizer, model = self.policy.tokenizer, self.policy.model
         pad = self.tokenizer.pad_token_id
         self.engine = Engine(model, job.optimizer, pad, temperature=job.sampling.temperature)
-        self.sampler = Sampler(model, self.policy.ends)
+        self.sampler = open_sampler(job.sampling.by, self.policy, start.model)
         prompts = evaluation.rendered(self.tokenizer, prompts, job.template)
         self.questions = [self.question(row) for row in prompts.itertuples()]
         if not self.questions:
