@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[3]
@@ -43,6 +44,29 @@ first = [[one.token_ids, one.truncated] for one in sampler.sample(prompts, sampl
 print("FOUND" + json.dumps({"gaps": gaps, "answers": answers, "again": again, "first": first, "ends": sorted(policy.ends)}))
 """
 
+RUN = """
+import json, sys
+from pathlib import Path
+
+sys.path.append("tests/unit/training")
+from test_loop import BASE, with_arm
+from test_recipes import inputs
+from switchpoint.study import config as studies
+from switchpoint.study.expand import Expansion
+from switchpoint.training import evaluation
+from switchpoint.training.rl import loop
+
+directory = Path(sys.argv[1])
+config = with_arm("luffy", steps=2, batch_size=4, rollouts=4, eval_every=1)
+config["model"]["rollouts"] = "vllm"
+config["evaluation"]["monitor_samples"] = config["evaluation"]["test_samples"] = 2
+study, files = Expansion(studies.parse(config)), inputs(directory)
+out, state = str(directory / "out"), str(directory / "state")
+loop.run(study.rl_job("luffy", "base", 0), str(BASE), None, files["prompts"], files["benchmarks"], out, state)
+record = json.loads(Path(out, "run.json").read_text())
+print("FOUND" + json.dumps({"status": record["status"], "log": record["log"]}))
+"""
+
 
 def found_by(script: str, *arguments: str) -> dict:
     """What a script prints behind FOUND."""
@@ -72,6 +96,16 @@ def test_the_weights_after_every_sync_are_the_trainers(tmp_path, tied):
         assert truncated == (tokens[-1] not in found["ends"])
         assert not set(tokens[:-1]) & set(found["ends"])
         assert len(tokens) == 12 if truncated else len(tokens) <= 12
+
+
+def test_an_rl_run_samples_with_vllm(tmp_path):
+    """Every step's rollouts are those of the weights that it trains."""
+    found = found_by(RUN, str(tmp_path))
+    assert found["status"] == "finished"
+    assert [line["step"] for line in found["log"]] == [1, 2]
+    assert all(line["logprob_gap"] < 1e-4 for line in found["log"])
+    samples = pd.read_parquet(tmp_path / "out/samples.parquet")
+    assert sorted(samples["step"].unique()) == [0, 1, 2]
 
 
 def untied(directory: Path) -> Path:
