@@ -213,15 +213,27 @@ class Sft(Optimizer):
     steps: Count = Field(description="Optimizer steps.")
     save_steps: Counts = Field(min_length=1, description="Checkpoints: saved, evaluated, open to RL.")
     batch_size: Count = Field(description="Examples per step.")
-    schedule: Literal["constant", "cosine"] = Field(
-        "cosine", description="Learning-rate schedule after the warm-up; cosine: to 0 over the whole run."
+    schedule: Literal["constant", "cosine", "wsd"] = Field(
+        "cosine",
+        description="Learning-rate schedule after the warm-up; cosine: to 0 over the whole run; "
+        "wsd: stable, then linearly to 0 over `decay`.",
+    )
+    decay: float = Field(0.2, gt=0, le=1, description="Share of the steps that wsd spends on its decay.")
+    loss_norm: Literal["global_token", "microbatch_token"] = Field(
+        "global_token",
+        description="The mean over all response tokens of a step, or the mean of its micro-batches' means, "
+        "as the official code has it.",
     )
     warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps spent warming up.")
     seeds: Seeds = Field([0], description="One run per seed.")
 
     @model_validator(mode="after")
     def steps_fit(self):
-        """Refuses saved steps that the run does not reach."""
+        """Refuses saved steps that the run does not reach, and a schedule longer than the run."""
+        if self.schedule == "wsd" and self.warmup + self.decay > 1:
+            raise ValueError(
+                f"warmup {self.warmup} and decay {self.decay} are more than the whole run; lower one"
+            )
         for step in self.save_steps:
             if not 1 <= step <= self.steps:
                 raise ValueError(

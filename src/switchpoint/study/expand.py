@@ -200,6 +200,8 @@ class Expansion:
             batch_size=run.batch_size,
             schedule=run.schedule,
             warmup=run.warmup,
+            decay=run.decay,
+            loss_norm=run.loss_norm,
         )
 
     @functools.cache  # noqa: B019

@@ -20,7 +20,7 @@ from switchpoint.training.rl import batches
 from switchpoint.training.rl.dynamic_sampling import Group, Question
 from switchpoint.training.rl.loop import RlRun
 from switchpoint.training.rollouts.sampler import Rollout
-from switchpoint.training.sft import learning_rate_factor, mean_loss
+from switchpoint.training.sft import LOSSES, learning_rate_factor, mean_loss
 
 LENGTHS = [(5, 9), (2, 1), (7, 4), (3, 12), (4, 6), (1, 3), (6, 2), (9, 7)]
 
@@ -202,7 +202,7 @@ def test_the_optimizer_takes_each_stages_betas():
 
 
 @pytest.mark.parametrize(("steps", "warmup"), [(5, 0.01), (310, 0.05), (100, 0.07), (30, 0.1), (7, 0.99)])
-@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "wsd"])
 def test_the_learning_rate_never_overshoots_its_peak(steps, warmup, schedule):
     job = Expansion(studies.load("config.yaml")).sft_job("S", 0)
     job = job.model_copy(update={"steps": steps, "warmup": warmup, "schedule": schedule})
@@ -266,3 +266,28 @@ def test_the_gradients_of_the_terms_add_up_to_that_of_the_loss():
     assert all((one == other).all() for one, other in zip(before, engine.snapshot(), strict=True))
     alone = engine.term_gradients(make_sequences(), lambda batch: {"sft": mean_loss(batch)[0]}, ("sft",))
     assert alone["cosine"] == 0.0
+
+
+def test_warm_up_stable_decay_by_hand():
+    """Ten steps, two of warm-up, four of decay: to a quarter of the peak at the last one."""
+    job = Expansion(studies.load("config.yaml")).sft_job("S", 0)
+    job = job.model_copy(update={"steps": 10, "warmup": 0.2, "schedule": "wsd", "decay": 0.4})
+    expected = [0.5, 1, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25]
+    assert [learning_rate_factor(job, step) for step in range(10)] == pytest.approx(expected)
+    fields = {"steps": 10, "save_steps": [10], "batch_size": 1, "learning_rate": 1.0, "schedule": "wsd"}
+    with pytest.raises(ValueError, match="more than the whole run"):
+        studies.Sft(**fields, warmup=0.7, decay=0.4)
+
+
+def test_the_official_mean_of_micro_batches_by_hand():
+    """Micro-batches of 3, 3 and 2 sequences count the same, whatever their tokens."""
+    sequences, engine = make_sequences(), make_engine(3)
+    logprobs = [float(one.double().sum()) for one in engine.logprobs(sequences)]
+    lengths = [len(one.response) for one in sequences]
+    parts = [slice(0, 3), slice(3, 6), slice(6, 8)]
+    means = [-sum(logprobs[part]) / sum(lengths[part]) for part in parts]
+    assert engine.step(sequences, LOSSES["microbatch_token"])["loss"] == pytest.approx(
+        sum(means) / 3, rel=1e-5
+    )
+    whole = -sum(logprobs) / sum(lengths)
+    assert make_engine(3).step(sequences, LOSSES["global_token"])["loss"] == pytest.approx(whole, rel=1e-5)

@@ -27,17 +27,18 @@ class Sequence:
 
 @dataclasses.dataclass(frozen=True)
 class Totals:
-    """How many response tokens and sequences an update trains on."""
+    """How many response tokens, sequences and micro-batches an update trains on."""
 
     tokens: int
     expert_tokens: int
     sequences: int
+    microbatches: int = 1
 
     @classmethod
-    def of(cls, sequences: list[Sequence]) -> "Totals":
+    def of(cls, sequences: list[Sequence], microbatches: int = 1) -> "Totals":
         """The totals of an update's sequences."""
         experts = sum(len(one.response) for one in sequences if one.expert)
-        return cls(sum(len(one.response) for one in sequences), experts, len(sequences))
+        return cls(sum(len(one.response) for one in sequences), experts, len(sequences), microbatches)
 
 
 @dataclasses.dataclass

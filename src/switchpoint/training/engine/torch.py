@@ -175,12 +175,13 @@ class Engine:
         In the order given where rows are packed, which keeps the rollouts of a prompt together; else by
         length, which saves padding.
         """
-        totals = Totals.of(sequences)
+        size = self.numbers.microbatch_size
+        totals = Totals.of(sequences, microbatches=math.ceil(len(sequences) / size))
         order = list(range(len(sequences)))
         if not isinstance(self.model, Llama):
             order.sort(key=lambda row: len(sequences[row]))
-        for first in range(0, len(order), self.numbers.microbatch_size):
-            rows = order[first : first + self.numbers.microbatch_size]
+        for first in range(0, len(order), size):
+            rows = order[first : first + size]
             yield rows, collate([sequences[row] for row in rows], device(), totals)
 
     def forward(self, batch: TokenBatch) -> None:
