@@ -66,6 +66,10 @@ class Optimizer(Strict):
     weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
     microbatch_size: Count = Field(64, description="Sequences per forward and backward pass.")
+    gradient_checkpointing: bool = Field(
+        False,
+        description="Compute activations again in the backward pass: less memory, more time, the same result.",
+    )
 
 
 class PretrainingStage(Strict):

@@ -15,6 +15,7 @@ from switchpoint.study.expand import Expansion
 from switchpoint.training import models
 from switchpoint.training.engine.batch import Sequence
 from switchpoint.training.engine.torch import Engine
+from switchpoint.training.llama import response_logits
 from switchpoint.training.llama_parameters import fits
 from switchpoint.training.rl import batches
 from switchpoint.training.rl.dynamic_sampling import Group, Question
@@ -291,3 +292,36 @@ def test_the_official_mean_of_micro_batches_by_hand():
     )
     whole = -sum(logprobs) / sum(lengths)
     assert make_engine(3).step(sequences, LOSSES["global_token"])["loss"] == pytest.approx(whole, rel=1e-5)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_recomputed_activations_change_no_update(known):
+    """Of our decoder, and of transformers' models."""
+    losses, weights = [], []
+    for recompute in (False, True):
+        policy = models.load("assets/tiny-base")
+        model = (
+            policy.model if known else transformers.AutoModelForCausalLM.from_pretrained("assets/tiny-base")
+        )
+        numbers = Optimizer(learning_rate=1e-3, gradient_checkpointing=recompute)
+        engine = Engine(model, numbers, policy.tokenizer.pad_token_id)
+        losses.append(engine.step(make_sequences(), mean_loss)["loss"])
+        weights.append(engine.snapshot())
+    assert losses[0] == losses[1]
+    assert all(torch.equal(one, other) for one, other in zip(*weights, strict=True))
+
+
+def test_recomputed_activations_are_not_kept():
+    model, kept = models.load("assets/tiny-base").model, []
+    for recompute in (False, True):
+        sizes = []
+
+        def keep(tensor, sizes=sizes):
+            sizes.append(tensor.numel())
+            return tensor
+
+        pairs = [(one.prompt, one.response) for one in make_sequences()]
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            response_logits(model, pairs, recompute)
+        kept.append(sum(sizes))
+    assert kept[1] < 0.7 * kept[0], kept

@@ -85,6 +85,8 @@ class Engine:
         self.numbers, self.pad_token_id = optimizer, pad_token_id
         self.temperature, self.schedule = temperature, schedule
         self.optimizer = AdamW(self.model, optimizer)
+        if optimizer.gradient_checkpointing and not isinstance(model, Llama):
+            model.gradient_checkpointing_enable({"use_reentrant": False})
         self.steps, self.seed = 0, torch.initial_seed()
 
     def step(self, sequences: list[Sequence], loss_of: LossOf) -> Figures:
@@ -188,7 +190,8 @@ class Engine:
         """Fills in the policy's logits and its log-probabilities of the response tokens."""
         pairs = [(one.prompt, one.response) for one in batch.sequences]
         if isinstance(self.model, Llama):
-            logits = response_logits(self.model, pairs)
+            recompute = self.numbers.gradient_checkpointing and torch.is_grad_enabled()
+            logits = response_logits(self.model, pairs, recompute)
         else:
             logits = padded_response_logits(self.model, pairs, self.pad_token_id)
         batch.logits = logits / self.temperature
