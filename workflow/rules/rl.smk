@@ -2,7 +2,7 @@ rule rl:
     input:
         lambda wildcards: job_file(expansion.rl_job(**wildcards)),
         lambda wildcards: expansion.start_inputs(wildcards.start, wildcards.seed),
-        prompts=out(paths.PROMPTS),
+        prompts=lambda wildcards: expansion.rl_prompts(wildcards.algorithm),
         benchmarks=expansion.benchmarks("monitored"),
     output:
         paths.model_files(out(paths.RL, "model")),

@@ -1,8 +1,11 @@
-"""What tells the RL algorithms apart: one table, algorithm x preset.
+"""What tells the paradigms that sample apart: one table, algorithm x preset.
 
 ``paper`` is the text of the RETU paper (§6.1, Table 2, Appendix B), ``official`` its code.
 ``recommended`` is ours: the paper's, with the token mean taken over the whole update
 batch and rollouts at temperature 1, so that the trained policy is the sampled one.
+
+LUFFY, SRFT and UPT also train on the expert trajectories of the mix set.  Prefix-RFT is left out: neither the paper
+nor a released code specifies it.
 """
 
 from typing import Annotated, Literal
@@ -46,6 +49,30 @@ class Algorithm(Strict):
     extraction: Literal["any", "boxed_or_answer", "boxed", "official"] = Field(
         "any", description="How the reward finds the answer; `official` also rewards what resembles the gold."
     )
+    experts: Literal["none", "in_group", "gated"] = Field(
+        "none",
+        description="Where expert trajectories come in: nowhere, as one of every group's G responses "
+        "(LUFFY, SRFT), or instead of a group that fails (UPT).",
+    )
+    loss: Literal["policy", "luffy", "srft", "upt"] = Field(
+        "policy", description="The loss of a token, a function of `objectives`."
+    )
+    sft_aggregation: Literal["as_the_rest", "expert_token_mean"] = Field(
+        "as_the_rest", description="How the losses of imitated tokens become one number."
+    )
+    shaping: float = Field(
+        0.1, description="gamma of an expert token's ratio, p / (p + gamma) (LUFFY, SRFT)."
+    )
+    sft_coef: float = Field(1.0, description="Weight of imitation: UPT's, and SRFT's before exp(-entropy).")
+    positive_coef: float = Field(0.1, description="SRFT's weight of right rollouts before exp(entropy).")
+    gate: float = Field(
+        0.0, description="gamma of UPT: groups of at most this mean reward are replaced (Eq. 9)."
+    )
+
+    @property
+    def n_experts(self) -> int:
+        """Expert trajectories in a group, N of Eq. 4: so many fewer are sampled."""
+        return int(self.experts == "in_group")
 
 
 # Ours.
@@ -66,6 +93,12 @@ OFFICIAL_DAPO_DC = {
     "generation_batch": 128,
 }
 
+# The synchronized paradigms, which aggregate over all tokens of a batch (Eq. 4) and clip nothing; UPT clips as GRPO.
+LUFFY = GRPO.model_copy(update={"experts": "in_group", "loss": "luffy", "clip_low": None, "clip_high": None})
+SRFT = LUFFY.model_copy(update={"loss": "srft", "sft_coef": 0.5})
+UPT = GRPO.model_copy(update={"experts": "gated", "loss": "upt"})
+OFFICIAL_SYNC = TWO_UPDATES | NO_CLIP
+
 PRESETS = ("recommended", "paper", "official")
 ALGORITHMS: dict[str, dict[str, Algorithm]] = {
     "grpo": {
@@ -82,6 +115,21 @@ ALGORITHMS: dict[str, dict[str, Algorithm]] = {
         "recommended": DAPO_DC,
         "paper": DAPO_DC.model_copy(update={"dual_clip": None} | ROUNDS_OF_RESPONSES),
         "official": DAPO_DC.model_copy(update=OFFICIAL_DAPO_DC),
+    },
+    "luffy": {
+        "recommended": LUFFY,
+        "paper": LUFFY.model_copy(update=TWO_UPDATES),
+        "official": LUFFY.model_copy(update=OFFICIAL_SYNC),
+    },
+    "srft": {
+        "recommended": SRFT,
+        "paper": SRFT.model_copy(update=TWO_UPDATES),
+        "official": SRFT.model_copy(update=OFFICIAL_SYNC | {"sft_aggregation": "expert_token_mean"}),
+    },
+    "upt": {
+        "recommended": UPT,
+        "paper": UPT.model_copy(update=TWO_UPDATES),
+        "official": UPT.model_copy(update=OFFICIAL_SYNC | {"sft_aggregation": "expert_token_mean"}),
     },
 }
 

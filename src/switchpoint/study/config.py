@@ -66,6 +66,10 @@ class Optimizer(Strict):
     weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
     microbatch_size: Count = Field(64, description="Sequences per forward and backward pass.")
+    gradient_checkpointing: bool = Field(
+        False,
+        description="Compute activations again in the backward pass: less memory, more time, the same result.",
+    )
 
 
 class PretrainingStage(Strict):
@@ -91,6 +95,10 @@ class Model(Strict):
     )
     template: Literal[tuple(TEMPLATES)] = Field("retu", description="How a problem becomes a prompt.")
     max_length: int = Field(256, ge=8, le=10_000_000, description="Longest training sequence, in tokens.")
+    rollouts: Literal["torch", "vllm"] = Field(
+        "torch",
+        description="What samples, in RL and in evaluations: our own sampler, whose every token repeats, or vLLM.",
+    )
 
 
 class StepLists(Strict):
@@ -209,15 +217,27 @@ class Sft(Optimizer):
     steps: Count = Field(description="Optimizer steps.")
     save_steps: Counts = Field(min_length=1, description="Checkpoints: saved, evaluated, open to RL.")
     batch_size: Count = Field(description="Examples per step.")
-    schedule: Literal["constant", "cosine"] = Field(
-        "cosine", description="Learning-rate schedule after the warm-up; cosine: to 0 over the whole run."
+    schedule: Literal["constant", "cosine", "wsd"] = Field(
+        "cosine",
+        description="Learning-rate schedule after the warm-up; cosine: to 0 over the whole run; "
+        "wsd: stable, then linearly to 0 over `decay`.",
+    )
+    decay: float = Field(0.2, gt=0, le=1, description="Share of the steps that wsd spends on its decay.")
+    loss_norm: Literal["global_token", "microbatch_token"] = Field(
+        "global_token",
+        description="The mean over all response tokens of a step, or the mean of its micro-batches' means, "
+        "as the official code has it.",
     )
     warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps spent warming up.")
     seeds: Seeds = Field([0], description="One run per seed.")
 
     @model_validator(mode="after")
     def steps_fit(self):
-        """Refuses saved steps that the run does not reach."""
+        """Refuses saved steps that the run does not reach, and a schedule longer than the run."""
+        if self.schedule == "wsd" and self.warmup + self.decay > 1:
+            raise ValueError(
+                f"warmup {self.warmup} and decay {self.decay} are more than the whole run; lower one"
+            )
         for step in self.save_steps:
             if not 1 <= step <= self.steps:
                 raise ValueError(
@@ -247,6 +267,13 @@ class RlDefaults(Optimizer):
         None, description="Optimizer updates per step; none: the algorithm's."
     )
     betas: Betas | None = Field(None, description="AdamW's decay rates; none: the algorithm's.")
+    gate: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="UPT: groups of at most this mean reward are replaced by the expert's trajectory; "
+        "none: the algorithm's (the papers take 0, and 0.25 for Llama).",
+    )
     max_new_tokens: Count = Field(description="Longest response.")
     eval_every: Count = Field(description="Steps between two monitoring evaluations.")
     save_every: Count = Field(10, description="Steps between two resumable states.")
@@ -368,6 +395,10 @@ def check_references(study: Study) -> None:
         if name not in data.sets:
             raise ValueError(f"sft names the set {name!r}; data.sets has {sorted(data.sets)}")
     for arm in study.arms:
+        if ALGORITHMS[arm.algorithm][study.rl.preset].n_experts >= study.rl.rollouts:
+            raise ValueError(
+                f"rl.rollouts is {study.rl.rollouts}, of which {arm.algorithm} needs 1 for the expert; raise it"
+            )
         for start in study.starts_of(arm):
             for seed in arm.seeds:
                 check_start(study, start, seed)

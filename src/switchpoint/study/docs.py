@@ -9,6 +9,7 @@ import pydantic
 
 from switchpoint import files
 from switchpoint.errors import InputError
+from switchpoint.study.algorithms import ALGORITHMS, PRESETS, Algorithm
 from switchpoint.study.config import Study
 
 SCHEMA = "workflow/schemas/study.schema.json"
@@ -17,6 +18,10 @@ HEADER = """# Configuration reference
 
 Generated from `src/switchpoint/study/config.py` by `python -m switchpoint docs`; do not edit.
 A study is one YAML file; `snakemake --configfile FILE` replaces the default `config.yaml`.
+"""
+PRESETS_TEXT = """`rl.preset` picks one for all arms: `paper` is the text of RETU, `official` its code, `recommended` ours. What is not
+listed is as above. The papers' batch is 128 prompts at a learning rate of 1e-6 (DAPO-dc: 64 prompts; UPT: 5e-6), which
+`rl` says.
 """
 
 
@@ -50,20 +55,39 @@ def reference() -> str:
         if model in seen:
             continue
         seen.add(model)
-        lines = [
-            f"## {model.__name__}",
-            "",
-            model.__doc__.strip(),
-            "",
-            "| key | default | meaning |",
-            "|---|---|---|",
-        ]
-        for name, field in model.model_fields.items():
-            default = "required" if field.is_required() else f"`{shown(field.default)}`"
-            lines.append(f"| `{name}` | {default} | {field.description or ''} |")
+        sections.append(section(model))
+        for field in model.model_fields.values():
             queue += models(field.annotation)
-        sections.append("\n".join(lines) + "\n")
-    return "\n".join(sections)
+    return "\n".join([*sections, section(Algorithm), presets()])
+
+
+def section(model: type[pydantic.BaseModel]) -> str:
+    """A model's keys, defaults and meanings."""
+    lines = [
+        f"## {model.__name__}",
+        "",
+        model.__doc__.strip(),
+        "",
+        "| key | default | meaning |",
+        "|---|---|---|",
+    ]
+    for name, field in model.model_fields.items():
+        default = "required" if field.is_required() else f"`{shown(field.default)}`"
+        lines.append(f"| `{name}` | {default} | {field.description or ''} |")
+    return "\n".join(lines) + "\n"
+
+
+def presets() -> str:
+    """Each algorithm's numbers under the presets, where one of them is not the default."""
+    lines = ["## Presets", "", PRESETS_TEXT]
+    for algorithm, rows in ALGORITHMS.items():
+        lines += [f"### {algorithm}", "", f"| key | {' | '.join(PRESETS)} |", "|---|---|---|---|"]
+        for name, field in Algorithm.model_fields.items():
+            values = [getattr(rows[preset], name) for preset in PRESETS]
+            if any(value != field.default for value in values):
+                lines.append(f"| `{name}` | {' | '.join(f'`{shown(value)}`' for value in values)} |")
+        lines.append("")
+    return "\n".join(lines)
 
 
 def shown(default) -> str:

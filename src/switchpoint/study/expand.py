@@ -200,6 +200,8 @@ class Expansion:
             batch_size=run.batch_size,
             schedule=run.schedule,
             warmup=run.warmup,
+            decay=run.decay,
+            loss_norm=run.loss_norm,
         )
 
     @functools.cache  # noqa: B019
@@ -223,6 +225,7 @@ class Expansion:
                 top_p=numbers.top_p,
                 max_new_tokens=rl.max_new_tokens,
                 seed=int(seed),
+                by=self.study.model.rollouts,
             ),
             template=self.template,
             eval_every=rl.eval_every,
@@ -230,11 +233,17 @@ class Expansion:
             evaluation_recipe=RECIPES["evaluate"],
         )
 
+    def rl_prompts(self, algorithm: str) -> str:
+        """The prompts of an algorithm: the mix set if it trains on expert trajectories."""
+        return self.path(paths.PROMPTS if self.numbers(algorithm).experts == "none" else paths.MIX)
+
     @functools.cache  # noqa: B019
     def numbers(self, algorithm: str) -> Algorithm:
         """The algorithm's numbers under the study's preset, and what the study says of them itself."""
         rl = self.study.rl
-        given = {name: getattr(rl, name) for name in ("generation_batch", "updates_per_step", "betas")}
+        given = {
+            name: getattr(rl, name) for name in ("generation_batch", "updates_per_step", "betas", "gate")
+        }
         return numbers_of(algorithm, rl.preset, rl.batch_size, rl.rollouts, **given)
 
     @functools.cache  # noqa: B019
@@ -251,6 +260,7 @@ class Expansion:
             top_p=1.0,
             max_new_tokens=solver.max_new_tokens,
             seed=self.study.seed,
+            by=self.study.model.rollouts,
         )
         settings = jobs.EvaluationSettings(
             sampling=sampling,
@@ -275,7 +285,7 @@ class Expansion:
         }
         sampling = {name: values[name] for name in ("temperature", "top_p", "max_new_tokens", "seed")}
         return jobs.EvaluationSettings(
-            sampling=jobs.Sampling(**sampling),
+            sampling=jobs.Sampling(**sampling, by=self.study.model.rollouts),
             extraction=values["extraction"],
             template=self.template,
             samples={split: samples[split] for split in splits},

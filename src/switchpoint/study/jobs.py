@@ -29,6 +29,7 @@ class Sampling(Strict):
     top_p: float
     max_new_tokens: int
     seed: int
+    by: Literal["torch", "vllm"] = "torch"  # our sampler, or vLLM
 
 
 class EvaluationSettings(Strict):
@@ -125,8 +126,10 @@ class SftJob(Job):
     optimizer: Optimizer
     steps: int
     batch_size: int
-    schedule: Literal["constant", "cosine"]
+    schedule: Literal["constant", "cosine", "wsd"]
     warmup: float
+    decay: float
+    loss_norm: Literal["global_token", "microbatch_token"]
 
     @property
     def run_name(self) -> str:

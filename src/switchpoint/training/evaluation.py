@@ -17,7 +17,7 @@ from switchpoint.study.jobs import EvaluateJob, EvaluationSettings, Sampling, Te
 from switchpoint.training import models
 from switchpoint.training.engine.torch import configure
 from switchpoint.training.job_run import JobRun, Progress
-from switchpoint.training.rollouts.sampler import Prompt, Rollout, Sampler
+from switchpoint.training.rollouts.sampler import Prompt, Rollout, Sampler, open_sampler
 from switchpoint.training.tokenizer import Tokenizer
 
 BLOCK = 512  # problems sampled together
@@ -184,11 +184,14 @@ def evaluate_checkpoints(
 
     ``records`` say which run and step each checkpoint is.
     """
-    kept, show = [], Progress("evaluate", len(checkpoints))
+    kept, show, sampler = [], Progress("evaluate", len(checkpoints)), None
     prompted: dict[tuple[str, str], pd.DataFrame] = {}  # checkpoints of one tokenizer share their prompts
     for number, (record, path) in enumerate(zip(records, checkpoints, strict=True), start=1):
         policy = models.load(path)
-        sampler = Sampler(policy.model, policy.ends)
+        if sampler is None:
+            sampler = open_sampler(job.settings.sampling.by, policy, path)
+        else:
+            sampler.load(policy.model)
         renderer = files.sha256(f"{path}/tokenizer.json"), policy.tokenizer.template
         if renderer not in prompted:
             prompted[renderer] = rendered(policy.tokenizer, problems, job.settings.template)

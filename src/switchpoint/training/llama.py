@@ -9,6 +9,7 @@ import copy
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 BLOCK, ROOM = 4, 16  # decoding steps between removals of finished rows, and between growths of the cache
 WASTE = 2**13  # query-key pairs of an attention call that may be padding
@@ -45,26 +46,38 @@ class Weights:
         scale = torch.rsqrt(torch.linalg.vecdot(wide, wide) / x.shape[-1] + self.eps)
         return (wide * scale[:, None]).to(x.dtype)
 
-    def logits(self, ids: Tensor, positions: Tensor, attend, wanted: Tensor | None = None) -> Tensor:
+    def logits(
+        self, ids: Tensor, positions: Tensor, attend, wanted: Tensor | None = None, recompute: bool = False
+    ) -> Tensor:
         """Float32 logits (rows, vocabulary) after the tokens ``ids`` (rows,), or after the ``wanted`` rows.
 
-        ``attend(layer, q, k, v)`` is the attention: everything has shape (rows, heads, head_dim).
+        ``attend(layer, q, k, v)`` is the attention: everything has shape (rows, heads, head_dim).  ``recompute``:
+        a layer's activations are computed again in the backward pass instead of being kept.
         """
         x = F.embedding(ids, self.embedding, self.padding)
         rotations = torch.polar(self.rope_scale, positions[:, None, None] * self.inv_freq)
-        for index, (qk, v, out, gate, up, down) in enumerate(self.layers):
-            normed = self.norm(x)
-            pairs = F.linear(normed, *qk).float().unflatten(-1, (-1, self.head_dim // 2, 2))
-            turned = torch.view_as_complex(pairs) * rotations
-            q, k = torch.view_as_real(turned).flatten(2).to(x.dtype).split([self.heads, self.kv_heads], 1)
-            v = F.linear(normed, *v).unflatten(-1, (-1, self.head_dim))
-            mixed = attend(index, q, k, v).flatten(1)
-            if wanted is not None and index == len(self.layers) - 1:
-                x, mixed = F.embedding(wanted, x), F.embedding(wanted, mixed)
-            x = torch.addmm(x, mixed, out.t())
-            normed = self.norm(x)
-            x = torch.addmm(x, F.silu(F.linear(normed, gate)) * F.linear(normed, up), down.t())
+        for index in range(len(self.layers)):
+            rows = wanted if index == len(self.layers) - 1 else None
+            if recompute:
+                x = checkpoint(self.layer, index, x, rotations, attend, rows, use_reentrant=False)
+            else:
+                x = self.layer(index, x, rotations, attend, rows)
         return F.linear(self.norm(x), self.head).float()
+
+    def layer(self, index: int, x: Tensor, rotations: Tensor, attend, rows: Tensor | None) -> Tensor:
+        """One layer's output, of these ``rows`` alone if given."""
+        qk, v, out, gate, up, down = self.layers[index]
+        normed = self.norm(x)
+        pairs = F.linear(normed, *qk).float().unflatten(-1, (-1, self.head_dim // 2, 2))
+        turned = torch.view_as_complex(pairs) * rotations
+        q, k = torch.view_as_real(turned).flatten(2).to(x.dtype).split([self.heads, self.kv_heads], 1)
+        v = F.linear(normed, *v).unflatten(-1, (-1, self.head_dim))
+        mixed = attend(index, q, k, v).flatten(1)
+        if rows is not None:
+            x, mixed = F.embedding(rows, x), F.embedding(rows, mixed)
+        x = torch.addmm(x, mixed, out.t())
+        normed = self.norm(x)
+        return torch.addmm(x, F.silu(F.linear(normed, gate)) * F.linear(normed, up), down.t())
 
 
 def gather(x: Tensor, rows: Tensor) -> Tensor:
@@ -113,10 +126,10 @@ class Pack:
         return F.embedding(self.outputs, torch.cat(results))
 
 
-def response_logits(model, sequences: list[tuple[list[int], list[int]]]) -> Tensor:
+def response_logits(model, sequences: list[tuple[list[int], list[int]]], recompute: bool = False) -> Tensor:
     """Float32 logits (tokens, vocabulary) that predict the responses of nonempty (prompt, response) ids."""
     pack = Pack([(prompt, response[:-1]) for prompt, response in sequences], model.device)
-    return Weights(model).logits(pack.ids, pack.positions, pack.attend, pack.wanted)
+    return Weights(model).logits(pack.ids, pack.positions, pack.attend, pack.wanted, recompute)
 
 
 def draw(logits: Tensor, uniforms: Tensor, top_p: float) -> tuple[Tensor, Tensor]:

@@ -89,7 +89,7 @@ class SftRun:
         first = self.engine.steps * self.job.batch_size
         rows = order.rows(len(self.examples), self.job.seed, first, self.job.batch_size)
         batch = [self.examples[row] for row in rows]
-        figures = self.engine.step(batch, mean_loss)
+        figures = self.engine.step(batch, LOSSES[self.job.loss_norm])
         self.progress["clipped"] += figures["norm"] > self.job.optimizer.max_grad_norm
         self.progress["tokens"] += sum(map(len, batch))
         self.progress["squared"] += sum(len(one) ** 2 for one in batch)
@@ -179,18 +179,29 @@ def encode(tokenizer: Tokenizer, rows: pd.DataFrame, job: SftJob) -> tuple[list[
 
 
 def learning_rate_factor(job: SftJob, step: int) -> float:
-    """Warm-up over whole steps, at most to the peak, then constant, or cosine to 0 over the whole run."""
+    """Warm-up over whole steps, at most to the peak; then constant, cosine to 0 over the whole run, or stable and
+    linearly to 0 over the last steps (WSD)."""
     warmup = int(job.warmup * job.steps + 1e-9)  # as the official code: 15 of S1K's 310 steps at 0.05
     if step < warmup:
         return (step + 1) / warmup
     if job.schedule == "constant":
         return 1.0
+    if job.schedule == "wsd":
+        return min(1.0, (job.steps - step) / max(int(job.decay * job.steps + 1e-9), 1))
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(job.steps - warmup, 1)))
 
 
 def mean_loss(batch: TokenBatch):
     """The token mean of the negative log-likelihood over the whole update (RETU Eq. 1)."""
-    return sft_loss(batch.logprobs, batch.mask, batch.n_tokens), {}
+    return sft_loss(batch.logprobs, batch.mask, batch.totals.tokens), {}
+
+
+def mean_of_means(batch: TokenBatch):
+    """The mean over micro-batches of their token means: the official code's, in which short sequences weigh more."""
+    return sft_loss(batch.logprobs, batch.mask, int(batch.mask.sum()) * batch.totals.microbatches), {}
+
+
+LOSSES = {"global_token": mean_loss, "microbatch_token": mean_of_means}
 
 
 def validation_loss(engine: Engine, examples: list[Sequence]) -> tuple[float, float, list[float]]:

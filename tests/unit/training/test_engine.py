@@ -15,11 +15,13 @@ from switchpoint.study.expand import Expansion
 from switchpoint.training import models
 from switchpoint.training.engine.batch import Sequence
 from switchpoint.training.engine.torch import Engine
+from switchpoint.training.llama import response_logits
 from switchpoint.training.llama_parameters import fits
+from switchpoint.training.rl import batches
 from switchpoint.training.rl.dynamic_sampling import Group, Question
 from switchpoint.training.rl.loop import RlRun
 from switchpoint.training.rollouts.sampler import Rollout
-from switchpoint.training.sft import learning_rate_factor, mean_loss
+from switchpoint.training.sft import LOSSES, learning_rate_factor, mean_loss
 
 LENGTHS = [(5, 9), (2, 1), (7, 4), (3, 12), (4, 6), (1, 3), (6, 2), (9, 7)]
 
@@ -48,8 +50,8 @@ def make_sequences() -> list[Sequence]:
     ]
 
 
-def make_groups() -> list[Group]:
-    """The same sequences as four groups of two rollouts of one prompt."""
+def make_rows(count: int = 4) -> list[Sequence]:
+    """The same sequences as groups of two rollouts of one prompt."""
     sequences, groups = make_sequences(), []
     for first in range(0, 8, 2):
         rollouts = [
@@ -57,7 +59,7 @@ def make_groups() -> list[Group]:
         ]
         question = Question(str(first), "1", sequences[first].prompt)
         groups.append(Group(question, rollouts, [1, 0], ["graded", "graded"]))
-    return groups
+    return batches.on_policy(groups[:count], advantage_std=True)
 
 
 def make_run(engine: Engine, **numbers) -> RlRun:
@@ -83,13 +85,13 @@ def test_two_updates_on_a_batch_of_several_micro_batches(size):
     """The second update is off-policy: its ratio is not 1 and the clip acts; the figures are of both."""
     engine = make_engine(size, learning_rate=3e-3)
     run = make_run(engine, updates_per_step=2)
-    figures = run.update(make_groups())
+    figures = run.update(make_rows())
     assert engine.steps == 2
-    first = make_run(make_engine(size, learning_rate=3e-3)).update(make_groups()[:2])
+    first = make_run(make_engine(size, learning_rate=3e-3)).update(make_rows(2))
     assert first["clip_fraction"] == 0.0
     assert figures["clip_fraction"] > 0.0
     assert figures["entropy"] != pytest.approx(first["entropy"], rel=1e-6)
-    halves = make_run(make_engine(32, learning_rate=3e-3), updates_per_step=2).update(make_groups())
+    halves = make_run(make_engine(32, learning_rate=3e-3), updates_per_step=2).update(make_rows())
     assert figures == pytest.approx(halves, rel=1e-4, abs=1e-6)
 
 
@@ -103,7 +105,7 @@ def test_a_steps_figures_are_means_over_its_updates(updates, sizes, monkeypatch)
         return seen[-1][1]
 
     monkeypatch.setattr(Engine, "step", recorded)
-    figures = make_run(make_engine(3, learning_rate=3e-3), updates_per_step=updates).update(make_groups())
+    figures = make_run(make_engine(3, learning_rate=3e-3), updates_per_step=updates).update(make_rows())
     assert [size for size, _ in seen] == sizes
     for name, value in figures.items():
         assert value == pytest.approx(sum(one[name] for _, one in seen) / len(seen)), name
@@ -157,7 +159,7 @@ def test_an_update_that_breaks_the_model_is_found_and_undone(name, value, messag
 
     engine.optimizer.step = overflowing
     with pytest.raises(DivergedError, match=message):
-        make_run(engine).update(make_groups())
+        make_run(engine).update(make_rows())
     engine.restore(before)
     assert torch.isfinite(engine.logprobs(make_sequences())[0]).all()
     assert all(torch.equal(one, other) for one, other in zip(before, weights(engine), strict=True))
@@ -201,7 +203,7 @@ def test_the_optimizer_takes_each_stages_betas():
 
 
 @pytest.mark.parametrize(("steps", "warmup"), [(5, 0.01), (310, 0.05), (100, 0.07), (30, 0.1), (7, 0.99)])
-@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "wsd"])
 def test_the_learning_rate_never_overshoots_its_peak(steps, warmup, schedule):
     job = Expansion(studies.load("config.yaml")).sft_job("S", 0)
     job = job.model_copy(update={"steps": steps, "warmup": warmup, "schedule": schedule})
@@ -247,3 +249,79 @@ def test_sequences_are_as_long_as_prompt_and_response():
     one = Sequence([1, 2], [3])
     assert len(one) == 3
     assert len(dataclasses.replace(one, response=[3, 4])) == 4
+
+
+def test_the_gradients_of_the_terms_add_up_to_that_of_the_loss():
+    """Over micro-batches; two terms along each other have cosine 1, opposite ones -1, and nothing is updated."""
+    engine = make_engine(3)
+    before = engine.snapshot()
+
+    def terms_of(batch):
+        loss = mean_loss(batch)[0]
+        return {"sft": loss, "off": 0.5 * loss, "rl": -2 * loss}
+
+    figures = engine.term_gradients(make_sequences(), terms_of, ("sft", "off"))
+    norm = make_engine(8).step(make_sequences(), mean_loss)["norm"]
+    expected = {"norm_sft": norm, "norm_off": norm / 2, "norm_rl": 2 * norm, "cosine": -1.0}
+    assert figures == pytest.approx(expected, rel=1e-4)
+    assert all((one == other).all() for one, other in zip(before, engine.snapshot(), strict=True))
+    alone = engine.term_gradients(make_sequences(), lambda batch: {"sft": mean_loss(batch)[0]}, ("sft",))
+    assert alone["cosine"] == 0.0
+
+
+def test_warm_up_stable_decay_by_hand():
+    """Ten steps, two of warm-up, four of decay: to a quarter of the peak at the last one."""
+    job = Expansion(studies.load("config.yaml")).sft_job("S", 0)
+    job = job.model_copy(update={"steps": 10, "warmup": 0.2, "schedule": "wsd", "decay": 0.4})
+    expected = [0.5, 1, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25]
+    assert [learning_rate_factor(job, step) for step in range(10)] == pytest.approx(expected)
+    fields = {"steps": 10, "save_steps": [10], "batch_size": 1, "learning_rate": 1.0, "schedule": "wsd"}
+    with pytest.raises(ValueError, match="more than the whole run"):
+        studies.Sft(**fields, warmup=0.7, decay=0.4)
+
+
+def test_the_official_mean_of_micro_batches_by_hand():
+    """Micro-batches of 3, 3 and 2 sequences count the same, whatever their tokens."""
+    sequences, engine = make_sequences(), make_engine(3)
+    logprobs = [float(one.double().sum()) for one in engine.logprobs(sequences)]
+    lengths = [len(one.response) for one in sequences]
+    parts = [slice(0, 3), slice(3, 6), slice(6, 8)]
+    means = [-sum(logprobs[part]) / sum(lengths[part]) for part in parts]
+    assert engine.step(sequences, LOSSES["microbatch_token"])["loss"] == pytest.approx(
+        sum(means) / 3, rel=1e-5
+    )
+    whole = -sum(logprobs) / sum(lengths)
+    assert make_engine(3).step(sequences, LOSSES["global_token"])["loss"] == pytest.approx(whole, rel=1e-5)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_recomputed_activations_change_no_update(known):
+    """Of our decoder, and of transformers' models."""
+    losses, weights = [], []
+    for recompute in (False, True):
+        policy = models.load("assets/tiny-base")
+        model = (
+            policy.model if known else transformers.AutoModelForCausalLM.from_pretrained("assets/tiny-base")
+        )
+        numbers = Optimizer(learning_rate=1e-3, gradient_checkpointing=recompute)
+        engine = Engine(model, numbers, policy.tokenizer.pad_token_id)
+        losses.append(engine.step(make_sequences(), mean_loss)["loss"])
+        weights.append(engine.snapshot())
+    assert losses[0] == losses[1]
+    assert all(torch.equal(one, other) for one, other in zip(*weights, strict=True))
+
+
+def test_recomputed_activations_are_not_kept():
+    model, kept = models.load("assets/tiny-base").model, []
+    for recompute in (False, True):
+        sizes = []
+
+        def keep(tensor, sizes=sizes):
+            sizes.append(tensor.numel())
+            return tensor
+
+        pairs = [(one.prompt, one.response) for one in make_sequences()]
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            response_logits(model, pairs, recompute)
+        kept.append(sum(sizes))
+    assert kept[1] < 0.7 * kept[0], kept

@@ -8,29 +8,115 @@ import pytest
 from safetensors.torch import load_file
 from test_recipes import inputs
 
-from switchpoint.errors import DivergedError
+from switchpoint.errors import DivergedError, InputError
 from switchpoint.study import config as studies
+from switchpoint.study.algorithms import ALGORITHMS
 from switchpoint.study.expand import Expansion
-from switchpoint.training.rl import loop
-from switchpoint.training.rollouts.sampler import Sampler
+from switchpoint.training.rl import batches, loop
+from switchpoint.training.rl.dynamic_sampling import Group, Question
+from switchpoint.training.rollouts.sampler import Rollout, Sampler
 
 ROOT = Path(__file__).parents[3]
 BASE = ROOT / "assets/tiny-base"
 
 
-def train(directory: Path) -> Path:
-    """Three GRPO steps from the base with evaluations around them; the folder of the outputs."""
+def with_arm(algorithm: str, **rl) -> dict:
+    """The default study with this arm from the base alone."""
     config = studies.load(ROOT / "config.yaml").model_dump(mode="json")
-    config["rl"] |= {"steps": 3, "batch_size": 4, "rollouts": 4, "eval_every": 3}
+    config["rl"] |= rl
+    config["arms"] = [{"algorithm": algorithm, "starts": ["base"]}]
+    return config
+
+
+def train(directory: Path, algorithm: str = "grpo") -> Path:
+    """Three steps from the base with evaluations around them; the folder of the outputs."""
+    directory.mkdir(exist_ok=True)
+    short = {"steps": 3, "batch_size": 4, "rollouts": 4, "eval_every": 3}
+    config = with_arm(algorithm, **short)
     config["evaluation"]["monitor_samples"] = 1
-    config["arms"] = [{"algorithm": "grpo", "starts": ["base"]}]
     files = inputs(directory)
     loop.run(
-        Expansion(studies.parse(config)).rl_job("grpo", "base", 0),
+        Expansion(studies.parse(config)).rl_job(algorithm, "base", 0),
         str(BASE), None, files["prompts"], files["benchmarks"], str(directory / "out"), str(directory / "state"),
         save_every=1,
     )  # fmt: skip
     return directory / "out"
+
+
+EXPERTS = ["luffy", "srft", "upt"]
+TERMS = {"luffy": ("off", "rl"), "srft": ("sft", "off", "pos", "neg"), "upt": ("sft", "rl")}
+
+
+@pytest.mark.parametrize("algorithm", EXPERTS)
+def test_a_run_with_experts_logs_its_terms(tmp_path, algorithm):
+    out = train(tmp_path, algorithm)
+    record = json.loads((out / "run.json").read_text())
+    terms = {*TERMS[algorithm], "entropy"}
+    for line in record["log"]:
+        logged = {name.removeprefix("loss_"): line[name] for name in line if name.startswith("loss_")}
+        assert logged.keys() == terms
+        assert line["loss"] == pytest.approx(sum(logged.values()), abs=1e-5)
+        assert line["logprob_gap"] < 1e-4
+    first, *others = record["log"]
+    assert {name for name in first if name.startswith("norm_")} == {f"norm_{name}" for name in terms}
+    assert -1 <= first["cosine"] <= 1
+    assert not any("cosine" in line for line in others)  # it costs a backward pass a term
+
+
+@pytest.mark.parametrize("algorithm", EXPERTS)
+def test_a_run_with_experts_that_was_cut_off_ends_as_a_whole_one(tmp_path, monkeypatch, algorithm):
+    whole = train(tmp_path / "whole", algorithm)
+    sample, calls = Sampler.sample, iter(range(100))
+
+    def cut_off(sampler, prompts, sampling):
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+        return sample(sampler, prompts, sampling)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Sampler, "sample", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "cut", algorithm)
+    again = train(tmp_path / "cut", algorithm)
+    for name in ("model/model.safetensors", "points.csv", "samples.parquet"):
+        assert (again / name).read_bytes() == (whole / name).read_bytes()
+    logs = [json.loads((out / "run.json").read_text())["log"] for out in (whole, again)]
+    assert logs[0] == logs[1]
+
+
+def test_the_compute_of_a_step_with_experts():
+    """Eq. 24 charges the expert a generation pass, Eq. 25 does not."""
+    rollouts = [Rollout([1, 2], [-1.0] * 2, False), Rollout([1, 2, 3], [-1.0] * 3, False)]
+    group = Group(Question("a", "1", [7] * 5, "", [8] * 10), rollouts, [0, 0])
+    assert loop.generated_lengths([group], 1) == [7, 8, 15]
+    assert loop.generated_lengths([group, group], 0) == [7, 8, 7, 8]
+    assert loop.token_sums([7, 8, 15]) == (30, 49 + 64 + 225)
+    for name, trained in (("luffy", [7, 8, 15]), ("upt", [15]), ("grpo", [7, 8])):
+        assert [len(one) for one in batches.rows([group], ALGORITHMS[name]["paper"])] == trained
+
+
+def test_experts_need_solutions(tmp_path):
+    files = inputs(tmp_path)
+    prompts = pd.read_parquet(files["prompts"])
+    prompts["solution"] = None
+    prompts.to_parquet(files["prompts"])
+    tables = files["prompts"], files["benchmarks"]
+    job = Expansion(studies.parse(with_arm("upt"))).rl_job("upt", "base", 0)
+    with pytest.raises(InputError, match="has no solution; upt needs the mix set"):
+        loop.run(job, str(BASE), None, *tables, str(tmp_path / "out"), str(tmp_path / "state"))
+    prompts.head(0).to_parquet(files["prompts"])
+    with pytest.raises(InputError, match="no prompt to train on; upt takes those of the mix set"):
+        loop.run(job, str(BASE), None, *tables, str(tmp_path / "out"), str(tmp_path / "state"))
+
+
+def test_an_expert_needs_a_rollout_beside_it():
+    assert Expansion(studies.parse(with_arm("upt", rollouts=1))).rl_job("upt", "base", 0).numbers.gate == 0.0
+    with pytest.raises(InputError, match=r"rl\.rollouts is 1, of which luffy needs 1 for the expert"):
+        studies.parse(with_arm("luffy", rollouts=1))
+    study = Expansion(studies.parse(with_arm("upt", gate=0.25)))
+    assert study.rl_job("upt", "base", 0).numbers.gate == 0.25
+    assert study.rl_prompts("upt") == "results/quickstart/data/mix.parquet"
+    assert study.rl_prompts("grpo") == "results/quickstart/data/rl_prompts.parquet"
 
 
 def breaking(monkeypatch, call: int) -> None:

@@ -14,7 +14,7 @@ from torch.optim.adamw import adamw
 from switchpoint import files
 from switchpoint.errors import DivergedError
 from switchpoint.study.config import Optimizer
-from switchpoint.training.engine.batch import Sequence, TokenBatch, collate
+from switchpoint.training.engine.batch import Sequence, TokenBatch, Totals, collate
 from switchpoint.training.llama import response_logits
 from switchpoint.training.llama_parameters import Llama
 
@@ -85,6 +85,8 @@ class Engine:
         self.numbers, self.pad_token_id = optimizer, pad_token_id
         self.temperature, self.schedule = temperature, schedule
         self.optimizer = AdamW(self.model, optimizer)
+        if optimizer.gradient_checkpointing and not isinstance(model, Llama):
+            model.gradient_checkpointing_enable({"use_reentrant": False})
         self.steps, self.seed = 0, torch.initial_seed()
 
     def step(self, sequences: list[Sequence], loss_of: LossOf) -> Figures:
@@ -120,6 +122,28 @@ class Engine:
             raise DivergedError(f"update {self.steps}: a weight is not finite; lower the learning rate")
         return figures
 
+    def term_gradients(
+        self, sequences: list[Sequence], terms_of: Callable[[TokenBatch], dict[str, torch.Tensor]],
+        one_side: tuple[str, ...],
+    ) -> Figures:  # fmt: skip
+        """``norm_<term>``, the gradient's of each term of the loss, and ``cosine``, between the sum of those on
+        ``one_side`` and the sum of the others; 0 where one of them is 0.  Nothing is updated."""
+        parameters = [one for one in self.model.parameters() if one.requires_grad]
+        sums: dict[str, torch.Tensor] = {}
+        for _, batch in self.microbatches(sequences):
+            self.forward(batch)
+            for name, term in terms_of(batch).items():
+                found = torch.autograd.grad(term, parameters, retain_graph=True, materialize_grads=True)
+                gradient = torch.cat([one.flatten() for one in found])
+                sums[name] = sums[name] + gradient if name in sums else gradient
+        first, second = (
+            sum((sums[name] for name in sums if (name in one_side) == side), torch.zeros(()))
+            for side in (True, False)
+        )
+        norms = {f"norm_{name}": float(gradient.norm()) for name, gradient in sums.items()}
+        product = float(first.norm() * second.norm())
+        return norms | {"cosine": float((first * second).sum()) / product if product else 0.0}
+
     @torch.no_grad()
     def logprobs(self, sequences: list[Sequence]) -> list[torch.Tensor]:
         """Log-probabilities of every sequence's response tokens, on the CPU."""
@@ -153,19 +177,21 @@ class Engine:
         In the order given where rows are packed, which keeps the rollouts of a prompt together; else by
         length, which saves padding.
         """
-        n_tokens = sum(len(one.response) for one in sequences)
+        size = self.numbers.microbatch_size
+        totals = Totals.of(sequences, microbatches=math.ceil(len(sequences) / size))
         order = list(range(len(sequences)))
         if not isinstance(self.model, Llama):
             order.sort(key=lambda row: len(sequences[row]))
-        for first in range(0, len(order), self.numbers.microbatch_size):
-            rows = order[first : first + self.numbers.microbatch_size]
-            yield rows, collate([sequences[row] for row in rows], device(), n_tokens, len(sequences))
+        for first in range(0, len(order), size):
+            rows = order[first : first + size]
+            yield rows, collate([sequences[row] for row in rows], device(), totals)
 
     def forward(self, batch: TokenBatch) -> None:
         """Fills in the policy's logits and its log-probabilities of the response tokens."""
         pairs = [(one.prompt, one.response) for one in batch.sequences]
         if isinstance(self.model, Llama):
-            logits = response_logits(self.model, pairs)
+            recompute = self.numbers.gradient_checkpointing and torch.is_grad_enabled()
+            logits = response_logits(self.model, pairs, recompute)
         else:
             logits = padded_response_logits(self.model, pairs, self.pad_token_id)
         batch.logits = logits / self.temperature

@@ -13,11 +13,13 @@ from switchpoint.training.rollouts.sampler import Rollout
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """An RL prompt: its gold answer, and its rendered token ids."""
+    """An RL prompt: its gold answer, its rendered token ids and, in the mix set, the expert's trajectory."""
 
     id: str
     answer: str | list[str]
     token_ids: list[int]
+    solution: str | None = None
+    expert: list[int] = dataclasses.field(default_factory=list)  # the solution's tokens
 
 
 @dataclasses.dataclass
@@ -28,6 +30,7 @@ class Group:
     rollouts: list[Rollout]
     rewards: list[int]
     statuses: list[str] = dataclasses.field(default_factory=list)
+    expert_reward: int = 0
 
     @property
     def mixed(self) -> bool:

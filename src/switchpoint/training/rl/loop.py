@@ -25,8 +25,9 @@ from switchpoint.training.engine.torch import Engine, configure
 from switchpoint.training.job_run import JobRun, Progress
 from switchpoint.training.rl import batches, objectives
 from switchpoint.training.rl.dynamic_sampling import Batch, Group, Question, fill_batch
-from switchpoint.training.rollouts.sampler import Prompt, Sampler
+from switchpoint.training.rollouts.sampler import Prompt, open_sampler
 
+IMITATION = ("sft", "off")  # the terms of a loss that learn from the expert
 MAX_EMPTY_STEPS = 5  # in a row that kept no group, after which a run is exhausted
 
 
@@ -103,11 +104,14 @@ class RlRun:
         self.tokenizer, model = self.policy.tokenizer, self.policy.model
         pad = self.tokenizer.pad_token_id
         self.engine = Engine(model, job.optimizer, pad, temperature=job.sampling.temperature)
-        self.sampler = Sampler(model, self.policy.ends)
+        self.sampler = open_sampler(job.sampling.by, self.policy, start.model)
         prompts = evaluation.rendered(self.tokenizer, prompts, job.template)
-        self.questions = [
-            Question(row.id, evaluation.gold(row.answer), row.token_ids) for row in prompts.itertuples()
-        ]
+        self.questions = [self.question(row) for row in prompts.itertuples()]
+        if not self.questions:
+            raise InputError(
+                f"no prompt to train on; {job.algorithm} takes those of the mix set: raise data.prompts.mix_max_tokens, "
+                "or give prompts that have solutions"
+            )
         self.problems = evaluation.rendered(self.tokenizer, problems, job.evaluation.template)
         self.state = RlState()
         if job_run.checkpoint:
@@ -117,6 +121,16 @@ class RlRun:
         self.last_good = self.engine.snapshot()
         if job.numbers.updates_per_step == 1 and job.numbers.clip_low is not None:
             print("one update per step: the ratio is 1 and the clip range cannot act", flush=True)
+
+    def question(self, row) -> Question:
+        """One RL prompt; with its expert trajectory, cut to the longest response, where the algorithm uses it."""
+        asked = Question(row.id, evaluation.gold(row.answer), row.token_ids)
+        if self.job.numbers.experts == "none":
+            return asked
+        if not isinstance(row.solution, str):
+            raise InputError(f"the prompt {row.id!r} has no solution; {self.job.algorithm} needs the mix set")
+        tokens = self.tokenizer.render_response(row.solution)[: self.job.sampling.max_new_tokens]
+        return dataclasses.replace(asked, solution=row.solution, expert=tokens)
 
     def train(self, out: str) -> None:
         """All steps, with the monitoring evaluations that are due and a resumable state; then the outputs."""
@@ -164,10 +178,15 @@ class RlRun:
             on_unfilled=job.on_unfilled,
         )
         self.last_good = self.engine.snapshot()  # the batch was sampled with these
-        figures = self.update(batch.groups) if batch.groups else {}
+        sequences = batches.rows(batch.groups, job.numbers) if batch.groups else []
+        figures = self.update(sequences) if sequences else {}
         self.sampler.sync(self.engine)
         state.cursor = batch.cursor
-        state.flops += flops.step(self.architecture, token_sums(batch.generated), token_sums(batch.groups))
+        state.flops += flops.step(
+            self.architecture,
+            token_sums(generated_lengths(batch.generated, job.numbers.n_experts)),
+            token_sums([len(one) for one in sequences]),
+        )
         state.step += 1
         state.log.append(log_line(state.step, batch, figures))
         state.empty_steps = 0 if batch.groups else state.empty_steps + 1
@@ -179,7 +198,7 @@ class RlRun:
         job = self.job
         rows = order.rows(len(self.questions), job.seed, first, count)
         questions = [self.questions[row] for row in rows]
-        samples = range(job.rollouts)
+        samples = range(job.rollouts - job.numbers.n_experts)
         prompts = [
             Prompt(question.token_ids, f"{self.state.step}/{first + index}/{sample}")
             for index, question in enumerate(questions)
@@ -191,48 +210,63 @@ class RlRun:
                 self.sampler, self.tokenizer, prompts, golds, job.sampling, job.numbers.extraction
             )
         )
-        return [make_group(question, [next(answers) for _ in samples]) for question in questions]
+        groups = [make_group(question, [next(answers) for _ in samples]) for question in questions]
+        if job.numbers.n_experts:
+            solutions = [question.solution for question in questions]
+            golds = [question.answer for question in questions]
+            verdicts = grader.shared().grade(golds, solutions, job.numbers.extraction)
+            for group, verdict in zip(groups, verdicts, strict=True):
+                group.expert_reward = int(verdict.correct)
+        return groups
 
-    def update(self, groups: list[Group]) -> dict[str, float]:
-        """The optimizer updates of one step on its groups; returns the log's figures, their means over the updates."""
-        sequences = batches.on_policy(groups, self.job.numbers.advantage_std)
+    def update(self, sequences: list[Sequence]) -> dict[str, float]:
+        """The optimizer updates of one step on its rows; returns the log's figures, their means over the updates."""
         if self.job.numbers.updates_per_step > 1:
             sequences = with_old_logprobs(sequences, self.engine)
         count, total = min(self.job.numbers.updates_per_step, len(sequences)), len(sequences)
         bounds = [total * part // count for part in range(count + 1)]
         parts = [sequences[first:end] for first, end in itertools.pairwise(bounds)]
+        conflict = self.conflict(parts[0])
         updates = [self.engine.step(part, self.loss_of) for part in parts]
         self.engine.check_finite(min(sequences, key=len))
-        return {name: sum(figures[name] for figures in updates) / len(updates) for name in updates[0]}
+        return conflict | {
+            name: sum(figures[name] for figures in updates) / len(updates) for name in updates[0]
+        }
+
+    def conflict(self, sequences: list[Sequence]) -> dict[str, float]:
+        """At steps that are evaluated: the gradient's norm of each term, and the cosine of imitation and the rest.
+
+        Of the algorithms with experts alone; it costs a backward pass for each term.
+        """
+        if self.job.numbers.experts == "none" or self.state.step % self.job.eval_every:
+            return {}
+        return self.engine.term_gradients(sequences, lambda batch: self.terms_of(batch)[0], IMITATION)
 
     def loss_of(self, batch: TokenBatch):
-        """The policy loss with its entropy bonus, and what is logged of it."""
+        """The sum of the loss's terms, and what is logged of it."""
+        numbers = self.job.numbers
+        terms, old, entropy = self.terms_of(batch)
+        shares = {
+            "entropy": entropy,
+            "clip_fraction": objectives.clipped_tokens(
+                batch.logprobs, old, batch.advantages, numbers.clip_low, numbers.clip_high
+            ),
+        }
+        if batch.sampling_logprobs is not None:
+            shares["logprob_gap"] = (batch.logprobs - batch.sampling_logprobs).abs()
+        figures = {name: batch.sampled_mean(values) for name, values in shares.items()}
+        if len(terms) > 1:
+            figures |= {f"loss_{name}": term.item() for name, term in terms.items()}
+        return sum(terms.values()), figures
+
+    def terms_of(self, batch: TokenBatch) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
+        """The terms of the loss, the log-probabilities before the step's first update, and the entropies."""
         numbers = self.job.numbers
         old = batch.logprobs.detach() if batch.old_logprobs is None else batch.old_logprobs
-        losses = objectives.policy_loss(
-            batch.logprobs,
-            old,
-            batch.advantages,
-            clip_low=numbers.clip_low,
-            clip_high=numbers.clip_high,
-            dual_clip=numbers.dual_clip,
-        )
         with torch.set_grad_enabled(numbers.entropy_coef != 0 and torch.is_grad_enabled()):
             entropy = batch.pad(objectives.token_entropy(batch.logits))
-        loss = objectives.aggregate(
-            losses - numbers.entropy_coef * entropy,
-            batch.mask,
-            numbers.aggregation,
-            n_tokens=batch.n_tokens,
-            n_sequences=batch.n_sequences,
-            max_tokens=self.job.sampling.max_new_tokens,
-        )
-        clipped = objectives.clipped_tokens(
-            batch.logprobs, old, batch.advantages, numbers.clip_low, numbers.clip_high
-        )
-        gap = (batch.logprobs - batch.sampling_logprobs).abs()
-        shares = {"entropy": entropy, "logprob_gap": gap, "clip_fraction": clipped}
-        return loss, {name: batch.mean(values) for name, values in shares.items()}
+        terms = objectives.components(batch, old, entropy, numbers, self.job.sampling.max_new_tokens)
+        return terms, old, entropy
 
     def monitor(self) -> None:
         """Evaluates the policy on the monitoring problems, and shows all points so far in the state."""
@@ -305,11 +339,18 @@ def with_old_logprobs(sequences: list[Sequence], engine: Engine) -> list[Sequenc
     ]
 
 
-def token_sums(groups: list[Group]) -> tuple[int, int]:
-    """Sum of the sequence lengths, and of their squares, over all rollouts (for the FLOPs)."""
-    lengths = [
-        len(group.prompt.token_ids) + len(rollout.token_ids) for group in groups for rollout in group.rollouts
+def generated_lengths(groups: list[Group], n_experts: int) -> list[int]:
+    """Lengths of the sequences that are charged a generation pass: all rollouts, and experts in a group (Eq. 24)."""
+    responses = [
+        (group, tokens)
+        for group in groups
+        for tokens in [rollout.token_ids for rollout in group.rollouts] + [group.prompt.expert] * n_experts
     ]
+    return [len(group.prompt.token_ids) + len(tokens) for group, tokens in responses]
+
+
+def token_sums(lengths: list[int]) -> tuple[int, int]:
+    """Sum of the sequence lengths, and of their squares (for the FLOPs)."""
     return sum(lengths), sum(length**2 for length in lengths)
 
 

@@ -1,6 +1,10 @@
 """The objectives, as losses to minimise.
 
-Shapes: every tensor is (sequences, positions); ``mask`` is 1 on response tokens.
+Shapes: every tensor is (sequences, positions); ``mask`` is 1 on response tokens.  What is one number per sequence,
+as its advantage or whether an expert wrote it, is (sequences, 1).
+
+A paradigm is a row of ``LOSSES``: its loss of every token, by component, of which each becomes one number by
+``aggregate``; the update's loss is their sum.
 
 Deviations from the papers
 --------------------------
@@ -9,11 +13,24 @@ Deviations from the papers
 - Eq. 3's KL term is left out, as the paper's own experiments do.
 - The ratio's logarithm is limited to +-20, and dual clipping (constant c) bounds the
   loss of tokens with negative advantage, as in the official code.
+- Eq. 4 uses the unshaped ratio of the expert's tokens; we take the shaped one that the text behind Eq. 5 defines.
+  The probability that the expert wrote a token with counts as 1, as in the official code.
+- Eq. 6 and 7 sum over tokens and leave open what the entropy is taken over: it is the mean over the tokens of each
+  sequence, as in the official code.  The four terms share one denominator, all tokens of the batch as in Eq. 4, so
+  that their balance does not hang on lengths; the official code takes the token mean of the imitated ones apart.
+- Eq. 8 adds the losses of gated and of other prompts; ours is the mean over all their tokens.
 """
+
+from collections.abc import Callable
 
 import torch
 
+from switchpoint.study.algorithms import Algorithm
+from switchpoint.training.engine.batch import TokenBatch
+
 LOG_RATIO_LIMIT = 20.0
+Losses = dict[str, torch.Tensor]
+"""Losses of tokens, by the term that they belong to."""
 
 
 def sft_loss(logprobs: torch.Tensor, mask: torch.Tensor, n_tokens: int) -> torch.Tensor:
@@ -50,6 +67,85 @@ def policy_loss(
     return loss
 
 
+def shaped_loss(logprobs: torch.Tensor, advantages: torch.Tensor, gamma: float) -> torch.Tensor:
+    """-A p / (p + gamma) of each token of an expert, p its probability (RETU Eq. 4, first term, shaped)."""
+    probability = logprobs.exp()
+    return -advantages * probability / (probability + gamma)
+
+
+def policy(batch: TokenBatch, old: torch.Tensor, entropy: torch.Tensor, numbers: Algorithm) -> Losses:
+    """GRPO, DAPO-d and DAPO-dc (Eq. 3)."""
+    clip = {name: getattr(numbers, name) for name in ("clip_low", "clip_high", "dual_clip")}
+    return {"rl": policy_loss(batch.logprobs, old, batch.advantages, **clip)}
+
+
+def luffy(batch: TokenBatch, old: torch.Tensor, entropy: torch.Tensor, numbers: Algorithm) -> Losses:
+    """LUFFY (Eq. 4, 5): the expert's trajectory is one of the group, its tokens have shaped ratios."""
+    off = shaped_loss(batch.logprobs, batch.advantages, numbers.shaping)
+    on = policy(batch, old, entropy, numbers)["rl"]
+    return {"off": batch.experts * off, "rl": (1 - batch.experts) * on}
+
+
+def srft(batch: TokenBatch, old: torch.Tensor, entropy: torch.Tensor, numbers: Algorithm) -> Losses:
+    """SRFT (Eq. 6, 7): w1 SFT + off + w2 pos + neg.
+
+    w1 = sft_coef exp(-H) and w2 = positive_coef exp(H), without gradient; H is the mean token entropy of each
+    sequence.  ``neg`` is the log-likelihood of the wrong rollouts, which has no lower bound.
+    """
+    sequence_entropy = mean_over_tokens(entropy.detach(), batch.mask)
+    w1 = numbers.sft_coef * torch.exp(-sequence_entropy)
+    w2 = numbers.positive_coef * torch.exp(sequence_entropy)
+    sampled = 1 - batch.experts
+    return {
+        "sft": batch.experts * w1 * -batch.logprobs,
+        "off": batch.experts * shaped_loss(batch.logprobs, batch.advantages, numbers.shaping),
+        "pos": sampled * batch.rewards * w2 * -batch.logprobs,
+        "neg": sampled * (1 - batch.rewards) * batch.logprobs,
+    }
+
+
+def upt(batch: TokenBatch, old: torch.Tensor, entropy: torch.Tensor, numbers: Algorithm) -> Losses:
+    """UPT (Eq. 8, 9): imitation of the expert where the group failed, else GRPO; the gate is in the batch's rows."""
+    on = policy(batch, old, entropy, numbers)["rl"]
+    imitation = numbers.sft_coef * -batch.logprobs
+    return {"sft": batch.experts * imitation, "rl": (1 - batch.experts) * on}
+
+
+LOSSES: dict[str, Callable[[TokenBatch, torch.Tensor, torch.Tensor, Algorithm], Losses]] = {
+    "policy": policy,
+    "luffy": luffy,
+    "srft": srft,
+    "upt": upt,
+}
+
+
+def components(
+    batch: TokenBatch, old: torch.Tensor, entropy: torch.Tensor, numbers: Algorithm, max_tokens: int
+) -> dict[str, torch.Tensor]:
+    """The terms of a micro-batch's loss by their name, with the entropy bonus; the loss is their sum.
+
+    ``old``: log-probabilities before the step's first update; ``entropy``: of the policy at each token.
+    """
+    losses = LOSSES[numbers.loss](batch, old, entropy, numbers)
+    if numbers.entropy_coef:
+        losses["entropy"] = -numbers.entropy_coef * entropy
+    totals = batch.totals
+    found = {}
+    for name, values in losses.items():
+        how, n_tokens = numbers.aggregation, totals.tokens
+        if name == "sft" and numbers.sft_aggregation == "expert_token_mean":
+            how, n_tokens = "token_mean", max(totals.expert_tokens, 1)
+        found[name] = aggregate(
+            values, batch.mask, how, n_tokens=n_tokens, n_sequences=totals.sequences, max_tokens=max_tokens
+        )
+    return found
+
+
+def mean_over_tokens(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The mean over each sequence's response tokens, (sequences, 1); 0 for an empty response."""
+    return (values * mask).sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True).clamp(min=1)
+
+
 def clipped_tokens(
     logprobs: torch.Tensor,
     old_logprobs: torch.Tensor,
@@ -77,8 +173,7 @@ def aggregate(
     if how == "token_mean":
         return (losses * mask).sum() / n_tokens
     if how == "seq_mean_token_mean":
-        means = (losses * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
-        return means.sum() / n_sequences
+        return mean_over_tokens(losses, mask).sum() / n_sequences
     if how == "seq_sum_const":
         return (losses * mask).sum() / max_tokens
     raise ValueError(f"aggregation is {how!r}; use token_mean, seq_mean_token_mean or seq_sum_const")

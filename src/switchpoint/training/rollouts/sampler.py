@@ -7,6 +7,8 @@ sampled together are fixed, so a resumed, split or extended evaluation repeats e
 import dataclasses
 import hashlib
 import math
+import typing
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +18,10 @@ from switchpoint.study.jobs import Sampling
 from switchpoint.training.engine.torch import Engine
 from switchpoint.training.llama import Decoder
 from switchpoint.training.llama_parameters import Llama
+from switchpoint.training.models import Policy
+
+if typing.TYPE_CHECKING:
+    from switchpoint.training.rollouts.vllm import VllmSampler
 
 CHUNK = 256  # sequences sampled together
 
@@ -46,6 +52,15 @@ def uniforms(seed: int, key: str, count: int) -> np.ndarray:
     digest = hashlib.sha256(f"{seed}/{key}".encode()).digest()
     generator = np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))
     return generator.random(count, dtype=np.float32)
+
+
+def open_sampler(by: str, policy: Policy, directory: str | Path) -> "Sampler | VllmSampler":
+    """The sampler of a policy that was loaded from the directory."""
+    if by == "torch":
+        return Sampler(policy.model, policy.ends)
+    from switchpoint.training.rollouts.vllm import VllmSampler
+
+    return VllmSampler(directory, policy.ends)
 
 
 class Sampler:

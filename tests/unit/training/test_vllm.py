@@ -1,0 +1,123 @@
+"""vLLM's sampler beside ours: the same outputs, and the trainer's weights after every sync."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[3]
+BASE = ROOT / "assets/tiny-base"
+
+# In a process of its own: vLLM changes its process for good.
+SYNCS = """
+import json, sys
+from switchpoint.study.config import Optimizer
+from switchpoint.study.jobs import Sampling
+from switchpoint.training import models
+from switchpoint.training.engine.batch import Sequence
+from switchpoint.training.engine.torch import Engine, configure
+from switchpoint.training.rollouts.sampler import Prompt, open_sampler
+from switchpoint.training.sft import mean_loss
+
+configure(0)
+policy = models.load(sys.argv[1])
+sampling = Sampling(temperature=0.8, top_p=1.0, max_new_tokens=12, seed=3, by="vllm")
+engine = Engine(policy.model, Optimizer(learning_rate=3e-3), policy.tokenizer.pad_token_id, temperature=0.8)
+sampler = open_sampler(sampling.by, policy, sys.argv[1])
+prompts = [Prompt(list(range(5, 12 + row)), f"0/{row}") for row in range(6)]
+gaps, answers = [], []
+for update in range(3):
+    rollouts = sampler.sample(prompts, sampling)
+    trained = [Sequence(prompt.token_ids, one.token_ids) for prompt, one in zip(prompts, rollouts)]
+    ours = engine.logprobs(trained)
+    gaps.append(max(abs(a - b) for mine, one in zip(ours, rollouts) for a, b in zip(mine.tolist(), one.logprobs)))
+    answers.append([[one.token_ids, one.truncated] for one in rollouts])
+    engine.step([Sequence(list(range(5, 20)), list(range(20, 40)))], mean_loss)
+    sampler.sync(engine)
+again = [[one.token_ids, one.truncated] for one in sampler.sample(prompts, sampling)]
+sampler.load(models.load(sys.argv[1]).model)
+first = [[one.token_ids, one.truncated] for one in sampler.sample(prompts, sampling)]
+print("FOUND" + json.dumps({"gaps": gaps, "answers": answers, "again": again, "first": first, "ends": sorted(policy.ends)}))
+"""
+
+RUN = """
+import json, sys
+from pathlib import Path
+
+sys.path.append("tests/unit/training")
+from test_loop import BASE, with_arm
+from test_recipes import inputs
+from switchpoint.study import config as studies
+from switchpoint.study.expand import Expansion
+from switchpoint.training import evaluation
+from switchpoint.training.rl import loop
+
+directory = Path(sys.argv[1])
+config = with_arm("luffy", steps=2, batch_size=4, rollouts=4, eval_every=1)
+config["model"]["rollouts"] = "vllm"
+config["evaluation"]["monitor_samples"] = config["evaluation"]["test_samples"] = 2
+study, files = Expansion(studies.parse(config)), inputs(directory)
+out, state = str(directory / "out"), str(directory / "state")
+loop.run(study.rl_job("luffy", "base", 0), str(BASE), None, files["prompts"], files["benchmarks"], out, state)
+record = json.loads(Path(out, "run.json").read_text())
+print("FOUND" + json.dumps({"status": record["status"], "log": record["log"]}))
+"""
+
+
+def found_by(script: str, *arguments: str) -> dict:
+    """What a script prints behind FOUND."""
+    command = [sys.executable, "-c", script, *arguments]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.partition("FOUND")[2])
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_weights_after_every_sync_are_the_trainers(tmp_path, tied):
+    """Its log-probabilities are the trainer's, at the sampling temperature, before and after updates."""
+    directory = BASE if tied else untied(tmp_path / "untied")
+    found = found_by(SYNCS, str(directory))
+    assert max(found["gaps"]) < 1e-4, found["gaps"]
+    first, *others = found["answers"]
+    assert all(tokens != first for tokens in (*others, found["again"]))  # the updates are seen
+    assert found["first"] == first  # a response's randomness is its own
+    for tokens, truncated in first:
+        assert truncated == (tokens[-1] not in found["ends"])
+        assert not set(tokens[:-1]) & set(found["ends"])
+        assert len(tokens) == 12 if truncated else len(tokens) <= 12
+
+
+def test_an_rl_run_samples_with_vllm(tmp_path):
+    """Every step's rollouts are those of the weights that it trains."""
+    found = found_by(RUN, str(tmp_path))
+    assert found["status"] == "finished"
+    assert [line["step"] for line in found["log"]] == [1, 2]
+    assert all(line["logprob_gap"] < 1e-4 for line in found["log"])
+    samples = pd.read_parquet(tmp_path / "out/samples.parquet")
+    assert sorted(samples["step"].unique()) == [0, 1, 2]
+
+
+def untied(directory: Path) -> Path:
+    """The base with a head of its own."""
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(BASE, directory)
+    weights = load_file(directory / "model.safetensors")
+    weights["lm_head.weight"] = weights["model.embed_tokens.weight"] * 0.9
+    save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((directory / "config.json").read_text()) | {"tie_word_embeddings": False}
+    (directory / "config.json").write_text(json.dumps(config))
+    return directory
