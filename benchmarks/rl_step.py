@@ -10,7 +10,6 @@ about half of the answers right.  Neither resamples.  Both draw their own tokens
 backward pass, optimizer, logs.
 """
 
-import contextlib
 from pathlib import Path
 
 import torch
@@ -26,6 +25,7 @@ from side_by_side import (
     compare,
     mean_tokens,
     median_seconds,
+    rl_run,
     scratch_models,
     settings,
     show,
@@ -35,8 +35,6 @@ from trl import GRPOConfig, GRPOTrainer
 
 from switchpoint.grading import grader
 from switchpoint.study.jobs import RlJob
-from switchpoint.training.job_run import JobRun
-from switchpoint.training.rl.loop import RlRun, StartPoint
 
 PROMPTS, ROLLOUTS = 16, 8
 LEARNING_RATE = 1e-6  # so small that both policies, and so their answers' lengths, stay as they are
@@ -72,10 +70,7 @@ class Ours:
             "sampling": job.sampling.model_copy(update={"max_new_tokens": limit}),
         }
         self.job = job.model_copy(update=changed)
-        rows = PROBLEMS[:PROMPTS]
-        start = StartPoint(str(model), 0, 0.0, None)
-        with contextlib.redirect_stdout(None):
-            self.run = RlRun(self.job, JobRun(self.job, {}, scratch / model.name), start, rows, rows)
+        self.run = rl_run(self.job, model, scratch)
         if fixed:
             self.run.sampler.ends = {NO_TOKEN}
         self.run.sampler.sample = self.sample = Stopwatch(self.run.sampler.sample)

@@ -30,10 +30,11 @@ from switchpoint.data import step_lists
 from switchpoint.study import config as studies
 from switchpoint.study import templates
 from switchpoint.study.expand import Expansion
-from switchpoint.study.jobs import Template
+from switchpoint.study.jobs import RlJob, Template
 from switchpoint.training import models
 from switchpoint.training.engine.torch import configure
 from switchpoint.training.job_run import JobRun
+from switchpoint.training.rl.loop import RlRun, StartPoint
 from switchpoint.training.sft import SftRun
 
 warnings.simplefilter("ignore")  # those that the peers' imports raise come after this
@@ -111,7 +112,15 @@ def sft_run(model: Path, scratch: Path) -> SftRun:
     changed = {"batch_size": BATCH, "schedule": "constant", "warmup": 0.0}
     job = STUDY.sft_job("Full", 0).model_copy(update=changed)
     job_run = JobRun(job, paths, scratch / "state")
-    return SftRun(job, job_run, str(model), paths["data"], paths["validation"])
+    return SftRun(job, [], job_run, str(model), paths["data"], paths["validation"])
+
+
+def rl_run(job: RlJob, model: Path, scratch: Path) -> RlRun:
+    """An RL run of the job from a model, on as many of the problems as a step takes."""
+    rows, start = PROBLEMS[: job.batch_size], StartPoint(str(model), 0, 0.0, None)
+    job_run = JobRun(job, {}, scratch / model.name)
+    with contextlib.redirect_stdout(None):
+        return RlRun(job, job_run, start, rows, rows, save_every=1, out_of_distribution=[])
 
 
 def fine_tuned(scratch: Path) -> Path:
@@ -135,7 +144,7 @@ def random_model(directory: Path) -> Path:
     LlamaForCausalLM(
         LlamaConfig(vocab_size=tokenizer.fast.get_vocab_size(), **special, **TEN_MILLION)
     ).save_pretrained(directory)
-    for name in [*models.COPIED, "chat_template.jinja"]:
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         shutil.copyfile(BASE / name, directory / name)
     return directory
 
