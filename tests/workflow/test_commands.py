@@ -135,6 +135,7 @@ WRONG = [
     ("data.sources.pool.lock", "no/such.lock", ["no/such.lock", "switchpoint lock"]),
     ("model.base", "no/such/model", ["no/such/model", "model directory"]),
     ("data.solver.model", "no/such/solver", ["data.solver.model", "no/such/solver", "model directory"]),
+    ("model.base", "results/tiny/sft/S/seed_0/step_4", ["model.base", "no config.json"]),
     ("model.base", "models/{name}", ["model.base", "models/{name}", "braces"]),
     ("arms.0.starts", ["S-7"], ["S-7", "save_steps", "[4, 8]"]),
     ("arms.0.starts", ["Nope-4"], ["Nope-4"]),
@@ -164,6 +165,26 @@ def test_a_wrong_configuration_says_what_where_and_how(fresh, monkeypatch, path,
         expand(change(path, value))
     missing = [word for word in words if word not in str(refused.value)]
     assert not missing, refused.value
+
+
+@pytest.mark.parametrize("path", ["model.base", "data.solver.model"])
+def test_a_result_of_the_study_is_no_model_to_start_from(fresh, monkeypatch, path):
+    """Its rule would delete it to make it again."""
+    monkeypatch.chdir(fresh)
+    given = "results/./tiny/sft/S/seed_0/step_4"
+    shutil.copytree(ROOT / "assets/tiny-base", given)
+    with pytest.raises(InputError, match="a result of this very study; copy it elsewhere"):
+        expand(change(path, given))
+    (fresh / "linked").symlink_to(Path(given).resolve())
+    with pytest.raises(InputError, match="a result of this very study"):
+        expand(change(path, "linked"))
+
+
+def test_a_directory_is_the_same_however_it_is_written(fresh, monkeypatch):
+    monkeypatch.chdir(fresh)
+    one, other = (expand(change("model.base", path)) for path in ("assets/tiny-base", "./assets//tiny-base/"))
+    assert one.base == other.base
+    assert one.model_inputs(one.base) == other.model_inputs(other.base)
 
 
 @pytest.mark.parametrize(("path", "value", "words"), [WRONG[0], WRONG[-1], WRONG[20], WRONG[24]])
@@ -213,6 +234,8 @@ ROWS = [
     ({"id": "a", "problem": "", "answer": "2"}, ["row 4", "problem"]),
     ({"id": "a", "problem": None, "answer": "2"}, ["row 4", "problem"]),
     ({"id": "a", "problem": "1 + 1?", "answer": []}, ["row 4", "answer"]),
+    ({"id": None, "problem": "1 + 1?", "answer": "2"}, ["row 4", "no id"]),
+    ({"problem": "1 + 1?", "answer": "2"}, ["row 4", "no id"]),
     ("not json", ["line 4", "not JSON"]),
     ("[1, 2]", ["line 4", "no object"]),
 ]

@@ -276,6 +276,35 @@ def test_a_truncated_output_that_nothing_reads_again_is_named(clone):
     assert pending(clone) == {"extend_sft_S": 1, "evaluate": 1} | BELOW
 
 
+# Another's result in the place of one, whole and with its records, as if a backup had been mixed up.
+DATA = {"report_data": 1}
+TRAINED = {"sft_S": 1, "evaluate": 2, "rl": 1}
+MISPLACED = {
+    "another checkpoint": ("sft/S/seed_0/step_8", "sft/S/seed_0/step_4", TRAINED),
+    "another set": ("data/sets/Full.parquet", "data/sets/S.parquet", TRAINED | DATA | {"select_set": 1}),
+    "another run": ("rl/grpo/base", "rl/dapo_dc/S-8", {"rl": 1, "evaluate": 1}),
+    "another evaluation": ("evaluations/sft/Full", "evaluations/sft/S", {"evaluate": 1}),
+    "other benchmarks": (
+        "data/benchmarks/test_only.parquet", "data/benchmarks/monitored.parquet",
+        DATA | {"decontaminate": 1, "rl": 3, "evaluate": 6},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "place", "again"), MISPLACED.values(), ids=MISPLACED)
+def test_a_whole_result_in_the_wrong_place_is_made_again(clone, source, place, again):
+    root = clone / "results/tiny"
+    if (root / source).is_dir():
+        shutil.rmtree(root / place)
+        shutil.copytree(root / source, root / place)
+    else:
+        for suffix in ("", ".run.json"):
+            (root / f"{place}{suffix}").unlink()
+            shutil.copy2(f"{root / source}{suffix}", f"{root / place}{suffix}")
+    for _ in range(2):  # asking changes nothing
+        assert pending(clone) == again | BELOW
+
+
 def editable(clone: Path) -> Path:
     """The clone with its own copy of the sources and rules."""
     for name in ("src", "workflow"):

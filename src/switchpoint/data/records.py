@@ -29,6 +29,9 @@ def validate(frame: pd.DataFrame, where: str) -> pd.DataFrame:
         frame["id"] = [f"{Path(where).stem}-{row}" for row in range(len(frame))]
     if "solution" not in frame:
         frame["solution"] = None
+    if (missing := frame["id"].isna()).any():
+        row = int(missing.to_numpy().argmax())
+        raise InputError(f"{where}, row {row + 1}: no id; give every row one, or none of them")
     frame["id"] = frame["id"].astype(str)
     duplicated = frame["id"].duplicated()
     if duplicated.any():

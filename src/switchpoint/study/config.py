@@ -1,12 +1,14 @@
 """The study's configuration: its one definition, from which the JSON schema and the reference are generated."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from switchpoint.errors import InputError
+from switchpoint.study import paths
 from switchpoint.study.algorithms import ALGORITHMS, PRESETS, Betas
 from switchpoint.study.names import Start
 from switchpoint.study.strict import Strict, read_yaml, shown
@@ -56,6 +58,8 @@ BENCHMARK_SCHEMAS = (
     "gsm8k", "math500", "olympiadbench", "minerva", "aime24", "aime25", "aime_1983_2024", "amc", "records",
 )  # fmt: skip
 RESERVED = ("overall", "macro", "easy", "medium", "hard", "all")
+# "./models/a/" is "models/a": however a directory is written, what was made with it stands.
+Directory = Annotated[str, AfterValidator(os.path.normpath)]
 
 
 class Optimizer(Strict):
@@ -85,7 +89,9 @@ class PretrainingStage(Strict):
 class Model(Strict):
     """The base model."""
 
-    base: str | None = Field(None, description="A Hugging Face model directory; none: `pretrain` makes one.")
+    base: Directory | None = Field(
+        None, description="A Hugging Face model directory; none: `pretrain` makes one."
+    )
     pretrain: list[PretrainingStage] = Field(
         default=[
             PretrainingStage(steps=1000, learning_rate=4e-3, facts_share=0.55),
@@ -143,7 +149,9 @@ Source = Annotated[StepLists | File | BenchmarkFile, Field(discriminator="kind")
 class Solver(Optimizer):
     """The weak solver that win rates are measured with."""
 
-    model: str | None = Field(None, description="A model directory; none: the base, fine-tuned as below.")
+    model: Directory | None = Field(
+        None, description="A model directory; none: the base, fine-tuned as below."
+    )
     source: Name | None = Field(None, description="Source it is fine-tuned on.")
     steps: Count = Field(100, description="SFT steps.")
     batch_size: Count = Field(32, description="Examples per step.")
@@ -488,12 +496,19 @@ def parse(config: dict) -> Study:
 def check_files(study: Study) -> None:
     """Checks that the lock files and the given models are there; reads no raw data.  InputError before any job."""
     models = {"model.base": study.model.base, "data.solver.model": study.data.solver.model}
+    results = Path(paths.ROOT.format(study=study.study)).resolve()
     for key, directory in models.items():
         if directory is not None:
             check_braces(key, directory)
             if not Path(directory, "config.json").is_file():
                 raise InputError(
                     f"{key} is {directory!r}, which holds no config.json; give a model directory"
+                )
+            if (
+                Path(directory).resolve().is_relative_to(results)
+            ):  # whose rule would delete it, to make it again
+                raise InputError(
+                    f"{key} is {directory!r}, a result of this very study; copy it elsewhere, or name another study"
                 )
     for name, source in study.data.sources.items():
         key = f"data.sources.{name}.lock"

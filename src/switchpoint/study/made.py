@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 from pathlib import Path
 
 from switchpoint import files
@@ -26,8 +27,12 @@ def record(path: str | Path) -> dict:
 
 def is_made(directory: str | Path, job: dict) -> bool:
     """Whether a whole model directory of this job (as JSON has it) is there."""
-    whole = all(Path(file).is_file() for file in paths.model_files(str(directory)))
-    return whole and record(Path(directory, "run.json")).get("job") == job
+    whole, path = (
+        all(Path(file).is_file() for file in paths.model_files(str(directory))),
+        f"{directory}/run.json",
+    )
+    recorded = record(path)
+    return whole and recorded.get("job") == job and not is_misplaced(path, recorded)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,8 +86,8 @@ def write_job_files(study: Expansion) -> None:
     """Writes the job files that are not there.
 
     Snakemake's own memory of parameters may be lost, or stay behind when results are copied.  So a job file is newer
-    than outputs whose record tells of another job, and older than those of its own.  InputError for an output of its
-    own that is damaged.
+    than outputs whose record tells of another job, and other than it was; it is older than those of its own.
+    InputError for an output of its own that is damaged.
     """
     directory = Path(study.path(paths.JOB)).parent
     directory.mkdir(parents=True, exist_ok=True)
@@ -90,7 +95,7 @@ def write_job_files(study: Expansion) -> None:
     for path, output, job in jobs_recorded(study):
         text, file, recorded = job.model_dump_json(), job_file(study, job), record(path)
         found = recorded.get("job")
-        outdated = found is not None and found != json.loads(text)
+        outdated = found is not None and (found != json.loads(text) or is_misplaced(path, recorded))
         if found is not None and not outdated:
             refuse_damaged(Path(path).parent, recorded)
         if file not in there:
@@ -100,7 +105,14 @@ def write_job_files(study: Expansion) -> None:
             if not outdated and os.path.exists(output):
                 os.utime(file, (OLD, OLD))
         elif outdated:
-            os.utime(file)
+            with open(file, "a", encoding="utf-8") as old:
+                old.write("\n")  # a touch would not do: Snakemake compares contents
+
+
+def is_misplaced(path: str, recorded: dict) -> bool:
+    """Whether the record is that of another checkpoint of the same run."""
+    step = re.fullmatch(r"step_(\d+)", Path(path).parent.name)
+    return step is not None and recorded.get("step") != int(step[1])
 
 
 def refuse_damaged(directory: Path, recorded: dict) -> None:
