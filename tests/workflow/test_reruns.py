@@ -286,7 +286,7 @@ MISPLACED = {
     "another evaluation": ("evaluations/sft/Full", "evaluations/sft/S", {"evaluate": 1}),
     "other benchmarks": (
         "data/benchmarks/test_only.parquet", "data/benchmarks/monitored.parquet",
-        DATA | {"decontaminate": 1, "rl": 3, "evaluate": 6},
+        DATA | {"decontaminate": 2, "rl": 3, "evaluate": 6},
     ),
 }  # fmt: skip
 

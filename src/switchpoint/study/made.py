@@ -25,14 +25,19 @@ def record(path: str | Path) -> dict:
     return found if isinstance(found, dict) else {}
 
 
+def is_foreign(recorded: dict, job: dict, directory: str | Path) -> bool:
+    """Whether a record is that of another job (as JSON has it) or, in the directory of a checkpoint, of another step."""
+    step = re.fullmatch(r"step_(\d+)", Path(directory).name)
+    return recorded.get("job") != job or (step is not None and recorded.get("step") != int(step[1]))
+
+
 def is_made(directory: str | Path, job: dict) -> bool:
     """Whether a whole model directory of this job (as JSON has it) is there."""
     whole, path = (
         all(Path(file).is_file() for file in paths.model_files(str(directory))),
         f"{directory}/run.json",
     )
-    recorded = record(path)
-    return whole and recorded.get("job") == job and not is_misplaced(path, recorded)
+    return whole and not is_foreign(record(path), job, directory)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,11 +74,14 @@ def sft_rules(study: Expansion) -> list[SftRule]:
 
 
 def steps_made(study: Expansion, name: str, seed: int) -> tuple[int, ...]:
-    """The listed steps whose checkpoints a finished run of this very job has left."""
+    """The listed steps whose checkpoints a finished run of this very job has left; none where others are among them."""
     job = study.sft_job(name, seed).model_dump(mode="json")
     if record(study.path(f"{paths.SFT}/run.json", set=name, seed=seed)).get("job") != job:
         return ()
     steps, directories = study.study.sft[name].save_steps, study.checkpoints(name, seed)
+    found = [record(f"{path}/run.json") for path in directories]
+    if any(one and is_foreign(one, job, path) for one, path in zip(found, directories, strict=True)):
+        return ()
     return tuple(step for step, path in zip(steps, directories, strict=True) if is_made(path, job))
 
 
@@ -95,7 +103,7 @@ def write_job_files(study: Expansion) -> None:
     for path, output, job in jobs_recorded(study):
         text, file, recorded = job.model_dump_json(), job_file(study, job), record(path)
         found = recorded.get("job")
-        outdated = found is not None and (found != json.loads(text) or is_misplaced(path, recorded))
+        outdated = found is not None and is_foreign(recorded, json.loads(text), Path(path).parent)
         if found is not None and not outdated:
             refuse_damaged(Path(path).parent, recorded)
         if file not in there:
@@ -107,12 +115,6 @@ def write_job_files(study: Expansion) -> None:
         elif outdated:
             with open(file, "a", encoding="utf-8") as old:
                 old.write("\n")  # a touch would not do: Snakemake compares contents
-
-
-def is_misplaced(path: str, recorded: dict) -> bool:
-    """Whether the record is that of another checkpoint of the same run."""
-    step = re.fullmatch(r"step_(\d+)", Path(path).parent.name)
-    return step is not None and recorded.get("step") != int(step[1])
 
 
 def refuse_damaged(directory: Path, recorded: dict) -> None:
