@@ -33,11 +33,8 @@ def is_foreign(recorded: dict, job: dict, directory: str | Path) -> bool:
 
 def is_made(directory: str | Path, job: dict) -> bool:
     """Whether a whole model directory of this job (as JSON has it) is there."""
-    whole, path = (
-        all(Path(file).is_file() for file in paths.model_files(str(directory))),
-        f"{directory}/run.json",
-    )
-    return whole and not is_foreign(record(path), job, directory)
+    whole = all(Path(file).is_file() for file in paths.model_files(str(directory)))
+    return whole and not is_foreign(record(f"{directory}/run.json"), job, directory)
 
 
 @dataclasses.dataclass(frozen=True)
