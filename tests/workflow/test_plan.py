@@ -52,7 +52,9 @@ def test_a_deleted_output_is_pending_and_a_failed_job_failed(clone):
     assert found["rl/grpo/base/seed_0"] == found["report"] == "pending"
     assert found["collect"] == "outdated"
     # The same job, run again, fails.
-    (run / "data/rl_prompts.parquet").write_bytes(b"no table")
+    prompts = run / "data/rl_prompts.parquet"
+    content = prompts.read_bytes()
+    prompts.write_bytes(b"no table" + content[8:])  # of the same size, so that its reader has to find it
     target = "results/tiny/rl/grpo/base/seed_0/run.json"
     assert snakemake(clone, target, check=False).returncode != 0
     assert plan(clone)["rl/grpo/base/seed_0"] == "failed"
