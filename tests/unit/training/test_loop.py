@@ -109,10 +109,17 @@ def test_experts_need_solutions(tmp_path):
         loop.run(job, str(BASE), None, *tables, str(tmp_path / "out"), str(tmp_path / "state"))
 
 
-def test_an_expert_needs_a_rollout_beside_it():
-    assert Expansion(studies.parse(with_arm("upt", rollouts=1))).rl_job("upt", "base", 0).numbers.gate == 0.0
-    with pytest.raises(InputError, match=r"rl\.rollouts is 1, of which luffy needs 1 for the expert"):
-        studies.parse(with_arm("luffy", rollouts=1))
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_group_has_two_responses_or_more(algorithm):
+    """One has advantage 0, and an expert needs a rollout beside it."""
+    with pytest.raises(InputError, match=r"rl\.rollouts: 1: one response has advantage 0, .* give 2 or more"):
+        studies.parse(with_arm(algorithm, rollouts=1))
+    job = Expansion(studies.parse(with_arm(algorithm, rollouts=2))).rl_job(algorithm, "base", 0)
+    assert job.rollouts - job.numbers.n_experts >= 1
+
+
+def test_the_gate_and_the_mix_set_of_a_study_reach_its_jobs():
+    assert Expansion(studies.parse(with_arm("upt"))).rl_job("upt", "base", 0).numbers.gate == 0.0
     study = Expansion(studies.parse(with_arm("upt", gate=0.25)))
     assert study.rl_job("upt", "base", 0).numbers.gate == 0.25
     assert study.rl_prompts("upt") == "results/quickstart/data/mix.parquet"
