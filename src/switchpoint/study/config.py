@@ -280,6 +280,10 @@ class RlDefaults(Optimizer):
     rollouts: Annotated[Count, AfterValidator(grouped)] = Field(
         8, description="Responses per prompt, G; 2 or more, an expert's included."
     )
+    mask_truncated: bool = Field(
+        False,
+        description="Leave responses that the length limit cut out of the loss; their rewards stay in their groups.",
+    )
     updates_per_step: Count | None = Field(
         None, description="Optimizer updates per step; none: the algorithm's."
     )

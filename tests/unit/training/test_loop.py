@@ -12,6 +12,8 @@ from switchpoint.errors import DivergedError, InputError
 from switchpoint.study import config as studies
 from switchpoint.study.algorithms import ALGORITHMS
 from switchpoint.study.expand import Expansion
+from switchpoint.training.engine.batch import Sequence
+from switchpoint.training.engine.torch import Engine
 from switchpoint.training.rl import batches, loop
 from switchpoint.training.rl.dynamic_sampling import Group, Question
 from switchpoint.training.rollouts.sampler import Rollout, Sampler
@@ -28,11 +30,11 @@ def with_arm(algorithm: str, **rl) -> dict:
     return config
 
 
-def train(directory: Path, algorithm: str = "grpo") -> Path:
+def train(directory: Path, algorithm: str = "grpo", **rl) -> Path:
     """Three steps from the base with evaluations around them; the folder of the outputs."""
     directory.mkdir(exist_ok=True)
     short = {"steps": 3, "batch_size": 4, "rollouts": 4, "eval_every": 3}
-    config = with_arm(algorithm, **short)
+    config = with_arm(algorithm, **short | rl)
     config["evaluation"]["monitor_samples"] = 1
     files = inputs(directory)
     loop.run(
@@ -82,6 +84,51 @@ def test_a_run_with_experts_that_was_cut_off_ends_as_a_whole_one(tmp_path, monke
         assert (again / name).read_bytes() == (whole / name).read_bytes()
     logs = [json.loads((out / "run.json").read_text())["log"] for out in (whole, again)]
     assert logs[0] == logs[1]
+
+
+def updates(monkeypatch) -> list[list[Sequence]]:
+    """The sequences of every update, as they come."""
+    step, seen = Engine.step, []
+    monkeypatch.setattr(
+        Engine, "step", lambda engine, rows, loss_of: seen.append(rows) or step(engine, rows, loss_of)
+    )
+    return seen
+
+
+def test_truncated_rollouts_are_in_their_groups_and_not_in_the_loss(tmp_path, monkeypatch):
+    seen, first = updates(monkeypatch), {}
+    for masked in (False, True):
+        out = train(tmp_path / str(masked), mask_truncated=masked, max_new_tokens=16)
+        log = json.loads((out / "run.json").read_text())["log"]
+        first[masked], seen[:] = (seen[0], log[0]), []
+    (rows, line), (kept, masked_line) = first[False], first[True]
+    assert kept == [one for one in rows if not one.truncated]  # with the advantages of the whole groups
+    assert 0 < len(kept) < len(rows)
+    assert masked_line["masked"] == len(rows) - len(kept) == line["truncated"] * len(rows)
+    for name in ("reward", "truncated", "response_tokens"):
+        assert masked_line[name] == line[name]
+    assert "masked" not in line
+
+
+@pytest.mark.parametrize("algorithm", ["grpo", "luffy", "upt"])
+def test_a_step_whose_every_rollout_is_masked_updates_with_its_experts_or_not_at_all(
+    tmp_path, monkeypatch, algorithm
+):
+    """Answers of two tokens are all cut, and all wrong."""
+    seen = updates(monkeypatch)
+    out = train(tmp_path, algorithm, mask_truncated=True, max_new_tokens=2)
+    record = json.loads((out / "run.json").read_text())
+    assert (record["status"], record["steps"]) == ("finished", 3)
+    assert all(line["truncated"] == 1 for line in record["log"])
+    assert all(one.expert for rows in seen for one in rows)
+    if algorithm != "grpo":
+        assert record["steps_without_update"] == 0
+        return
+    assert record["steps_without_update"] == 3
+    assert [line["masked"] for line in record["log"]] == [16] * 3
+    assert not any("loss" in line for line in record["log"])
+    weights, start = load_file(out / "model/model.safetensors"), load_file(BASE / "model.safetensors")
+    assert all((weights[name] == start[name]).all() for name in start)
 
 
 def test_the_compute_of_a_step_with_experts():

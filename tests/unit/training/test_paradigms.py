@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from switchpoint.study.algorithms import ALGORITHMS, Algorithm
-from switchpoint.training.engine.batch import Sequence, TokenBatch, Totals
+from switchpoint.training.engine.batch import Sequence, TokenBatch, Totals, collate
 from switchpoint.training.rl import batches, objectives
 from switchpoint.training.rl.dynamic_sampling import Group, Question
 from switchpoint.training.rollouts.sampler import Rollout
@@ -242,6 +242,26 @@ def test_the_gate_replaces_groups_that_fail(gate, replaced):
     assert [one.expert for one in rows].count(True) == replaced
     assert len(rows) == replaced + 8 * (5 - replaced)
     assert all(one.response == [8, 9] for one in rows if one.expert)
+
+
+def test_what_the_length_limit_cut_counts_in_its_group_alone():
+    """Rewards 1, 0, 0, 0, the right one and a wrong one cut: -1/4 is left of the others, of one token each."""
+    cut = group([1, 0, 0, 0])
+    for place in (0, 2):
+        cut.rollouts[place].truncated = True
+    rows = batches.rows([cut], ALGORITHMS["grpo"]["recommended"])
+    assert [one.advantage for one in rows] == [0.75, -0.25, -0.25, -0.25]
+    kept = batches.without_truncated(rows)
+    assert [(one.response, one.advantage, one.reward) for one in kept] == [([1], -0.25, 0), ([3], -0.25, 0)]
+    assert Totals.of(kept) == Totals(tokens=2, expert_tokens=0, sequences=2)
+    numbers = ALGORITHMS["grpo"]["recommended"].model_copy(update={"entropy_coef": 0.0})
+    batch = collate(kept, torch.device("cpu"), Totals.of(kept))
+    batch.logprobs = torch.tensor([[-1.0], [-2.0]])
+    old = batch.logprobs - math.log(1.1)
+    (loss,) = objectives.components(batch, old, torch.zeros(2, 1), numbers, MAX_TOKENS).values()
+    assert loss.item() == pytest.approx(0.25 * 1.1)
+    mixed = batches.rows([group([0, 0])], ALGORITHMS["upt"]["recommended"])
+    assert batches.without_truncated(mixed) == mixed  # an expert is never cut
 
 
 @given(st.lists(st.lists(st.integers(0, 1), min_size=4, max_size=4), min_size=1, max_size=5), st.floats(0, 1))

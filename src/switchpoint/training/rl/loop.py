@@ -178,7 +178,8 @@ class RlRun:
             on_unfilled=job.on_unfilled,
         )
         self.last_good = self.engine.snapshot()  # the batch was sampled with these
-        sequences = batches.rows(batch.groups, job.numbers) if batch.groups else []
+        rows = batches.rows(batch.groups, job.numbers) if batch.groups else []
+        sequences = batches.without_truncated(rows) if job.mask_truncated else rows
         figures = self.update(sequences) if sequences else {}
         self.sampler.sync(self.engine)
         state.cursor = batch.cursor
@@ -188,6 +189,8 @@ class RlRun:
             token_sums([len(one) for one in sequences]),
         )
         state.step += 1
+        if job.mask_truncated:
+            figures["masked"] = len(rows) - len(sequences)
         state.log.append(log_line(state.step, batch, figures))
         state.empty_steps = 0 if batch.groups else state.empty_steps + 1
         if state.empty_steps == MAX_EMPTY_STEPS:
@@ -319,6 +322,7 @@ class RlRun:
             steps=state.step,
             exaflops=exaflops,
             verdicts=evaluation.counts(samples),
+            steps_without_update=sum("loss" not in line for line in state.log),
             log=state.log,
         )
 
