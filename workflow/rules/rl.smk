@@ -17,6 +17,8 @@ rule rl:
         # No parameters: they change nothing that is learned.
         save_every=study.rl.save_every,
         out_of_distribution=repeat("out-of-distribution", expansion.out_of_distribution),
+        max_logprob_gap=repeat("max-logprob-gap", [study.rl.max_logprob_gap]),
+        on_logprob_gap=study.rl.on_logprob_gap,
     params:
         job=lambda wildcards: expansion.rl_job(**wildcards).model_dump_json(),
         start=lambda wildcards: repeat(
@@ -27,4 +29,5 @@ rule rl:
     shell:
         "python -m switchpoint rl --job {params.job:q} {params.start} --prompts {input.prompts}"
         " --benchmarks {input.benchmarks} --out {params.out} --state {params.state}"
-        " --save-every {resources.save_every} {resources.out_of_distribution} > {log} 2>&1"
+        " --save-every {resources.save_every} {resources.out_of_distribution}"
+        " {resources.max_logprob_gap} --on-logprob-gap {resources.on_logprob_gap} > {log} 2>&1"

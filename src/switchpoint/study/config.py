@@ -280,6 +280,23 @@ class RlDefaults(Optimizer):
     rollouts: Annotated[Count, AfterValidator(grouped)] = Field(
         8, description="Responses per prompt, G; 2 or more, an expert's included."
     )
+    importance_cap: float | None = Field(
+        None,
+        ge=1,
+        description="Weigh the loss of each sampled token by the trainer's probability of it over the sampler's, at most "
+        "this (truncated importance sampling); none: not at all.",
+    )
+    max_logprob_gap: float | None = Field(
+        None,
+        gt=0,
+        description="Largest mean absolute difference between the log-probabilities of trainer and sampler in a step. "
+        "It holds the nucleus, too, where vLLM samples with `top_p` below 1, and for groups carried over what the policy "
+        "has learned since. None: it is logged alone.",
+    )
+    on_logprob_gap: Literal["warn", "fail"] = Field(
+        "warn",
+        description="What to do above it: say so and count the step, or end the job with an error; its state stays.",
+    )
     mask_truncated: bool = Field(
         False,
         description="Leave responses that the length limit cut out of the loss; their rewards stay in their groups.",

@@ -220,6 +220,7 @@ class Expansion:
             max_rounds=rl.max_rounds,
             on_unfilled=rl.on_unfilled,
             rollouts=rl.rollouts,
+            importance_cap=rl.importance_cap,
             mask_truncated=rl.mask_truncated,
             sampling=jobs.Sampling(
                 temperature=numbers.temperature,

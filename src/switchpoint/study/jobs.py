@@ -154,6 +154,7 @@ class RlJob(Job):
     max_rounds: int
     on_unfilled: Literal["train_partial", "skip", "fail"]
     rollouts: int
+    importance_cap: float | None
     mask_truncated: bool
     sampling: Sampling
     template: Template

@@ -1,6 +1,9 @@
 """How an RL run ends: outputs and status, wherever the model breaks."""
 
+import dataclasses
+import itertools
 import json
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -30,7 +33,7 @@ def with_arm(algorithm: str, **rl) -> dict:
     return config
 
 
-def train(directory: Path, algorithm: str = "grpo", **rl) -> Path:
+def train(directory: Path, algorithm: str = "grpo", options: loop.Options | None = None, **rl) -> Path:
     """Three steps from the base with evaluations around them; the folder of the outputs."""
     directory.mkdir(exist_ok=True)
     short = {"steps": 3, "batch_size": 4, "rollouts": 4, "eval_every": 3}
@@ -40,7 +43,7 @@ def train(directory: Path, algorithm: str = "grpo", **rl) -> Path:
     loop.run(
         Expansion(studies.parse(config)).rl_job(algorithm, "base", 0),
         str(BASE), None, files["prompts"], files["benchmarks"], str(directory / "out"), str(directory / "state"),
-        save_every=1,
+        options or loop.Options(save_every=1),
     )  # fmt: skip
     return directory / "out"
 
@@ -84,6 +87,89 @@ def test_a_run_with_experts_that_was_cut_off_ends_as_a_whole_one(tmp_path, monke
         assert (again / name).read_bytes() == (whole / name).read_bytes()
     logs = [json.loads((out / "run.json").read_text())["log"] for out in (whole, again)]
     assert logs[0] == logs[1]
+
+
+def drifting(monkeypatch, factor: float, from_call: int = 1) -> None:
+    """From its n-th call on (0 evaluates) the sampler's probabilities are the policy's times a factor, so it says."""
+    sample, calls = Sampler.sample, itertools.count()
+
+    def shifted(sampler, prompts, sampling):
+        shift = math.log(factor) if next(calls) >= from_call else 0.0
+        found = sample(sampler, prompts, sampling)
+        return [dataclasses.replace(one, logprobs=[value + shift for value in one.logprobs]) for one in found]
+
+    monkeypatch.setattr(Sampler, "sample", shifted)
+
+
+def test_a_gap_between_trainer_and_sampler_is_said_and_counted(tmp_path, monkeypatch, capsys):
+    whole = train(tmp_path / "whole")
+    drifting(monkeypatch, 1.5, from_call=2)
+    warned = train(tmp_path / "warned", options=loop.Options(max_logprob_gap=0.4))
+    said = capsys.readouterr().out
+    record = json.loads((warned / "run.json").read_text())
+    gaps = [line["logprob_gap"] for line in record["log"]]
+    assert gaps == [pytest.approx(gap, abs=1e-4) for gap in (0, math.log(1.5), math.log(1.5))]
+    assert record["steps_above_max_logprob_gap"] == 2
+    assert json.loads((whole / "run.json").read_text())["steps_above_max_logprob_gap"] == 0
+    assert "step 2: the log-probabilities of trainer and sampler differ by 0.405 on average" in said
+    assert said.count("rl.max_logprob_gap is 0.4\n") == 2
+    same = "model/model.safetensors"
+    assert (whole / same).read_bytes() == (warned / same).read_bytes()
+
+
+def test_a_run_that_fails_at_a_gap_goes_on_with_another_limit(tmp_path, monkeypatch, capsys):
+    whole = train(tmp_path / "whole")
+    failing = loop.Options(save_every=1, max_logprob_gap=0.4, on_logprob_gap="fail")
+    with monkeypatch.context() as patched:
+        drifting(patched, 1.5, from_call=2)
+        with pytest.raises(
+            loop.LogprobGapError, match=r"step 2: .* set rl\.importance_cap, or raise the limit"
+        ):
+            train(tmp_path / "failed", options=failing)
+    assert not (tmp_path / "failed/out").exists()
+    again = train(tmp_path / "failed", options=dataclasses.replace(failing, max_logprob_gap=0.5))
+    assert "resumed at step 1" in capsys.readouterr().out
+    for name in ("model/model.safetensors", "points.csv", "samples.parquet"):
+        assert (again / name).read_bytes() == (whole / name).read_bytes()
+
+
+@pytest.mark.parametrize("updates_per_step", [1, 2])
+@pytest.mark.parametrize(("factor", "weight", "capped"), [(2.0, 0.5, 0), (1.0, 1.0, 0), (0.25, 1.5, 1)])
+def test_the_weights_of_the_tokens_are_logged(
+    tmp_path, monkeypatch, factor, weight, capped, updates_per_step
+):
+    """The trainer's probability is that before the step, at every update of it."""
+    drifting(monkeypatch, factor)
+    rl = {"importance_cap": 1.5, "updates_per_step": updates_per_step}
+    for line in json.loads((train(tmp_path, **rl) / "run.json").read_text())["log"]:
+        assert line["importance_weight"] == pytest.approx(weight, abs=1e-4)
+        assert line["importance_capped"] == capped
+        assert line["logprob_gap"] == pytest.approx(abs(math.log(factor)), abs=1e-4)
+
+
+def test_the_weights_are_those_of_the_loss(tmp_path, monkeypatch):
+    """Of the first step, whose rollouts are the same: twice the sampler's probability is half the loss."""
+    plain = json.loads((train(tmp_path / "plain", "dapo_d") / "run.json").read_text())["log"][0]
+    drifting(monkeypatch, 2.0)
+    weighed = json.loads((train(tmp_path / "weighed", "dapo_d", importance_cap=2) / "run.json").read_text())[
+        "log"
+    ][0]
+    assert plain["loss_rl"] != 0
+    assert weighed["loss_rl"] == pytest.approx(plain["loss_rl"] / 2, rel=1e-3)
+    assert weighed["loss_entropy"] == plain["loss_entropy"]
+
+
+def test_an_update_of_experts_alone_has_no_part_in_the_samplers_figures(tmp_path, monkeypatch):
+    """The rollouts are in the first update of the step, the experts in the second."""
+
+    def apart(groups, numbers):
+        return batches.on_policy(groups[:1], False) + [batches.expert(group) for group in groups]
+
+    monkeypatch.setattr(batches, "rows", apart)
+    log = json.loads((train(tmp_path, "upt", updates_per_step=2) / "run.json").read_text())["log"]
+    assert all(0 < line["logprob_gap"] < 1e-4 for line in log)
+    first, second = {"loss": 1.0, "logprob_gap": 0.5}, {"loss": 3.0}
+    assert loop.means([first, second]) == {"loss": 2.0, "logprob_gap": 0.5}
 
 
 def updates(monkeypatch) -> list[list[Sequence]]:
