@@ -277,6 +277,11 @@ class RlDefaults(Optimizer):
     on_unfilled: Literal["train_partial", "skip", "fail"] = Field(
         "train_partial", description="What to do when the rounds do not fill the batch."
     )
+    carry_over: bool = Field(
+        False,
+        description="Dynamic sampling: groups of mixed outcome beyond the batch are the first of the next step's, "
+        "and are not dropped.",
+    )
     rollouts: Annotated[Count, AfterValidator(grouped)] = Field(
         8, description="Responses per prompt, G; 2 or more, an expert's included."
     )

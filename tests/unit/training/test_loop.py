@@ -33,6 +33,11 @@ def with_arm(algorithm: str, **rl) -> dict:
     return config
 
 
+def log_of(out: Path) -> list[dict]:
+    """The log in a run's record."""
+    return json.loads((out / "run.json").read_text())["log"]
+
+
 def train(directory: Path, algorithm: str = "grpo", options: loop.Options | None = None, **rl) -> Path:
     """Three steps from the base with evaluations around them; the folder of the outputs."""
     directory.mkdir(exist_ok=True)
@@ -68,25 +73,70 @@ def test_a_run_with_experts_logs_its_terms(tmp_path, algorithm):
     assert not any("cosine" in line for line in others)  # it costs a backward pass a term
 
 
+def cut_off(monkeypatch, owner: type, method: str, call: int, *arguments, **options) -> None:
+    """Trains, and is cut off at the n-th call of a method."""
+    real, calls = getattr(owner, method), itertools.count()
+
+    def cut(*given):
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        return real(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, method, cut)
+        with pytest.raises(KeyboardInterrupt):
+            train(*arguments, **options)
+
+
+def assert_same(out: Path, other: Path) -> None:
+    """The outputs are the same, byte for byte, and so are the logs."""
+    for name in ("model/model.safetensors", "points.csv", "samples.parquet"):
+        assert (out / name).read_bytes() == (other / name).read_bytes()
+    assert log_of(out) == log_of(other)
+
+
 @pytest.mark.parametrize("algorithm", EXPERTS)
 def test_a_run_with_experts_that_was_cut_off_ends_as_a_whole_one(tmp_path, monkeypatch, algorithm):
     whole = train(tmp_path / "whole", algorithm)
-    sample, calls = Sampler.sample, iter(range(100))
+    cut_off(monkeypatch, Sampler, "sample", 2, tmp_path / "cut", algorithm)
+    assert_same(train(tmp_path / "cut", algorithm), whole)
 
-    def cut_off(sampler, prompts, sampling):
-        if next(calls) == 2:
-            raise KeyboardInterrupt
-        return sample(sampler, prompts, sampling)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(Sampler, "sample", cut_off)
-        with pytest.raises(KeyboardInterrupt):
-            train(tmp_path / "cut", algorithm)
-    again = train(tmp_path / "cut", algorithm)
-    for name in ("model/model.safetensors", "points.csv", "samples.parquet"):
-        assert (again / name).read_bytes() == (whole / name).read_bytes()
-    logs = [json.loads((out / "run.json").read_text())["log"] for out in (whole, again)]
-    assert logs[0] == logs[1]
+CARRIED = {"steps": 5, "batch_size": 2, "generation_batch": 12, "carry_over": True, "eval_every": 5}
+
+
+def test_groups_carried_over_fill_the_next_steps(tmp_path, monkeypatch):
+    seen, sample, asked = updates(monkeypatch), Sampler.sample, []
+
+    def recorded(sampler, prompts, sampling):
+        found = sample(sampler, prompts, sampling)
+        asked.append([one.token_ids for one in found])
+        return found
+
+    monkeypatch.setattr(Sampler, "sample", recorded)
+    log, left = log_of(train(tmp_path, "dapo_d", **CARRIED)), 0
+    for line in log:
+        assert line["carried_groups"] == min(left, 2)
+        left += line["mixed"] - line["trained_groups"]
+        assert line["surplus_groups"] == left
+        # Of an older policy: the trainer's log-probabilities are computed again, by the present one.
+        assert (line["logprob_gap"] > 1e-3) == (line["carried_groups"] > 0)
+        assert ("reward" in line) == (line["rounds"] > 0)
+    assert 0 in [line["rounds"] for line in log]
+    generated = iter([tokens for rollouts in asked[1:-1] for tokens in rollouts])
+    trained = [one.response for rows in seen for one in rows]
+    assert len(trained) == 4 * sum(line["trained_groups"] for line in log)
+    assert all(tokens in generated for tokens in trained)  # in their order, each at most once
+
+
+@pytest.mark.parametrize(("owner", "method", "call"), [(Sampler, "sample", 2), (Engine, "step", 3)])
+def test_a_run_that_was_cut_off_carries_over_what_a_whole_one_does(
+    tmp_path, monkeypatch, owner, method, call
+):
+    """Where it fills a batch with new groups, and where the old ones are enough."""
+    whole = train(tmp_path / "whole", "dapo_d", **CARRIED)
+    cut_off(monkeypatch, owner, method, call, tmp_path / "cut", "dapo_d", **CARRIED)
+    assert_same(train(tmp_path / "cut", "dapo_d", **CARRIED), whole)
 
 
 def drifting(monkeypatch, factor: float, from_call: int = 1) -> None:
@@ -141,7 +191,7 @@ def test_the_weights_of_the_tokens_are_logged(
     """The trainer's probability is that before the step, at every update of it."""
     drifting(monkeypatch, factor)
     rl = {"importance_cap": 1.5, "updates_per_step": updates_per_step}
-    for line in json.loads((train(tmp_path, **rl) / "run.json").read_text())["log"]:
+    for line in log_of(train(tmp_path, **rl)):
         assert line["importance_weight"] == pytest.approx(weight, abs=1e-4)
         assert line["importance_capped"] == capped
         assert line["logprob_gap"] == pytest.approx(abs(math.log(factor)), abs=1e-4)
@@ -149,7 +199,7 @@ def test_the_weights_of_the_tokens_are_logged(
 
 def test_the_weights_are_those_of_the_loss(tmp_path, monkeypatch):
     """Of the first step, whose rollouts are the same: twice the sampler's probability is half the loss."""
-    plain = json.loads((train(tmp_path / "plain", "dapo_d") / "run.json").read_text())["log"][0]
+    plain = log_of(train(tmp_path / "plain", "dapo_d"))[0]
     drifting(monkeypatch, 2.0)
     weighed = json.loads((train(tmp_path / "weighed", "dapo_d", importance_cap=2) / "run.json").read_text())[
         "log"
@@ -166,7 +216,7 @@ def test_an_update_of_experts_alone_has_no_part_in_the_samplers_figures(tmp_path
         return batches.on_policy(groups[:1], False) + [batches.expert(group) for group in groups]
 
     monkeypatch.setattr(batches, "rows", apart)
-    log = json.loads((train(tmp_path, "upt", updates_per_step=2) / "run.json").read_text())["log"]
+    log = log_of(train(tmp_path, "upt", updates_per_step=2))
     assert all(0 < line["logprob_gap"] < 1e-4 for line in log)
     first, second = {"loss": 1.0, "logprob_gap": 0.5}, {"loss": 3.0}
     assert loop.means([first, second]) == {"loss": 2.0, "logprob_gap": 0.5}
@@ -185,7 +235,7 @@ def test_truncated_rollouts_are_in_their_groups_and_not_in_the_loss(tmp_path, mo
     seen, first = updates(monkeypatch), {}
     for masked in (False, True):
         out = train(tmp_path / str(masked), mask_truncated=masked, max_new_tokens=16)
-        log = json.loads((out / "run.json").read_text())["log"]
+        log = log_of(out)
         first[masked], seen[:] = (seen[0], log[0]), []
     (rows, line), (kept, masked_line) = first[False], first[True]
     assert kept == [one for one in rows if not one.truncated]  # with the advantages of the whole groups

@@ -47,11 +47,17 @@ class RlState:
 
     step: int = 0
     cursor: int = 0  # prompts taken from the endless stream
+    carried: list[Group] = dataclasses.field(default_factory=list)  # over to the next step
     flops: float = 0.0
     log: list[dict] = dataclasses.field(default_factory=list)
     evaluated: dict[str, float] = dataclasses.field(default_factory=dict)  # step to exaFLOPs
     empty_steps: int = 0  # steps in a row, up to the last one, that kept no group
     status: str = "running"
+
+    @classmethod
+    def read(cls, saved: dict) -> "RlState":
+        """The state that ``dataclasses.asdict`` took apart."""
+        return cls(**saved | {"carried": [Group.read(one) for one in saved["carried"]]})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +137,7 @@ class RlRun:
         self.problems = evaluation.rendered(self.tokenizer, problems, job.evaluation.template)
         self.state = RlState()
         if job_run.checkpoint:
-            self.state = RlState(**self.engine.load(job_run.checkpoint))
+            self.state = RlState.read(self.engine.load(job_run.checkpoint))
             self.sampler.sync(self.engine)
             print(f"resumed at step {self.state.step}", flush=True)
         self.last_good = self.engine.snapshot()
@@ -172,7 +178,11 @@ class RlRun:
             state.status = "finished"
         for _ in range(self.steps_until_save()):
             self.step()
-            show(state.step, **{key: state.log[-1][key] for key in ("reward", "rounds", "response_tokens")})
+            line = state.log[-1]
+            show(
+                state.step,
+                **{key: line[key] for key in ("reward", "rounds", "response_tokens") if key in line},
+            )
             if state.status != "running":
                 break
 
@@ -192,6 +202,8 @@ class RlRun:
             max_rounds=job.max_rounds,
             filtered=job.numbers.dynamic_sampling,
             on_unfilled=job.on_unfilled,
+            carried=state.carried,
+            carry_over=job.carry_over,
         )
         self.last_good = self.engine.snapshot()  # the batch was sampled with these
         rows = batches.rows(batch.groups, job.numbers) if batch.groups else []
@@ -199,7 +211,7 @@ class RlRun:
         figures = self.update(sequences) if sequences else {}
         self.check_gap(figures)
         self.sampler.sync(self.engine)
-        state.cursor = batch.cursor
+        state.cursor, state.carried = batch.cursor, batch.surplus
         state.flops += flops.step(
             self.architecture,
             token_sums(generated_lengths(batch.generated, job.numbers.n_experts)),
@@ -208,6 +220,8 @@ class RlRun:
         state.step += 1
         if job.mask_truncated:
             figures["masked"] = len(rows) - len(sequences)
+        if job.carry_over:
+            figures |= {"carried_groups": batch.n_carried, "surplus_groups": len(batch.surplus)}
         state.log.append(log_line(state.step, batch, figures))
         state.empty_steps = 0 if batch.groups else state.empty_steps + 1
         if state.empty_steps == MAX_EMPTY_STEPS:
@@ -408,17 +422,22 @@ def token_sums(lengths: list[int]) -> tuple[int, int]:
 
 
 def log_line(step: int, batch: Batch, figures: dict[str, float]) -> dict:
-    """One line of the run's log."""
+    """One line of the run's log; without what is known of generated responses where there are none."""
     rollouts = [rollout for group in batch.generated for rollout in group.rollouts]
     statuses = [status for group in batch.generated for status in group.statuses]
+    generated = {}
+    if rollouts:
+        generated = {
+            "reward": sum(sum(group.rewards) for group in batch.generated) / len(rollouts),
+            "response_tokens": sum(len(rollout.token_ids) for rollout in rollouts) / len(rollouts),
+            "truncated": sum(rollout.truncated for rollout in rollouts) / len(rollouts),
+        }
     return {
         "step": step,
-        "reward": sum(sum(group.rewards) for group in batch.generated) / len(rollouts),
+        **generated,
         "rounds": batch.rounds,
         **batch.counts,
         "trained_groups": len(batch.groups),
-        "response_tokens": sum(len(rollout.token_ids) for rollout in rollouts) / len(rollouts),
-        "truncated": sum(rollout.truncated for rollout in rollouts) / len(rollouts),
         **{status: statuses.count(status) for status in scores.STATUSES},
         **figures,
     }

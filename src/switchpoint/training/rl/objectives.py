@@ -24,7 +24,7 @@ Which policies the ratios are between
 -------------------------------------
 The old log-probabilities are always the trainer's own, computed again before the step's first update, and never what
 the sampler returned: the ratio of Eq. 3 is between two states of one model under one implementation.  What the
-sampler drew at may differ, by its kernels and precision or because the rollouts were carried over from an earlier
+sampler drew at may differ, by its kernels and precision, or since the rollouts were carried over from an earlier
 step.  ``importance_weights`` corrects for it, if asked to; without them such rollouts count as the policy's own.
 """
 
