@@ -87,7 +87,8 @@ if study.data.solver.model is None:
             state=state("train_solver"),
         shell:
             "python -m switchpoint sft --job {params.job:q} --save-step {params.steps} --base {params.base:q}"
-            " --data {input.data} --validation {input.validation} --out {params.out} --state {params.state} > {log} 2>&1"
+            " --data {input.data} --validation {input.validation} --out {params.out} --state {params.state}"
+            " --log {log} > {log} 2>&1"
 
 
 rule measure_win_rates:

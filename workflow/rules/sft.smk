@@ -32,6 +32,7 @@ for sft_rule in made.sft_rules(expansion):
         resources:
             # No parameter: one step more must not train the others again.
             save_steps=repeat("save-step", study.sft[sft_rule.set].save_steps),
+            tensorboard=repeat("tensorboard", [expansion.tensorboard]),
         params:
             job=lambda wildcards, name=sft_rule.set: expansion.sft_job(
                 name, wildcards.seed
@@ -42,4 +43,4 @@ for sft_rule in made.sft_rules(expansion):
         shell:
             "python -m switchpoint sft --job {params.job:q} --base {params.base:q} --data {input.data}"
             " --validation {input.validation} --out {params.out} --state {params.state}"
-            " {resources.save_steps} > {log} 2>&1"
+            " {resources.save_steps} --log {log} {resources.tensorboard} > {log} 2>&1"

@@ -17,6 +17,10 @@ from switchpoint.study import jobs
 app = typer.Typer()
 Job = Annotated[str, typer.Option(help="The job's configuration slice, as JSON.")]
 PathOption = Annotated[str, typer.Option()]
+Log = Annotated[str | None, typer.Option(help="The job's log; its steps' figures go beside it, as .jsonl.")]
+TensorBoard = Annotated[
+    str | None, typer.Option(help="A directory for TensorBoard; the run's files go into one of its name.")
+]
 Paths = Annotated[list[str], typer.Option()]
 
 
@@ -165,11 +169,15 @@ def make_base(job: Job, out: PathOption, state: PathOption) -> None:
 def sft_command(
     job: Job, base: PathOption, data: PathOption, validation: PathOption, out: PathOption, state: PathOption,
     save_step: Annotated[list[int], typer.Option(help="A step whose checkpoint is saved.")],
+    log: Log = None, tensorboard: TensorBoard = None,
 ) -> None:  # fmt: skip
     """Supervised fine-tuning on one data set."""
     from switchpoint.training import sft
 
-    sft.run(jobs.SftJob.read(job, "--job"), save_step, base, data, validation, out, state)
+    sft.run(
+        jobs.SftJob.read(job, "--job"), save_step, base, data, validation, out, state,
+        log=log, tensorboard=tensorboard,
+    )  # fmt: skip
 
 
 @app.command()
@@ -181,11 +189,14 @@ def rl(
     out_of_distribution: Annotated[list[str], typer.Option(help="A benchmark outside `overall`.")] = [],  # noqa: B006
     max_logprob_gap: Annotated[float | None, typer.Option(help="Of a step, between trainer and sampler.")] = None,
     on_logprob_gap: Annotated[Literal["warn", "fail"], typer.Option(help="What to do above it.")] = "warn",
+    log: Log = None, tensorboard: TensorBoard = None,
 ) -> None:  # fmt: skip
     """Reinforcement learning from one start."""
     from switchpoint.training.rl import loop
 
-    options = loop.Options(save_every, tuple(out_of_distribution), max_logprob_gap, on_logprob_gap)
+    options = loop.Options(
+        save_every, tuple(out_of_distribution), max_logprob_gap, on_logprob_gap, log, tensorboard
+    )
     loop.run(jobs.RlJob.read(job, "--job"), base, sft, prompts, benchmarks, out, state, options)
 
 
