@@ -195,8 +195,9 @@ def rl(
     from switchpoint.training.rl import loop
 
     options = loop.Options(
-        save_every, tuple(out_of_distribution), max_logprob_gap, on_logprob_gap, log, tensorboard
-    )
+        save_every=save_every, out_of_distribution=tuple(out_of_distribution), max_logprob_gap=max_logprob_gap,
+        on_logprob_gap=on_logprob_gap, log=log, tensorboard=tensorboard,
+    )  # fmt: skip
     loop.run(jobs.RlJob.read(job, "--job"), base, sft, prompts, benchmarks, out, state, options)
 
 

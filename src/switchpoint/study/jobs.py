@@ -140,7 +140,8 @@ class SftJob(Job):
 class RlJob(Job):
     """Train one RL run; its monitoring is an evaluation in the loop, with that stage's recipe.
 
-    How often its state is saved and which benchmarks count towards `overall` change nothing that it learns.
+    How often its state is saved, which benchmarks count towards `overall` and how far trainer and sampler may differ
+    change nothing that it learns.
     """
 
     stage: Literal["rl"] = "rl"

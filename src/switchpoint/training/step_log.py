@@ -72,5 +72,5 @@ def rates(work: Work) -> dict[str, float]:
 
 
 def throughput(total: Work) -> dict:
-    """A run's total with its rates, on the device of the last attempt."""
+    """A run's total over the steps of all attempts that were kept, and its rates on the last attempt's device."""
     return {**total, **rates(total), "device": device_name()}

@@ -173,7 +173,7 @@ def test_a_run_that_fails_at_a_gap_goes_on_with_another_limit(tmp_path, monkeypa
     with monkeypatch.context() as patched:
         drifting(patched, 1.5, from_call=2)
         with pytest.raises(
-            loop.LogprobGapError, match=r"step 2: .* set rl\.importance_cap, or raise the limit"
+            loop.LogprobGapError, match=r"step 2: .* give both the same weights and precision, or raise"
         ):
             train(tmp_path / "failed", options=failing)
     assert not (tmp_path / "failed/out").exists()

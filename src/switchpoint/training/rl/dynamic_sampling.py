@@ -1,12 +1,13 @@
 """Dynamic sampling (DAPO): fill the batch with groups of mixed outcome.
 
-Deviations: a batch that ``max_rounds`` rounds do not fill is trained on as it is, skipped
-or refused, as the caller chooses, where the official code always stops the run.
-
-Surplus groups may be carried over to the next step, where the official code drops them.  An
-older policy sampled them.  Their old log-probabilities are computed again in the step that
-trains on them, as those of all groups are, so that the ratio starts from the current policy
-and not from the one that sampled; ``rl.importance_cap`` weighs the difference of the two.
+Deviations from the official code
+---------------------------------
+- A batch that ``max_rounds`` rounds do not fill is trained on as it is, skipped or refused, as
+  the caller chooses; the official code always stops the run.
+- Surplus groups may be carried over to the next step; the official code drops them.  An older
+  policy sampled them.  Their old log-probabilities are computed again in the step that trains
+  on them, as those of all groups are, so that their ratios start at 1, from the current policy;
+  ``rl.importance_cap`` weighs how far it is from the one that sampled.
 """
 
 import dataclasses

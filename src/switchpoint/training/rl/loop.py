@@ -295,7 +295,7 @@ class RlRun:
         )
         if self.options.on_logprob_gap == "fail":
             raise LogprobGapError(
-                f"{problem}; give both the same precision, set rl.importance_cap, or raise the limit"
+                f"{problem}; give both the same weights and precision, or raise the limit (and set rl.importance_cap)"
             )
         print(problem, flush=True)
 

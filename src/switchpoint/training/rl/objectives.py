@@ -19,13 +19,10 @@ Deviations from the papers
   sequence, as in the official code.  The four terms share one denominator, all tokens of the batch as in Eq. 4, so
   that their balance does not hang on lengths; the official code takes the token mean of the imitated ones apart.
 - Eq. 8 adds the losses of gated and of other prompts; ours is the mean over all their tokens.
-
-Which policies the ratios are between
--------------------------------------
-The old log-probabilities are always the trainer's own, computed again before the step's first update, and never what
-the sampler returned: the ratio of Eq. 3 is between two states of one model under one implementation.  What the
-sampler drew at may differ, by its kernels and precision, or since the rollouts were carried over from an earlier
-step.  ``importance_weights`` corrects for it, if asked to; without them such rollouts count as the policy's own.
+- The old log-probabilities are always the trainer's own, computed again before the step's first update, and never what
+  the sampler returned: the ratio of Eq. 3 is between two states of one model in one implementation.  What the sampler
+  drew at may differ, by its kernels and precision, or as the rollouts were carried over from an earlier step; such
+  rollouts count as the policy's own, unless ``importance_weights`` are asked for.
 """
 
 from collections.abc import Callable
