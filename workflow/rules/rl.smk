@@ -16,6 +16,7 @@ rule rl:
     resources:
         # No parameters: they change nothing that is learned.
         save_every=study.rl.save_every,
+        launcher=expansion.launcher,
         out_of_distribution=repeat("out-of-distribution", expansion.out_of_distribution),
     params:
         job=lambda wildcards: expansion.rl_job(**wildcards).model_dump_json(),
@@ -25,6 +26,6 @@ rule rl:
         out=subpath(output.run, parent=True),
         state=state(paths.RL),
     shell:
-        "python -m switchpoint rl --job {params.job:q} {params.start} --prompts {input.prompts}"
+        "{resources.launcher} rl --job {params.job:q} {params.start} --prompts {input.prompts}"
         " --benchmarks {input.benchmarks} --out {params.out} --state {params.state}"
         " --save-every {resources.save_every} {resources.out_of_distribution} > {log} 2>&1"

@@ -32,6 +32,7 @@ for sft_rule in made.sft_rules(expansion):
         resources:
             # No parameter: one step more must not train the others again.
             save_steps=repeat("save-step", study.sft[sft_rule.set].save_steps),
+            launcher=expansion.launcher,
         params:
             job=lambda wildcards, name=sft_rule.set: expansion.sft_job(
                 name, wildcards.seed
@@ -40,6 +41,6 @@ for sft_rule in made.sft_rules(expansion):
             out=subpath(output[0], ancestor=2),
             state=state(paths.SFT.format(set=sft_rule.set, seed="{seed}")),
         shell:
-            "python -m switchpoint sft --job {params.job:q} --base {params.base:q} --data {input.data}"
+            "{resources.launcher} sft --job {params.job:q} --base {params.base:q} --data {input.data}"
             " --validation {input.validation} --out {params.out} --state {params.state}"
             " {resources.save_steps} > {log} 2>&1"

@@ -76,6 +76,17 @@ class Optimizer(Strict):
     )
 
 
+Dtype = Annotated[Literal["float32", "bfloat16"], Field(description="What matrix products are computed in.")]
+
+
+class EngineSettings(Strict):
+    """What trains a model, and in which numbers."""
+
+    by: Literal["torch", "deepspeed"] = "torch"
+    zero_stage: Literal[1, 2, 3] = 2
+    dtype: Dtype = "float32"
+
+
 class PretrainingStage(Strict):
     """One stage of the tiny base model's pretraining."""
 
@@ -105,6 +116,23 @@ class Model(Strict):
         "torch",
         description="What samples, in RL and in evaluations: our own sampler, whose every token repeats, or vLLM.",
     )
+    engine: Literal["torch", "deepspeed"] = Field(
+        "torch", description="What trains: plain torch, or DeepSpeed, which shards over the processes."
+    )
+    zero_stage: Literal[1, 2, 3] = Field(
+        2,
+        description="DeepSpeed shards the optimizer's states, from 2 on the gradients, at 3 the parameters, too; "
+        "at 3 the gradient norms of LUFFY's, SRFT's and UPT's terms are not logged.",
+    )
+    dtype: Dtype = "float32"
+    processes: int = Field(
+        1, ge=1, le=1024, description="Processes of a training job, one per GPU, which torchrun starts."
+    )
+
+    @property
+    def engine_settings(self) -> EngineSettings:
+        """What trains, as a job is told."""
+        return EngineSettings(by=self.engine, zero_stage=self.zero_stage, dtype=self.dtype)
 
 
 class StepLists(Strict):

@@ -202,6 +202,7 @@ class Expansion:
             warmup=run.warmup,
             decay=run.decay,
             loss_norm=run.loss_norm,
+            engine=self.study.model.engine_settings,
         )
 
     @functools.cache  # noqa: B019
@@ -225,12 +226,13 @@ class Expansion:
                 top_p=numbers.top_p,
                 max_new_tokens=rl.max_new_tokens,
                 seed=int(seed),
-                by=self.study.model.rollouts,
+                **self.sampler,
             ),
             template=self.template,
             eval_every=rl.eval_every,
             evaluation=self.evaluation("monitor"),
             evaluation_recipe=RECIPES["evaluate"],
+            engine=self.study.model.engine_settings,
         )
 
     def rl_prompts(self, algorithm: str) -> str:
@@ -260,7 +262,7 @@ class Expansion:
             top_p=1.0,
             max_new_tokens=solver.max_new_tokens,
             seed=self.study.seed,
-            by=self.study.model.rollouts,
+            **self.sampler,
         )
         settings = jobs.EvaluationSettings(
             sampling=sampling,
@@ -285,11 +287,24 @@ class Expansion:
         }
         sampling = {name: values[name] for name in ("temperature", "top_p", "max_new_tokens", "seed")}
         return jobs.EvaluationSettings(
-            sampling=jobs.Sampling(**sampling, by=self.study.model.rollouts),
+            sampling=jobs.Sampling(**sampling, **self.sampler),
             extraction=values["extraction"],
             template=self.template,
             samples={split: samples[split] for split in splits},
         )
+
+    @property
+    def launcher(self) -> str:
+        """What starts a training command: Python, or torchrun with several processes."""
+        processes = self.study.model.processes
+        if processes == 1:
+            return "python -m switchpoint"
+        return f"python -m torch.distributed.run --standalone --nproc-per-node {processes} -m switchpoint"
+
+    @property
+    def sampler(self) -> dict[str, str]:
+        """What samples, and in which numbers."""
+        return {"by": self.study.model.rollouts, "dtype": self.study.model.dtype}
 
     @functools.cached_property
     def template(self) -> jobs.Template:

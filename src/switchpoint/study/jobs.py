@@ -7,7 +7,7 @@ it makes the fingerprint of its resumable state.
 from typing import Literal
 
 from switchpoint.study.algorithms import Algorithm
-from switchpoint.study.config import Optimizer, PretrainingStage, Source
+from switchpoint.study.config import Dtype, EngineSettings, Optimizer, PretrainingStage, Source
 from switchpoint.study.names import RunName, Start
 from switchpoint.study.strict import Strict
 
@@ -30,6 +30,7 @@ class Sampling(Strict):
     max_new_tokens: int
     seed: int
     by: Literal["torch", "vllm"] = "torch"  # our sampler, or vLLM
+    dtype: Dtype = "float32"
 
 
 class EvaluationSettings(Strict):
@@ -130,6 +131,7 @@ class SftJob(Job):
     warmup: float
     decay: float
     loss_norm: Literal["global_token", "microbatch_token"]
+    engine: EngineSettings = EngineSettings()
 
     @property
     def run_name(self) -> str:
@@ -159,6 +161,7 @@ class RlJob(Job):
     eval_every: int
     evaluation: EvaluationSettings
     evaluation_recipe: int
+    engine: EngineSettings = EngineSettings()
 
     @property
     def run_name(self) -> str:

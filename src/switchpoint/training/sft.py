@@ -19,7 +19,9 @@ from switchpoint.data import order
 from switchpoint.errors import InputError
 from switchpoint.study.jobs import Sampling, SftJob
 from switchpoint.training import models
+from switchpoint.training.engine import ranks
 from switchpoint.training.engine.batch import Sequence, TokenBatch
+from switchpoint.training.engine.open import open_engine
 from switchpoint.training.engine.torch import Engine, configure
 from switchpoint.training.job_run import JobRun, Progress
 from switchpoint.training.rl.objectives import sft_loss
@@ -57,7 +59,8 @@ class SftRun:
         held_out = tables.read_made(validation)
         self.held_out_ids = list(held_out["id"])
         self.held_out, self.held_out_truncated = encode(self.policy.tokenizer, held_out, job)
-        self.engine = Engine(
+        self.engine = open_engine(
+            job.engine,
             self.policy.model,
             job.optimizer,
             self.policy.tokenizer.pad_token_id,
@@ -80,9 +83,10 @@ class SftRun:
                 self.validate()
                 self.save_model()
                 self.job_run.save(lambda path: self.engine.save(path, self.progress))
-        sampler = Sampler(self.policy.model, self.policy.ends)
+        sampler = Sampler(self.policy.model, self.policy.ends, engine=self.engine)
         check_stops(sampler, [one.prompt for one in self.held_out], job)
-        self.publish(out)
+        if ranks.is_main():
+            self.publish(out)
 
     def step(self) -> dict[str, float]:
         """One update on the next examples of the shuffled stream."""
@@ -106,7 +110,8 @@ class SftRun:
         loss, error, nll = validation_loss(self.engine, self.held_out)
         self.progress["losses"].append([self.engine.steps, loss, error, self.exaflops])
         self.progress["nll"].append(nll)
-        tables.write_csv(self.losses(), self.job_run.state / "losses.csv")
+        if ranks.is_main():
+            tables.write_csv(self.losses(), self.job_run.state / "losses.csv")
 
     def losses(self) -> pd.DataFrame:
         """``losses.csv``: run, step, loss, se, exaflops."""
@@ -124,7 +129,8 @@ class SftRun:
             "val_loss": self.progress["losses"][-1][1],
         }
         record = {"run": name, "phase": "sft", "step": step, **figures, **self.job_run.origin()}
-        models.save(self.policy, self.job_run.state / f"step_{step}", card, record)
+        directory = self.job_run.state / f"step_{step}"
+        models.save(self.policy, directory, card, record, self.engine.weights())
         self.job_run.cover(f"step_{step}")
 
     def publish(self, out: Path) -> None:

@@ -1,15 +1,12 @@
 """vLLM's sampler beside ours: the same outputs, and the trainer's weights after every sync."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from processes import ROOT, found_by
 
-ROOT = Path(__file__).parents[3]
 BASE = ROOT / "assets/tiny-base"
 
 # In a process of its own: vLLM changes its process for good.
@@ -27,7 +24,7 @@ configure(0)
 policy = models.load(sys.argv[1])
 sampling = Sampling(temperature=0.8, top_p=1.0, max_new_tokens=12, seed=3, by="vllm")
 engine = Engine(policy.model, Optimizer(learning_rate=3e-3), policy.tokenizer.pad_token_id, temperature=0.8)
-sampler = open_sampler(sampling.by, policy, sys.argv[1])
+sampler = open_sampler(sampling, policy, sys.argv[1])
 prompts = [Prompt(list(range(5, 12 + row)), f"0/{row}") for row in range(6)]
 gaps, answers = [], []
 for update in range(3):
@@ -66,21 +63,6 @@ loop.run(study.rl_job("luffy", "base", 0), str(BASE), None, files["prompts"], fi
 record = json.loads(Path(out, "run.json").read_text())
 print("FOUND" + json.dumps({"status": record["status"], "log": record["log"]}))
 """
-
-
-def found_by(script: str, *arguments: str) -> dict:
-    """What a script prints behind FOUND."""
-    command = [sys.executable, "-c", script, *arguments]
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.partition("FOUND")[2])
 
 
 @pytest.mark.parametrize("tied", [True, False])

@@ -20,7 +20,9 @@ from switchpoint.grading import grader
 from switchpoint.study.jobs import RlJob
 from switchpoint.study.names import Start
 from switchpoint.training import evaluation, models
+from switchpoint.training.engine import ranks
 from switchpoint.training.engine.batch import Sequence, TokenBatch
+from switchpoint.training.engine.open import open_engine
 from switchpoint.training.engine.torch import Engine, configure
 from switchpoint.training.job_run import JobRun, Progress
 from switchpoint.training.rl import batches, objectives
@@ -103,8 +105,9 @@ class RlRun:
         self.architecture = flops.architecture(start.model)
         self.tokenizer, model = self.policy.tokenizer, self.policy.model
         pad = self.tokenizer.pad_token_id
-        self.engine = Engine(model, job.optimizer, pad, temperature=job.sampling.temperature)
-        self.sampler = open_sampler(job.sampling.by, self.policy, start.model)
+        temperature = job.sampling.temperature
+        self.engine = open_engine(job.engine, model, job.optimizer, pad, temperature=temperature)
+        self.sampler = open_sampler(job.sampling, self.policy, start.model, self.engine)
         prompts = evaluation.rendered(self.tokenizer, prompts, job.template)
         self.questions = [self.question(row) for row in prompts.itertuples()]
         if not self.questions:
@@ -277,6 +280,8 @@ class RlRun:
         state.evaluated[str(state.step)] = state.flops / flops.EXA
         record = self.checkpoint_record(state.step, state.evaluated[str(state.step)])
         points = scores.points(samples, record, self.out_of_distribution)
+        if not ranks.is_main():
+            return
         tables.write_parquet(samples, self.job_run.state / f"monitor_{state.step}.parquet")
         tables.write_csv(points, self.job_run.state / f"points_{state.step}.csv")
         self.job_run.cover(f"monitor_{state.step}.parquet", f"points_{state.step}.csv")
@@ -300,16 +305,18 @@ class RlRun:
     def publish(self, out: str) -> None:
         """Every declared output."""
         state, job_run = self.state, self.job_run
-        points, samples = self.points(), self.samples()
         card = f"# {self.job.run_name}, step {state.step}\n\nMade by Switchpoint from {self.start.model}.\n"
         exaflops = state.flops / flops.EXA
         record = self.checkpoint_record(state.step, exaflops) | job_run.origin()
-        models.save(self.policy, job_run.state / "model", card, record)
+        models.save(self.policy, job_run.state / "model", card, record, self.engine.weights())
+        grader.close_shared()
+        if not ranks.is_main():
+            return
+        points, samples = self.points(), self.samples()
         job_run.cover("model")
         published = job_run.publish("model", f"{out}/model")
         tables.write_parquet(samples, f"{out}/samples.parquet")
         tables.write_csv(points, f"{out}/points.csv")
-        grader.close_shared()
         job_run.finish(
             f"{out}/run.json",
             state.status,
