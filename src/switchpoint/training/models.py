@@ -56,7 +56,8 @@ def load(directory: str | Path) -> Policy:
     tokenizer = Tokenizer(directory, model.config.vocab_size)
     path = directory / "generation_config.json"
     generation = read_object(path) if path.is_file() else {}
-    ends = read_ends(directory, config, generation, model.config.vocab_size) | {tokenizer.eos_token_id}
+    ends = read_ends(directory, config, generation, model.config.vocab_size)
+    ends |= {tokenizer.eos_token_id, tokenizer.turn_end_id}
     return Policy(model.to(device()).eval(), tokenizer, ends, config, generation)
 
 
@@ -114,7 +115,13 @@ def save(policy: Policy, directory: str | Path, card: str, record: dict) -> None
 
     They are written one after the other: whoever asks whether the directory is whole asks its records.
     """
-    directory = Path(directory)
+    write(policy, Path(directory), card)
+    outputs = files.measure(directory, sorted(os.listdir(directory)))
+    files.write_record(Path(directory, "run.json"), {**record, "outputs": outputs})
+
+
+def write(policy: Policy, directory: Path, card: str) -> None:
+    """Writes a model directory anew, but for its record."""
     generation = {"eos_token_id": sorted(policy.ends), "pad_token_id": policy.tokenizer.pad_token_id}
     with new_directory(directory, card):
         if isinstance(policy.model, llama_parameters.Llama):
@@ -128,8 +135,6 @@ def save(policy: Policy, directory: str | Path, card: str, record: dict) -> None
         files.write_json(directory / "tokenizer_config.json", kept(policy.tokenizer.config))
         shutil.copyfile(policy.tokenizer.directory / "tokenizer.json", directory / "tokenizer.json")
         (directory / "chat_template.jinja").write_text(policy.tokenizer.template, encoding="utf-8")
-    outputs = files.measure(directory, sorted(os.listdir(directory)))
-    files.write_record(directory / "run.json", {**record, "outputs": outputs})
 
 
 @contextlib.contextmanager
