@@ -161,6 +161,14 @@ def make_base(job: Job, out: PathOption, state: PathOption) -> None:
     tiny_base.run(jobs.BaseJob.read(job, "--job"), out, state)
 
 
+@app.command("convert-base")
+def convert_base(job: Job, out: PathOption, state: PathOption) -> None:
+    """Makes the base model of a pretrained one: a GGUF file's, or the hub's."""
+    from switchpoint.training import pretrained
+
+    pretrained.run(jobs.ConvertJob.read(job, "--job"), out, state)
+
+
 @app.command("sft")
 def sft_command(
     job: Job, base: PathOption, data: PathOption, validation: PathOption, out: PathOption, state: PathOption,

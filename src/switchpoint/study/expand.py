@@ -16,13 +16,14 @@ from switchpoint.study.templates import template_hash
 # Raise a stage's number when its results change: its jobs, and all below, run again.
 RECIPES = {
     "base": 1,
+    "convert": 1,
     "ingest": 1,
     "curate": 1,
-    "win_rates": 3,
+    "win_rates": 4,
     "decontaminate": 1,
-    "sft": 3,
-    "rl": 3,
-    "evaluate": 3,
+    "sft": 4,
+    "rl": 4,
+    "evaluate": 4,
     "analyze": 1,
     "report": 1,
 }
@@ -44,7 +45,8 @@ class Expansion:
     @property
     def base(self) -> str:
         """Directory of the base model."""
-        return self.study.model.base or self.path(paths.BASE)
+        given = self.study.model.base
+        return given if isinstance(given, str) else self.path(paths.BASE)
 
     @property
     def solver(self) -> str:
@@ -138,6 +140,10 @@ class Expansion:
     def base_job(self) -> jobs.BaseJob:
         """Of `make_base`."""
         return jobs.BaseJob(recipe=RECIPES["base"], seed=0, stages=self.study.model.pretrain)
+
+    def convert_job(self) -> jobs.ConvertJob:
+        """Of `convert_base`."""
+        return jobs.ConvertJob(recipe=RECIPES["convert"], source=self.study.model.converted)
 
     def ingest_job(self, name: str) -> jobs.IngestJob:
         """Of `ingest`."""

@@ -7,8 +7,9 @@ it makes the fingerprint of its resumable state.
 from typing import Literal
 
 from switchpoint.study.algorithms import Algorithm
-from switchpoint.study.config import Dtype, EngineSettings, Optimizer, PretrainingStage, Source
+from switchpoint.study.config import Dtype, EngineSettings, Optimizer, PretrainingStage
 from switchpoint.study.names import RunName, Start
+from switchpoint.study.sources import Pretrained, Source
 from switchpoint.study.strict import Strict
 
 Samples = dict[str, dict[str, int]]
@@ -54,6 +55,13 @@ class BaseJob(Job):
     stage: Literal["base"] = "base"
     seed: int
     stages: list[PretrainingStage]
+
+
+class ConvertJob(Job):
+    """Make the base model of a pretrained one."""
+
+    stage: Literal["convert"] = "convert"
+    source: Pretrained
 
 
 class IngestJob(Job):

@@ -60,7 +60,8 @@ def load(directory: str | Path) -> Policy:
     tokenizer = Tokenizer(directory, model.config.vocab_size)
     path = directory / "generation_config.json"
     generation = read_object(path) if path.is_file() else {}
-    ends = read_ends(directory, config, generation, model.config.vocab_size) | {tokenizer.eos_token_id}
+    ends = read_ends(directory, config, generation, model.config.vocab_size)
+    ends |= {tokenizer.eos_token_id, tokenizer.turn_end_id}
     return Policy(model.eval(), tokenizer, ends, config, generation)
 
 
@@ -121,13 +122,18 @@ def save(
     They are written one after the other: whoever asks whether the directory is whole asks its records.
     ``weights`` are those that an engine gives, tensor by tensor; all ranks take them, rank 0 writes.
     """
-    directory = Path(directory)
     state = {
         name: tensor.detach().cpu() if ranks.is_main() else None
         for name, tensor in weights or policy.model.state_dict().items()
     }
-    if not ranks.is_main():
-        return
+    if ranks.is_main():
+        write(policy, state, Path(directory), card)
+        outputs = files.measure(directory, sorted(os.listdir(directory)))
+        files.write_record(Path(directory, "run.json"), {**record, "outputs": outputs})
+
+
+def write(policy: Policy, state: dict[str, torch.Tensor], directory: Path, card: str) -> None:
+    """Writes a model directory anew with the weights ``state``, but for its record."""
     dtype = str(next(one.dtype for one in state.values() if one.is_floating_point())).removeprefix("torch.")
     generation = {"eos_token_id": sorted(policy.ends), "pad_token_id": policy.tokenizer.pad_token_id}
     with new_directory(directory, card):
@@ -142,8 +148,6 @@ def save(
         files.write_json(directory / "tokenizer_config.json", kept(policy.tokenizer.config))
         shutil.copyfile(policy.tokenizer.directory / "tokenizer.json", directory / "tokenizer.json")
         (directory / "chat_template.jinja").write_text(policy.tokenizer.template, encoding="utf-8")
-    outputs = files.measure(directory, sorted(os.listdir(directory)))
-    files.write_record(directory / "run.json", {**record, "outputs": outputs})
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from switchpoint.study import config as studies
 from switchpoint.study import templates
 from switchpoint.study.expand import Expansion
 from switchpoint.study.jobs import RlJob
+from switchpoint.study.sources import BENCHMARK_SCHEMAS
 
 ROOT = Path(__file__).parents[3]
 
@@ -73,7 +74,7 @@ def test_a_job_reads_what_it_wrote_and_nothing_else():
 
 
 def test_every_benchmark_schema_has_its_adapter():
-    assert set(ADAPTERS) == set(studies.BENCHMARK_SCHEMAS)
+    assert set(ADAPTERS) == set(BENCHMARK_SCHEMAS)
 
 
 def test_templates_keep_the_problems_braces():

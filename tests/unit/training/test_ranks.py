@@ -203,7 +203,9 @@ if ranks.is_main():
 """
 
 
-@pytest.mark.parametrize(("engine", "rollouts"), [("torch", "torch"), ("2", "vllm"), ("3", "torch"), ("3", "vllm")])
+@pytest.mark.parametrize(
+    ("engine", "rollouts"), [("torch", "torch"), ("2", "vllm"), ("3", "torch"), ("3", "vllm")]
+)
 def test_two_processes_make_what_one_makes(tmp_path, engine, rollouts):
     """SFT and RL with all their outputs; rank 0 alone writes, and the sampler has the trainer's weights."""
     one, two = tmp_path / "one", tmp_path / "two"

@@ -23,7 +23,7 @@ from switchpoint.training.sft import mean_loss
 configure(0)
 policy = models.load(sys.argv[1])
 sampling = Sampling(temperature=0.8, top_p=1.0, max_new_tokens=12, seed=3, by="vllm")
-engine = Engine(policy.model, Optimizer(learning_rate=3e-3), policy.tokenizer.pad_token_id, temperature=0.8)
+engine = Engine(policy.model, Optimizer(learning_rate=float(sys.argv[2])), policy.tokenizer.pad_token_id, temperature=0.8)
 sampler = open_sampler(sampling, policy, sys.argv[1])
 prompts = [Prompt(list(range(5, 12 + row)), f"0/{row}") for row in range(6)]
 gaps, answers = [], []
@@ -69,7 +69,7 @@ print("FOUND" + json.dumps({"status": record["status"], "log": record["log"]}))
 def test_the_weights_after_every_sync_are_the_trainers(tmp_path, tied):
     """Its log-probabilities are the trainer's, at the sampling temperature, before and after updates."""
     directory = BASE if tied else untied(tmp_path / "untied")
-    found = found_by(SYNCS, str(directory))
+    found = found_by(SYNCS, str(directory), "3e-3")
     assert max(found["gaps"]) < 1e-4, found["gaps"]
     first, *others = found["answers"]
     assert all(tokens != first for tokens in (*others, found["again"]))  # the updates are seen
