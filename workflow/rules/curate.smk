@@ -11,8 +11,10 @@ if study.model.base is None:
             job=expansion.base_job().model_dump_json(),
             out=subpath(output[0], parent=True),
             state=state("make_base"),
+            deadline=deadline,
         shell:
-            "python -m switchpoint make-base --job {params.job:q} --out {params.out} --state {params.state} > {log} 2>&1"
+            "python -m switchpoint make-base --job {params.job:q} --out {params.out} --state {params.state}"
+            " {params.deadline} > {log} 2>&1"
 
 
 if study.model.converted:
@@ -108,9 +110,10 @@ if study.data.solver.model is None:
             steps=expansion.study.data.solver.steps,
             out=subpath(output.run, parent=True),
             state=state("train_solver"),
+            deadline=deadline,
         shell:
             "python -m switchpoint sft --job {params.job:q} --save-step {params.steps} --base {params.base:q}"
-            " --data {input.data} --validation {input.validation} --out {params.out} --state {params.state} > {log} 2>&1"
+            " --data {input.data} --validation {input.validation} --out {params.out} --state {params.state} {params.deadline} > {log} 2>&1"
 
 
 rule measure_win_rates:
@@ -128,9 +131,10 @@ rule measure_win_rates:
         job=expansion.win_rates_job().model_dump_json(),
         model=directory_of("model"),
         state=state("measure_win_rates"),
+        deadline=deadline,
     shell:
         "python -m switchpoint win-rates --job {params.job:q} --model {params.model:q} --pool {input.pool}"
-        " --out {output} --state {params.state} > {log} 2>&1"
+        " --out {output} --state {params.state} {params.deadline} > {log} 2>&1"
 
 
 rule select_set:

@@ -25,7 +25,8 @@ rule rl:
         ),
         out=subpath(output.run, parent=True),
         state=state(paths.RL),
+        deadline=deadline,
     shell:
         "{resources.launcher} rl --job {params.job:q} {params.start} --prompts {input.prompts}"
         " --benchmarks {input.benchmarks} --out {params.out} --state {params.state}"
-        " --save-every {resources.save_every} {resources.out_of_distribution} > {log} 2>&1"
+        " --save-every {resources.save_every} {resources.out_of_distribution} {params.deadline} > {log} 2>&1"

@@ -13,11 +13,13 @@ import typer
 from switchpoint import files, tables
 from switchpoint.errors import InputError
 from switchpoint.study import jobs
+from switchpoint.training.job_run import Limit
 
 app = typer.Typer()
 Job = Annotated[str, typer.Option(help="The job's configuration slice, as JSON.")]
 PathOption = Annotated[str, typer.Option()]
 Paths = Annotated[list[str], typer.Option()]
+Deadline = Annotated[float | None, typer.Option(help="Seconds by which to save and stop, if it is not done.")]
 
 
 def publish(table: pd.DataFrame, out: str, job: jobs.Job) -> None:
@@ -56,13 +58,21 @@ def validation(job: Job, pool: PathOption, out: PathOption) -> None:
 
 
 @app.command("win-rates")
-def win_rates(job: Job, model: PathOption, pool: PathOption, out: PathOption, state: PathOption) -> None:
+def win_rates(
+    job: Job,
+    model: PathOption,
+    pool: PathOption,
+    out: PathOption,
+    state: PathOption,
+    deadline: Deadline = None,
+) -> None:
     """Measures the weak solver's win rate on every pool problem."""
+    limit = Limit.of_process(deadline)
     from switchpoint.data import difficulty
     from switchpoint.training import evaluation
 
     asked = jobs.EvaluateJob.read(job, "--job")
-    job_run, samples = evaluation.measure_win_rates(asked, model, pool, state)
+    job_run, samples = evaluation.measure_win_rates(asked, model, pool, state, limit)
     tables.write_parquet(difficulty.win_rates(samples), out)
     outputs = files.measure(Path(out).parent, [Path(out).name])
     verdicts = evaluation.counts(samples)
@@ -154,11 +164,12 @@ def data_report(
 
 
 @app.command("make-base")
-def make_base(job: Job, out: PathOption, state: PathOption) -> None:
+def make_base(job: Job, out: PathOption, state: PathOption, deadline: Deadline = None) -> None:
     """Pretrains the tiny base model."""
+    limit = Limit.of_process(deadline)
     from switchpoint.training import tiny_base
 
-    tiny_base.run(jobs.BaseJob.read(job, "--job"), out, state)
+    tiny_base.run(jobs.BaseJob.read(job, "--job"), out, state, limit)
 
 
 @app.command("convert-base")
@@ -173,11 +184,18 @@ def convert_base(job: Job, out: PathOption, state: PathOption) -> None:
 def sft_command(
     job: Job, base: PathOption, data: PathOption, validation: PathOption, out: PathOption, state: PathOption,
     save_step: Annotated[list[int], typer.Option(help="A step whose checkpoint is saved.")],
+    save_every: Annotated[int, typer.Option(help="Steps between two resumable states.")] = 50,
+    until: Annotated[int | None, typer.Option(help="The last step of this segment of the run.")] = None,
+    deadline: Deadline = None,
 ) -> None:  # fmt: skip
     """Supervised fine-tuning on one data set."""
+    limit = Limit.of_process(deadline)
     from switchpoint.training import sft
 
-    sft.run(jobs.SftJob.read(job, "--job"), save_step, base, data, validation, out, state)
+    sft.run(
+        jobs.SftJob.read(job, "--job"), save_step, base, data, validation, out, state,
+        save_every=save_every, until=until, limit=limit,
+    )  # fmt: skip
 
 
 @app.command()
@@ -187,13 +205,15 @@ def rl(
     sft: Annotated[str | None, typer.Option(help="Else the SFT run that it starts from.")] = None,
     save_every: Annotated[int, typer.Option(help="Steps between two resumable states.")] = 10,
     out_of_distribution: Annotated[list[str], typer.Option(help="A benchmark outside `overall`.")] = [],  # noqa: B006
+    deadline: Deadline = None,
 ) -> None:  # fmt: skip
     """Reinforcement learning from one start."""
+    limit = Limit.of_process(deadline)
     from switchpoint.training.rl import loop
 
     loop.run(
         jobs.RlJob.read(job, "--job"), base, sft, prompts, benchmarks, out, state,
-        save_every=save_every, out_of_distribution=out_of_distribution,
+        save_every=save_every, out_of_distribution=out_of_distribution, limit=limit,
     )  # fmt: skip
 
 
@@ -201,14 +221,15 @@ def rl(
 def evaluate(
     job: Job, checkpoint: Paths, benchmarks: Paths, out: PathOption, state: PathOption,
     part: Annotated[str, typer.Option(help="i/n: only the i-th of n parts, from 0.")] = "0/1",
+    deadline: Deadline = None,
 ) -> None:  # fmt: skip
     """Evaluates a group of checkpoints."""
+    limit = Limit.of_process(deadline)
     from switchpoint.training import evaluation
 
     index, _, count = part.partition("/")
-    evaluation.run(
-        jobs.EvaluateJob.read(job, "--job"), checkpoint, benchmarks, out, state, (int(index), int(count))
-    )
+    asked = jobs.EvaluateJob.read(job, "--job")
+    evaluation.run(asked, checkpoint, benchmarks, out, state, (int(index), int(count)), limit)
 
 
 @app.command("merge-parts")

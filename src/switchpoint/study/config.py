@@ -215,10 +215,18 @@ class Sft(Optimizer):
     )
     warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps spent warming up.")
     seeds: Seeds = Field([0], description="One run per seed.")
+    save_every: Count = Field(
+        50, description="Steps between two resumable states; each checkpoint has one, too."
+    )
+    segments: Count = Field(
+        1,
+        description="Jobs that a run is divided into, between checkpoints, so that RL from the early ones need not wait "
+        "for its end; what is made stays.",
+    )
 
     @model_validator(mode="after")
     def steps_fit(self):
-        """Refuses saved steps that the run does not reach, and a schedule longer than the run."""
+        """Refuses saved steps that the run does not reach, a schedule longer than the run, and empty segments."""
         if self.schedule == "wsd" and self.warmup + self.decay > 1:
             raise ValueError(
                 f"warmup {self.warmup} and decay {self.decay} are more than the whole run; lower one"
@@ -229,6 +237,11 @@ class Sft(Optimizer):
                     f"save_steps has {step}, but the run has {self.steps} steps; "
                     f"list steps from 1 to {self.steps}, or raise `steps`"
                 )
+        if self.segments > len(self.save_steps):
+            raise ValueError(
+                f"segments is {self.segments}, but a segment ends at a checkpoint and save_steps has "
+                f"{len(self.save_steps)}; lower it"
+            )
         return self
 
 

@@ -2,9 +2,11 @@
 
 import fcntl
 import importlib.metadata
+import math
 import os
 import resource
 import shutil
+import signal
 import socket
 import sys
 import time
@@ -13,11 +15,12 @@ from pathlib import Path
 from typing import TextIO
 
 from switchpoint import files
-from switchpoint.errors import InputError
+from switchpoint.errors import InputError, StoppedError
 from switchpoint.study import made, paths
 from switchpoint.study.jobs import Job
 from switchpoint.training.engine import ranks
 
+RESERVE = 60  # seconds of a SLURM job that are left for its end
 PACKAGES = ["torch", "transformers", "math-verify", "numpy", "pandas", "scipy"]
 
 
@@ -40,6 +43,40 @@ class Progress:
         line = f"{self.label} {step}/{self.total} {text} ({now - self.started:.0f} s)"
         end = "\n" if not terminal or step == self.total else ""
         print(("\r\x1b[K" if terminal else "") + line, end=end, file=sys.stderr, flush=True)
+
+
+class Limit:
+    """When an attempt has to end: at a moment (seconds since 1970), and as soon as it can once it was ``asked``."""
+
+    def __init__(self, end: float = math.inf) -> None:
+        self.end, self.asked = end, False
+
+    @classmethod
+    def of_process(cls, seconds: float | None = None) -> "Limit":
+        """This process's: in ``seconds``, else ``RESERVE`` before its SLURM job's end; SIGTERM and SIGUSR1 ask.
+
+        InputError when SLURM's end is no number.
+        """
+        slurm = os.environ.get("SLURM_JOB_END_TIME")
+        if seconds is not None:
+            limit = cls(time.time() + seconds)
+        elif slurm is None or slurm.isdecimal():
+            limit = cls(float(slurm or math.inf) - RESERVE)
+        else:
+            raise InputError(
+                f"SLURM_JOB_END_TIME is {slurm!r}, no number of seconds; unset it, or give --deadline"
+            )
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, limit.ask)
+        return limit
+
+    def ask(self, *_) -> None:
+        """Asks the attempt to end."""
+        self.asked = True
+
+    def is_due(self, ahead: float) -> bool:
+        """Whether it is time to end, if the next thing to do takes ``ahead`` seconds."""
+        return self.asked or time.time() + ahead > self.end
 
 
 class JobRun:
@@ -66,8 +103,13 @@ class JobRun:
         settings: dict | None = None,
         exclude: dict | None = None,
         exclude_inputs: Collection[str] = (),
+        limit: Limit | None = None,
     ) -> None:
         ranks.start()
+        self.limit = limit or Limit()
+        # In seconds; no step of this attempt yet.
+        self.step_began, self.longest_step, self.saving = None, 0.0, 0.0
+        self.unsaved = True
         self.job, self.started = job.model_dump(mode="json"), time.time()
         self.covered: files.Record = {}
         self.saves, self.checkpoint = 0, None
@@ -121,22 +163,43 @@ class JobRun:
         if not made.is_made(directory, self.job):
             return None
         found = files.read_run(directory)
-        return found["outputs"] if found["inputs"] == self.inputs else None
+        if found["inputs"] != self.inputs:
+            return None
+        return found["outputs"] | files.measure(directory, ["run.json"])
 
     def save(self, write: Callable[[Path], None]) -> None:
         """Makes a state to resume from: what all ranks ``write``, a file or a directory, and all covered by now.
 
         The last two are kept.  The record is written when the rest is on disk.
         """
+        began = time.monotonic()
         if ranks.is_main():
             self.drop_saves({self.saves})
         self.saves += 1
         name = f"state_{self.saves}"
         write(self.state / f"{name}.pt")
-        if not ranks.is_main():
-            return
-        record = self.covered | files.measure(self.state, self.inside(f"{name}.pt"))
-        files.write_record(self.state / f"{name}.json", {"outputs": record})
+        if ranks.is_main():
+            record = self.covered | files.measure(self.state, self.inside(f"{name}.pt"))
+            files.write_record(self.state / f"{name}.json", {"outputs": record})
+        self.unsaved, self.saving = False, time.monotonic() - began
+        if self.step_began is not None:
+            self.step_began += self.saving  # which is no part of the step
+
+    def stop_if_due(self, where: str, write: Callable[[Path], None] | None = None) -> None:
+        """Before each step (or block): StoppedError, the state saved, when there is no time for another.
+
+        That is when the limit is nearer than twice the longest step so far and the last save took.  Every
+        attempt makes a step, so that attempts however short come to an end.  Without ``write`` there is
+        nothing to save.
+        """
+        if self.step_began is not None:
+            self.longest_step = max(self.longest_step, time.monotonic() - self.step_began)
+            due = self.limit.is_due(2 * self.longest_step + self.saving)
+            if ranks.total({"due": float(due)})["due"]:  # one rank's time is everybody's
+                if write is not None and self.unsaved:
+                    self.save(write)
+                raise StoppedError(f"saved at {where}; run the same command to go on")
+        self.step_began, self.unsaved = time.monotonic(), True
 
     def drop_saves(self, kept: Collection[int]) -> None:
         """Removes the other saves, the records first."""

@@ -9,6 +9,7 @@ the ratio is 1 and the clip range cannot act; the log says so.
 
 import dataclasses
 import itertools
+from pathlib import Path
 
 import pandas as pd
 import torch
@@ -24,7 +25,7 @@ from switchpoint.training.engine import ranks
 from switchpoint.training.engine.batch import Sequence, TokenBatch
 from switchpoint.training.engine.open import open_engine
 from switchpoint.training.engine.torch import Engine, configure
-from switchpoint.training.job_run import JobRun, Progress
+from switchpoint.training.job_run import JobRun, Limit, Progress
 from switchpoint.training.rl import batches, objectives
 from switchpoint.training.rl.dynamic_sampling import Batch, Group, Question, fill_batch
 from switchpoint.training.rollouts.sampler import Prompt, open_sampler
@@ -58,7 +59,7 @@ class RlState:
 
 def run(
     job: RlJob, base: str | None, sft: str | None, prompts: str, benchmarks: str, out: str, state: str,
-    *, save_every: int = 10, out_of_distribution: list[str] = [],  # noqa: B006
+    *, save_every: int = 10, out_of_distribution: list[str] = [], limit: Limit | None = None,  # noqa: B006
 ) -> None:  # fmt: skip
     """Trains; writes ``model/``, ``samples.parquet``, ``points.csv`` and ``run.json``, whatever the end.
 
@@ -68,7 +69,8 @@ def run(
     ``out_of_distribution`` out.
     """
     start = resolve_start(job.start, base, sft)
-    job_run = JobRun(job, {"start": start.model, "prompts": prompts, "benchmarks": benchmarks}, state)
+    inputs = {"start": start.model, "prompts": prompts, "benchmarks": benchmarks}
+    job_run = JobRun(job, inputs, state, limit=limit)
     tables_read = tables.read_made(prompts), tables.read_made(benchmarks)
     RlRun(job, job_run, start, *tables_read, save_every, out_of_distribution).train(out)
 
@@ -147,17 +149,24 @@ class RlRun:
                 print(error, flush=True)
                 self.engine.restore(self.last_good)
                 state.status = "diverged"
-            self.job_run.save(lambda path: self.engine.save(path, dataclasses.asdict(state)))
+            self.job_run.save(self.write)
         self.publish(out)
+
+    def write(self, path: Path) -> None:
+        """The file that the run resumes from."""
+        self.engine.save(path, dataclasses.asdict(self.state))
 
     def advance(self, show: Progress) -> None:
         """The monitoring evaluation, if it is due, and the steps until the state is to be saved."""
         state, job = self.state, self.job
-        if state.step % job.eval_every == 0 or state.step == job.steps:
+        due = state.step % job.eval_every == 0 or state.step == job.steps
+        if due and str(state.step) not in state.evaluated:
+            self.job_run.stop_if_due(f"step {state.step}", self.write)
             self.monitor()
         if state.step == job.steps:
             state.status = "finished"
         for _ in range(self.steps_until_save()):
+            self.job_run.stop_if_due(f"step {state.step}", self.write)
             self.step()
             show(state.step, **{key: state.log[-1][key] for key in ("reward", "rounds", "response_tokens")})
             if state.status != "running":
