@@ -5,7 +5,7 @@ Training and sampling modules are imported inside their commands, so that the ot
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pandas as pd
 import typer
@@ -206,15 +206,15 @@ def rl(
     save_every: Annotated[int, typer.Option(help="Steps between two resumable states.")] = 10,
     out_of_distribution: Annotated[list[str], typer.Option(help="A benchmark outside `overall`.")] = [],  # noqa: B006
     deadline: Deadline = None,
+    max_logprob_gap: Annotated[float | None, typer.Option(help="Of a step, between trainer and sampler.")] = None,
+    on_logprob_gap: Annotated[Literal["warn", "fail"], typer.Option(help="What to do above it.")] = "warn",
 ) -> None:  # fmt: skip
     """Reinforcement learning from one start."""
     limit = Limit.of_process(deadline)
     from switchpoint.training.rl import loop
 
-    loop.run(
-        jobs.RlJob.read(job, "--job"), base, sft, prompts, benchmarks, out, state,
-        save_every=save_every, out_of_distribution=out_of_distribution, limit=limit,
-    )  # fmt: skip
+    options = loop.Options(save_every, tuple(out_of_distribution), max_logprob_gap, on_logprob_gap)
+    loop.run(jobs.RlJob.read(job, "--job"), base, sft, prompts, benchmarks, out, state, options, limit)
 
 
 @app.command()

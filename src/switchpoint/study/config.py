@@ -24,6 +24,13 @@ def shares(bounds: tuple[float, float]) -> tuple[float, float]:
     return bounds
 
 
+def grouped(rollouts: int) -> int:
+    """The responses per prompt; refuses a group of one, whose advantage is 0 whatever its reward."""
+    if rollouts < 2:
+        raise ValueError(f"{rollouts}: one response has advantage 0, and teaches nothing; give 2 or more")
+    return rollouts
+
+
 def distinct(values: list) -> list:
     """The values; refuses any that is there twice."""
     if len(set(values)) < len(values):
@@ -260,7 +267,35 @@ class RlDefaults(Optimizer):
     on_unfilled: Literal["train_partial", "skip", "fail"] = Field(
         "train_partial", description="What to do when the rounds do not fill the batch."
     )
-    rollouts: Count = Field(8, description="Responses per prompt, G.")
+    carry_over: bool = Field(
+        False,
+        description="Dynamic sampling: groups of mixed outcome beyond the batch are the first of the next step's, "
+        "and are not dropped.",
+    )
+    rollouts: Annotated[Count, AfterValidator(grouped)] = Field(
+        8, description="Responses per prompt, G; 2 or more, an expert's included."
+    )
+    importance_cap: float | None = Field(
+        None,
+        ge=1,
+        description="Weigh the loss of each sampled token by the trainer's probability of it over the sampler's, at most "
+        "this (truncated importance sampling); none: not at all.",
+    )
+    max_logprob_gap: float | None = Field(
+        None,
+        gt=0,
+        description="Largest mean absolute difference between the log-probabilities of trainer and sampler in a step. "
+        "It holds the nucleus, too, where vLLM samples with `top_p` below 1, and for groups carried over what the policy "
+        "has learned since. None: it is logged alone.",
+    )
+    on_logprob_gap: Literal["warn", "fail"] = Field(
+        "warn",
+        description="What to do above it: say so and count the step, or end the job with an error; its state stays.",
+    )
+    mask_truncated: bool = Field(
+        False,
+        description="Leave responses that the length limit cut out of the loss; their rewards stay in their groups.",
+    )
     updates_per_step: Count | None = Field(
         None, description="Optimizer updates per step; none: the algorithm's."
     )
@@ -393,10 +428,6 @@ def check_references(study: Study) -> None:
         if name not in data.sets:
             raise ValueError(f"sft names the set {name!r}; data.sets has {sorted(data.sets)}")
     for arm in study.arms:
-        if ALGORITHMS[arm.algorithm][study.rl.preset].n_experts >= study.rl.rollouts:
-            raise ValueError(
-                f"rl.rollouts is {study.rl.rollouts}, of which {arm.algorithm} needs 1 for the expert; raise it"
-            )
         for start in study.starts_of(arm):
             for seed in arm.seeds:
                 check_start(study, start, seed)

@@ -226,7 +226,10 @@ class Expansion:
             batch_size=rl.batch_size,
             max_rounds=rl.max_rounds,
             on_unfilled=rl.on_unfilled,
+            carry_over=rl.carry_over,
             rollouts=rl.rollouts,
+            importance_cap=rl.importance_cap,
+            mask_truncated=rl.mask_truncated,
             sampling=jobs.Sampling(
                 temperature=numbers.temperature,
                 top_p=numbers.top_p,

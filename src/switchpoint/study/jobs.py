@@ -163,7 +163,10 @@ class RlJob(Job):
     batch_size: int
     max_rounds: int
     on_unfilled: Literal["train_partial", "skip", "fail"]
+    carry_over: bool
     rollouts: int
+    importance_cap: float | None
+    mask_truncated: bool
     sampling: Sampling
     template: Template
     eval_every: int

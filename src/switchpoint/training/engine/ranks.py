@@ -68,12 +68,12 @@ def tell(value):
 
 
 def total(figures: dict[str, float]) -> dict[str, float]:
-    """The sums of figures over the ranks, in float64."""
-    if world() == 1:
-        return figures
-    values = torch.tensor(list(figures.values()), dtype=torch.float64)
-    dist.all_reduce(values)
-    return dict(zip(figures, values.tolist(), strict=True))
+    """The sums of figures over the ranks, of which each may have some that others lack."""
+    sums: dict[str, float] = {}
+    for own in gather([figures]):
+        for name, value in own.items():
+            sums[name] = sums.get(name, 0.0) + value
+    return sums
 
 
 def add_up(tensors: list[torch.Tensor]) -> None:
