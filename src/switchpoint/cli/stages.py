@@ -232,11 +232,12 @@ def outcomes(
 
 @app.command()
 def report(job: Job, analysis: PathOption, data: PathOption, out: PathOption, results: PathOption) -> None:
-    """Writes the report, and the results as a Markdown table."""
+    """Writes the report, and the results as Markdown tables."""
     from switchpoint.report import page
-    from switchpoint.report.study_tables import results_markdown
+    from switchpoint.report.study_tables import arms_markdown, results_markdown
 
     asked = jobs.ReportJob.read(job, "--job")
     inputs = page.load(Path(analysis), Path(data))
-    files.write_text(results, results_markdown(inputs["pooled_results"]))
+    tables_of_arms = arms_markdown(inputs["arms"], inputs["arm_comparisons"])
+    files.write_text(results, results_markdown(inputs["pooled_results"]) + tables_of_arms)
     files.write_text(out, page.render(inputs, asked.study, asked.hyperparameters))
