@@ -13,7 +13,7 @@ import typer
 from switchpoint import files, tables
 from switchpoint.errors import InputError
 from switchpoint.study import jobs
-from switchpoint.training.job_run import Limit
+from switchpoint.training.limit import Limit
 
 app = typer.Typer()
 Job = Annotated[str, typer.Option(help="The job's configuration slice, as JSON.")]
@@ -261,11 +261,12 @@ def outcomes(
 
 @app.command()
 def report(job: Job, analysis: PathOption, data: PathOption, out: PathOption, results: PathOption) -> None:
-    """Writes the report, and the results as a Markdown table."""
+    """Writes the report, and the results as Markdown tables."""
     from switchpoint.report import page
-    from switchpoint.report.study_tables import results_markdown
+    from switchpoint.report.study_tables import arms_markdown, results_markdown
 
     asked = jobs.ReportJob.read(job, "--job")
     inputs = page.load(Path(analysis), Path(data))
-    files.write_text(results, results_markdown(inputs["pooled_results"]))
+    tables_of_arms = arms_markdown(inputs["arms"], inputs["arm_comparisons"])
+    files.write_text(results, results_markdown(inputs["pooled_results"]) + tables_of_arms)
     files.write_text(out, page.render(inputs, asked.study, asked.hyperparameters))

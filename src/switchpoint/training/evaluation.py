@@ -17,7 +17,8 @@ from switchpoint.study.jobs import EvaluateJob, EvaluationSettings, Sampling, Te
 from switchpoint.training import models
 from switchpoint.training.engine import ranks
 from switchpoint.training.engine.torch import configure
-from switchpoint.training.job_run import JobRun, Limit, Progress
+from switchpoint.training.job_run import JobRun, Progress
+from switchpoint.training.limit import Limit
 from switchpoint.training.rollouts.sampler import Prompt, Rollout, Sampler, open_sampler
 from switchpoint.training.tokenizer import Tokenizer
 

@@ -24,7 +24,8 @@ from switchpoint.training.engine import ranks
 from switchpoint.training.engine.batch import Sequence, TokenBatch
 from switchpoint.training.engine.open import open_engine
 from switchpoint.training.engine.torch import Engine, configure
-from switchpoint.training.job_run import JobRun, Limit, Progress
+from switchpoint.training.job_run import JobRun, Progress
+from switchpoint.training.limit import Limit
 from switchpoint.training.rl.objectives import sft_loss
 from switchpoint.training.rollouts.sampler import Prompt, Sampler
 from switchpoint.training.tokenizer import Tokenizer

@@ -18,7 +18,7 @@ from switchpoint.study.algorithms import ALGORITHMS
 from switchpoint.study.expand import Expansion
 from switchpoint.training import sft
 from switchpoint.training.engine.torch import Engine
-from switchpoint.training.job_run import Limit
+from switchpoint.training.limit import Limit
 from switchpoint.training.rl import loop
 
 ROOT = Path(__file__).parents[3]

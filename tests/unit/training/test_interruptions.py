@@ -14,7 +14,7 @@ from test_state import published
 
 from switchpoint.errors import StoppedError
 from switchpoint.grading import grader
-from switchpoint.training.job_run import Limit
+from switchpoint.training.limit import Limit
 
 INTERRUPTIONS = [signal.SIGKILL] * 4 + [signal.SIGTERM, signal.SIGUSR1, None] * 2  # None: a deadline
 STOPPED = re.compile(r"saved at (?:step|block) \d+; run the same command to go on")

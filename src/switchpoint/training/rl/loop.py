@@ -25,7 +25,8 @@ from switchpoint.training.engine import ranks
 from switchpoint.training.engine.batch import Sequence, TokenBatch
 from switchpoint.training.engine.open import open_engine
 from switchpoint.training.engine.torch import Engine, configure
-from switchpoint.training.job_run import JobRun, Limit, Progress
+from switchpoint.training.job_run import JobRun, Progress
+from switchpoint.training.limit import Limit
 from switchpoint.training.rl import batches, objectives
 from switchpoint.training.rl.dynamic_sampling import Batch, Group, Question, fill_batch
 from switchpoint.training.rollouts.sampler import Prompt, open_sampler
