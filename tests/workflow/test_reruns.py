@@ -144,6 +144,8 @@ def with_change(*path_and_value) -> dict:
 
 APART = [
     (("rl", "save_every", 7), {"write_report": 1}),  # which prints it
+    (("rl", "max_logprob_gap", 0.05), {"write_report": 1}),
+    (("tensorboard", True), {}),
     (("data", "benchmarks", "aime", "out_of_distribution", True), BELOW),
     (("data", "prompts", "mix_max_tokens", 30), {"select_mix": 1, "report_data": 1, "write_report": 1}),
     (

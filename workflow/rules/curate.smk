@@ -113,7 +113,8 @@ if study.data.solver.model is None:
             deadline=deadline,
         shell:
             "python -m switchpoint sft --job {params.job:q} --save-step {params.steps} --base {params.base:q}"
-            " --data {input.data} --validation {input.validation} --out {params.out} --state {params.state} {params.deadline} > {log} 2>&1"
+            " --data {input.data} --validation {input.validation} --out {params.out} --state {params.state}"
+            " --log {log} {params.deadline} > {log} 2>&1"
 
 
 rule measure_win_rates:

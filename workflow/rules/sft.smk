@@ -40,6 +40,7 @@ for sft_rule in made.sft_rules(expansion):
             launcher=expansion.launcher,
             save_every=study.sft[sft_rule.set].save_every,
             until=repeat("until", [] if sft_rule.end is None else [sft_rule.end]),
+            tensorboard=repeat("tensorboard", [expansion.tensorboard]),
         params:
             job=lambda wildcards, name=sft_rule.set: expansion.sft_job(
                 name, wildcards.seed
@@ -51,4 +52,5 @@ for sft_rule in made.sft_rules(expansion):
         shell:
             "{resources.launcher} sft --job {params.job:q} --base {params.base:q} --data {input.data}"
             " --validation {input.validation} --out {params.out} --state {params.state}"
-            " {resources.save_steps} --save-every {resources.save_every} {resources.until} {params.deadline} > {log} 2>&1"
+            " {resources.save_steps} --save-every {resources.save_every} {resources.until} {params.deadline}"
+            " --log {log} {resources.tensorboard} > {log} 2>&1"

@@ -18,6 +18,10 @@ from switchpoint.training.limit import Limit
 app = typer.Typer()
 Job = Annotated[str, typer.Option(help="The job's configuration slice, as JSON.")]
 PathOption = Annotated[str, typer.Option()]
+Log = Annotated[str | None, typer.Option(help="The job's log; its steps' figures go beside it, as .jsonl.")]
+TensorBoard = Annotated[
+    str | None, typer.Option(help="A directory for TensorBoard; the run's files go into one of its name.")
+]
 Paths = Annotated[list[str], typer.Option()]
 Deadline = Annotated[float | None, typer.Option(help="Seconds by which to save and stop, if it is not done.")]
 
@@ -187,6 +191,7 @@ def sft_command(
     save_every: Annotated[int, typer.Option(help="Steps between two resumable states.")] = 50,
     until: Annotated[int | None, typer.Option(help="The last step of this segment of the run.")] = None,
     deadline: Deadline = None,
+    log: Log = None, tensorboard: TensorBoard = None,
 ) -> None:  # fmt: skip
     """Supervised fine-tuning on one data set."""
     limit = Limit.of_process(deadline)
@@ -194,7 +199,7 @@ def sft_command(
 
     sft.run(
         jobs.SftJob.read(job, "--job"), save_step, base, data, validation, out, state,
-        save_every=save_every, until=until, limit=limit,
+        save_every=save_every, until=until, limit=limit, log=log, tensorboard=tensorboard,
     )  # fmt: skip
 
 
@@ -208,12 +213,15 @@ def rl(
     deadline: Deadline = None,
     max_logprob_gap: Annotated[float | None, typer.Option(help="Of a step, between trainer and sampler.")] = None,
     on_logprob_gap: Annotated[Literal["warn", "fail"], typer.Option(help="What to do above it.")] = "warn",
+    log: Log = None, tensorboard: TensorBoard = None,
 ) -> None:  # fmt: skip
     """Reinforcement learning from one start."""
     limit = Limit.of_process(deadline)
     from switchpoint.training.rl import loop
 
-    options = loop.Options(save_every, tuple(out_of_distribution), max_logprob_gap, on_logprob_gap)
+    options = loop.Options(
+        save_every, tuple(out_of_distribution), max_logprob_gap, on_logprob_gap, log, tensorboard
+    )
     loop.run(jobs.RlJob.read(job, "--job"), base, sft, prompts, benchmarks, out, state, options, limit)
 
 

@@ -381,6 +381,9 @@ class Study(Strict):
     rl: RlDefaults
     arms: list[Arm] = Field(description="Which RL runs there are.")
     evaluation: Evaluation
+    tensorboard: bool = Field(
+        False, description="Show the steps of SFT and RL in results/<study>/logs/tensorboard, too."
+    )
 
     @model_validator(mode="after")
     def consistent(self):

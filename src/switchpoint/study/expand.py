@@ -342,6 +342,11 @@ class Expansion:
         return jobs.ReportJob(recipe=RECIPES["report"], study=self.study.study, hyperparameters=sections)
 
     @property
+    def tensorboard(self) -> str | None:
+        """TensorBoard's directory, if the study asks for it."""
+        return self.path(paths.TENSORBOARD) if self.study.tensorboard else None
+
+    @property
     def out_of_distribution(self) -> list[str]:
         """Names of the out-of-distribution slices."""
         benchmarks = self.study.data.benchmarks

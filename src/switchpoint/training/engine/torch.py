@@ -30,6 +30,11 @@ def device() -> torch.device:
     return accelerator or torch.device("cpu")
 
 
+def device_name() -> str:
+    """The accelerator's name, as its maker gives it, or its kind."""
+    return torch.cuda.get_device_name() if device().type == "cuda" else device().type
+
+
 def configure(seed: int) -> None:
     """One thread unless OMP_NUM_THREADS says otherwise, deterministic kernels, seeded."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))

@@ -9,6 +9,7 @@ the ratio is 1 and the clip range cannot act; the log says so.
 
 import dataclasses
 import itertools
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -20,7 +21,7 @@ from switchpoint.errors import DivergedError, InputError
 from switchpoint.grading import grader
 from switchpoint.study.jobs import RlJob
 from switchpoint.study.names import Start
-from switchpoint.training import evaluation, models
+from switchpoint.training import evaluation, models, step_log
 from switchpoint.training.engine import ranks
 from switchpoint.training.engine.batch import Sequence, TokenBatch
 from switchpoint.training.engine.open import open_engine
@@ -53,6 +54,7 @@ class RlState:
     cursor: int = 0  # prompts taken from the endless stream
     carried: list[Group] = dataclasses.field(default_factory=list)  # over to the next step
     flops: float = 0.0
+    work: step_log.Work = dataclasses.field(default_factory=lambda: dict(step_log.NO_WORK))
     log: list[dict] = dataclasses.field(default_factory=list)
     evaluated: dict[str, float] = dataclasses.field(default_factory=dict)  # step to exaFLOPs
     empty_steps: int = 0  # steps in a row, up to the last one, that kept no group
@@ -69,13 +71,16 @@ class Options:
     """What a run is told beside its job: it changes nothing that is learned.
 
     ``save_every``: steps between two states; ``out_of_distribution``: the benchmarks that the overall score leaves out;
-    ``max_logprob_gap``, ``on_logprob_gap``: as in the study's configuration.
+    ``max_logprob_gap``, ``on_logprob_gap``: as in the study's configuration; ``log``, ``tensorboard``: where the steps'
+    figures are shown (``StepLog``).
     """
 
     save_every: int = 10
     out_of_distribution: tuple[str, ...] = ()
     max_logprob_gap: float | None = None
     on_logprob_gap: str = "warn"
+    log: str | None = None
+    tensorboard: str | None = None
 
 
 class LogprobGapError(InputError):
@@ -126,6 +131,7 @@ class RlRun:
     ):  # fmt: skip
         configure(job.seed)
         self.job, self.job_run, self.start, self.options = job, job_run, start, options
+        self.step_log = step_log.StepLog(job.run_name, options.log, options.tensorboard)
         self.policy = models.load(start.model)
         self.architecture = flops.architecture(start.model)
         self.tokenizer, model = self.policy.tokenizer, self.policy.model
@@ -176,8 +182,9 @@ class RlRun:
         self.publish(out)
 
     def write(self, path: Path) -> None:
-        """The file that the run resumes from."""
+        """What the run resumes from; the log of its steps is shown with it."""
         self.engine.save(path, dataclasses.asdict(self.state))
+        self.step_log.write(self.state.log)
 
     def advance(self, show: Progress) -> None:
         """The monitoring evaluation, if it is due, and the steps until the state is to be saved."""
@@ -206,7 +213,7 @@ class RlRun:
 
     def step(self) -> None:
         """One RL step: sample groups until the batch is full, train on them, log."""
-        state, job = self.state, self.job
+        started, state, job = time.monotonic(), self.state, self.job
         batch = fill_batch(
             self.sample_groups,
             state.cursor,
@@ -224,18 +231,26 @@ class RlRun:
         figures = self.update(sequences) if sequences else {}
         self.check_gap(figures)
         self.sampler.sync(self.engine)
-        state.cursor, state.carried = batch.cursor, batch.surplus
-        state.flops += flops.step(
-            self.architecture,
-            token_sums(generated_lengths(batch.generated, job.numbers.n_experts)),
-            token_sums([len(one) for one in sequences]),
-        )
-        state.step += 1
         if job.mask_truncated:
             figures["masked"] = len(rows) - len(sequences)
         if job.carry_over:
             figures |= {"carried_groups": batch.n_carried, "surplus_groups": len(batch.surplus)}
-        state.log.append(log_line(state.step, batch, figures))
+        self.record(batch, sequences, figures, started)
+
+    def record(
+        self, batch: Batch, sequences: list[Sequence], figures: dict[str, float], started: float
+    ) -> None:
+        """The state behind a step: its place in the stream, its compute, its line in the log."""
+        state, job = self.state, self.job
+        state.step, state.cursor, state.carried = state.step + 1, batch.cursor, batch.surplus
+        generated = token_sums(generated_lengths(batch.generated, job.numbers.n_experts))
+        sampled = token_sums(generated_lengths(batch.generated, 0))
+        trained = token_sums([len(one) for one in sequences])
+        state.flops += flops.step(self.architecture, generated, trained)
+        state.log.append(log_line(state.step, batch, figures) | {"exaflops": state.flops / flops.EXA})
+        again = job.numbers.updates_per_step > 1  # with_old_logprobs
+        strict = flops.step(self.architecture, sampled, trained, "strict", again)
+        self.step_log.add(state.log[-1], state.work, started, sampled[0] + trained[0], strict)
         state.empty_steps = 0 if batch.groups else state.empty_steps + 1
         if state.empty_steps == MAX_EMPTY_STEPS:
             state.status = "exhausted"
@@ -383,6 +398,7 @@ class RlRun:
         published = job_run.publish("model", f"{out}/model")
         tables.write_parquet(samples, f"{out}/samples.parquet")
         tables.write_csv(points, f"{out}/points.csv")
+        self.step_log.write(state.log)
         job_run.finish(
             f"{out}/run.json",
             state.status,
@@ -394,6 +410,7 @@ class RlRun:
             verdicts=evaluation.counts(samples),
             steps_above_max_logprob_gap=sum(map(self.is_above_gap, state.log)),
             steps_without_update=sum("loss" not in line for line in state.log),
+            throughput=step_log.throughput(state.work),
             log=state.log,
         )
 
