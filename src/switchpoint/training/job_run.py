@@ -103,12 +103,8 @@ class JobRun:
         limit: Limit | None = None,
     ) -> None:
         self.limit = limit or Limit()
-        self.step_began, self.longest_step, self.saving = (
-            None,
-            0.0,
-            0.0,
-        )  # seconds; no step of this attempt yet
-        self.unsaved = True
+        self.step_began = None  # before the first step of this attempt
+        self.longest_step, self.saving, self.unsaved = 0.0, 0.0, True
         self.job, self.started = job.model_dump(mode="json"), time.time()
         self.lock = lock(Path(state_dir))
         self.inputs = {name: content_hash(path) for name, path in sorted(inputs.items())}
