@@ -5,11 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from study import ROOT, pending, snakemake, tiny_config, write_config
+from study import pending, snakemake, tiny_config, write_config
 
-from switchpoint.study import config as studies
-from switchpoint.study import made, paths
-from switchpoint.study.expand import Expansion
+from switchpoint.study import paths
 
 RUN = "results/tiny/sft/S/seed_0"
 STEPS = [2, 4, 6, 8]
@@ -127,15 +125,3 @@ def test_other_data_run_every_segment_again(clone):
     write_config(clone, config)
     jobs = {"select_set": 1, "sft_S_segment_1": 1, "sft_S_segment_2": 1, "sft_S": 1}
     assert pending(clone, *TARGETS) == jobs
-
-
-def test_segments_are_groups_of_checkpoints_in_order():
-    assert made.divide([1, 2, 3, 4, 5], 2, behind=0) == [[1, 2], [3, 4, 5]]
-    assert made.divide([1, 2, 3], 5, behind=0) == [[1], [2], [3]]
-    assert made.divide([1, 3, 6, 8], 2, behind=4) == [[1, 3, 6], [8]]
-    assert made.divide([1], 2, behind=4) == [[1]]
-    assert made.divide([], 2, behind=4) == [[]]
-    study = Expansion(
-        studies.parse({**studies.load(ROOT / "config.yaml").model_dump(mode="json"), "study": "new"})
-    )
-    assert [rule.name for rule in made.sft_rules(study)] == ["sft_S", "sft_Full"]

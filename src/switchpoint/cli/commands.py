@@ -292,10 +292,11 @@ def lock(
 
 @app.command()
 def plan(study: PathOption = "config.yaml") -> None:
-    """Lists the pending jobs and what can be resumed."""
+    """Lists the pending jobs, what can be resumed, and the disk that they take."""
+    from switchpoint.flops import n_weights
     from switchpoint.study.plan import show
 
-    show(study)
+    show(study, n_weights)
 
 
 @app.command()

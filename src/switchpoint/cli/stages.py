@@ -30,7 +30,8 @@ def publish(table: pd.DataFrame, out: str, job: jobs.Job) -> None:
     """Writes a table and, behind it, the record of its job."""
     tables.write_parquet(table, out)
     outputs = files.measure(Path(out).parent, [Path(out).name])
-    files.write_record(f"{out}{files.RECORD}", {"job": job.model_dump(mode="json"), "outputs": outputs})
+    record = {"job": job.model_dump(mode="json"), "outputs": outputs, "rows": len(table)}
+    files.write_record(f"{out}{files.RECORD}", record)
 
 
 @app.command()

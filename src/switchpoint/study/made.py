@@ -1,7 +1,6 @@
 """What of a study is made already: the records of its jobs beside their outputs."""
 
 import dataclasses
-import itertools
 import json
 import os
 import re
@@ -69,9 +68,8 @@ class SftRule:
     @property
     def job(self) -> str:
         """The name of its jobs, for their logs: a segment has one of its own."""
-        return paths.SFT.format(set=self.set, seed="{seed}") + (
-            "" if self.end is None else f"/segment_{self.end}"
-        )
+        run = paths.SFT.format(set=self.set, seed="{seed}")
+        return run if self.end is None else f"{run}/segment_{self.end}"
 
 
 def sft_rules(study: Expansion) -> list[SftRule]:
@@ -106,23 +104,13 @@ def rules_of_run(study: Expansion, name: str, seed: int) -> list[SftRule]:
     rest = sorted(set(run.save_steps).difference(*(steps for _, steps in parts)))
     finished = there and record(f"{directory}/run.json").get("job") == job
     if not finished:
-        *groups, rest = divide(
-            rest, run.segments - len(parts), behind=max((end for end, _ in parts), default=0)
-        )
+        behind = max((end for end, _ in parts), default=0)
+        *groups, rest = divide(rest, run.segments - len(parts), behind)
         parts += [(group[-1], group) for group in groups]
-    ends = tuple(end for end, _ in parts)
-    rules = [
-        SftRule(
-            f"sft_{name}_segment_{number}",
-            name,
-            (),
-            tuple(steps),
-            ends[: number - 1],
-            end,
-            (segment_file(end),),
-        )
-        for number, (end, steps) in enumerate(parts, start=1)
-    ]
+    ends, rules = tuple(end for end, _ in parts), []
+    for number, (end, steps) in enumerate(parts, start=1):
+        title, own = f"sft_{name}_segment_{number}", (segment_file(end),)
+        rules.append(SftRule(title, name, (), tuple(steps), ends[: number - 1], end, own))
     kept = tuple(step for step in rest if finished and step in there)
     missing = tuple(step for step in rest if step not in kept)
     last = f"sft_{name}"
@@ -135,13 +123,16 @@ def rules_of_run(study: Expansion, name: str, seed: int) -> list[SftRule]:
 def divide(steps: list[int], count: int, behind: int) -> list[list[int]]:
     """Steps in order as ``count`` groups of nearly equal size, at least one and at most as many as there are steps.
 
-    Those up to ``behind`` are in the first group beside its own.
+    Those up to ``behind`` are in the first group beside its own.  Without its first group the rest divides as before:
+    a job on a cluster plans again while others go on.
     """
     first = [step for step in steps if step <= behind]
-    ahead = steps[len(first) :]
-    count = max(min(count, len(ahead)), 1)
-    bounds = [len(ahead) * part // count for part in range(count + 1)]
-    groups = [ahead[one:other] for one, other in itertools.pairwise(bounds)]
+    groups, ahead = [], steps[len(first) :]
+    for left in range(min(count, len(ahead)), 1, -1):
+        size = len(ahead) // left
+        groups.append(ahead[:size])
+        ahead = ahead[size:]
+    groups.append(ahead)
     return [first + groups[0], *groups[1:]]
 
 

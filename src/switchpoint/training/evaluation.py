@@ -208,7 +208,7 @@ def evaluate_checkpoints(
             for block in make_blocks(prompted[renderer], split, samples)[part[0] :: part[1]]:
                 name = f"{job_run.inputs[path][:16]}_{block.name}"
                 if not job_run.holds(name):
-                    job_run.stop_if_due(f"block {len(kept) + 1}")
+                    job_run.stop_if_due(f"block {len(kept)}")
                     where = record["run"], record["step"]
                     graded = evaluate_block(sampler, policy.tokenizer, block, job.settings, *where)
                     tables.write_parquet(graded, job_run.state / f"{name}.parquet")

@@ -71,9 +71,8 @@ class JobRun:
     ) -> None:
         ranks.start()
         self.limit = limit or Limit()
-        # In seconds; no step of this attempt yet.
-        self.step_began, self.longest_step, self.saving = None, 0.0, 0.0
-        self.unsaved = True
+        self.step_began = None  # before the first step of this attempt
+        self.longest_step, self.saving, self.unsaved = 0.0, 0.0, True
         self.job, self.started = job.model_dump(mode="json"), time.time()
         self.covered: files.Record = {}
         self.saves, self.checkpoint = 0, None
