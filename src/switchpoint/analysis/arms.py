@@ -142,7 +142,8 @@ def arm_summaries(
 
 def logged(record: dict) -> dict[str, float]:
     """Of an RL run's ``run.json``: exaFLOPs, sampled tokens, and the means over the steps that logged the rest."""
-    log = pd.DataFrame(record["log"])
+    # A cosine of 0 is a step without imitation, or without the rest.
+    log = pd.DataFrame(record["log"]).replace({"cosine": {0.0: np.nan}})
     counted = log.reindex(columns=["response_tokens", *STATUSES])
     tokens = (counted["response_tokens"] * counted[list(STATUSES)].sum(axis=1)).sum()
     means = {name: log[name].mean() for name in log if name in LOGGED or name.startswith("norm_")}

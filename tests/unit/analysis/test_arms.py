@@ -160,7 +160,7 @@ GAINS = pd.DataFrame(
 RECORDS = {
     RL_SEEDS[0]: {"exaflops": 2.0, "log": [
         line_of_log(10, clip_fraction=0.1, norm=3.0, norm_sft=1.0, norm_rl=4.0, cosine=-0.5),
-        line_of_log(20, clip_fraction=0.3, norm=3.0),
+        line_of_log(20, clip_fraction=0.3, norm=3.0, norm_sft=0.0, norm_rl=4.0, cosine=0.0),
     ]},
     RL_SEEDS[1]: {"exaflops": 4.0, "log": [line_of_log(30)]},
 }  # fmt: skip
@@ -179,7 +179,9 @@ def test_an_arm_from_its_start_to_its_end():
     assert (arm["low"], arm["high"]) == pytest.approx((7 - 1.96 * 3, 7 + 1.96 * 3))
     assert (arm["exaflops"], arm["sampled_tokens"]) == (3, (8 * 30 + 8 * 30) / 2)
     logged = [arm[name] for name in ("clip_fraction", "norm_sft", "norm_rl", "cosine")]
-    assert logged == pytest.approx([0.2, 1, 4, -0.5])  # means over the steps that logged them
+    assert logged == pytest.approx(
+        [0.2, 0.5, 4, -0.5]
+    )  # means over the steps that logged them, with both sides
     assert "norm" not in arm
     assert arm["status"] == "1 finished, 1 diverged"
 
