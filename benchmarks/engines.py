@@ -17,12 +17,12 @@ from switchpoint.data import order
 from switchpoint.study.config import EngineSettings
 from switchpoint.training import models
 from switchpoint.training.engine.open import open_engine
-from switchpoint.training.sft import mean_loss
+from switchpoint.training.sft import SftRun, mean_loss
 
 
-def measure(model: Path, scratch: Path, turns: int, stage: int) -> list[str]:
+def measure(run: SftRun, model: Path, turns: int, stage: int) -> list[str]:
     """The table's row of a ZeRO stage."""
-    run, steps = sft_run(model, scratch), WARM_UP + turns
+    steps = WARM_UP + turns
     choices = EngineSettings(), EngineSettings(by="deepspeed", zero_stage=stage)
     engines = [open_engine(one, models.load(model).model, run.job.optimizer, 0) for one in choices]
     seconds: list[list[float]] = [[], []]
@@ -56,7 +56,8 @@ def main() -> None:
     options = settings(__doc__, ["deepspeed"])
     with scratch_models(options.size) as directories:
         model, scratch = directories["base" if options.size == "tiny" else "10M"], directories["scratch"]
-        rows = [measure(model, scratch / str(stage), options.turns, stage) for stage in (1, 2, 3)]
+        run = sft_run(model, scratch)
+        rows = [measure(run, model, options.turns, stage) for stage in (1, 2, 3)]
     show(
         ["engine", "torch's loss", "its loss", "torch's seconds", "its seconds", "ratio", "in DeepSpeed"],
         rows,

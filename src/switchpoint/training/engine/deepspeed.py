@@ -9,8 +9,10 @@ In bfloat16 the parameters are, too, with float32 masters; the torch engine cast
 """
 
 import contextlib
+import logging
 import math
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -158,6 +160,10 @@ def started_deepspeed():
         import deepspeed
     except ModuleNotFoundError as error:
         raise InputError(f"model.engine is deepspeed, and {error}; install DeepSpeed, or say torch") from None
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    warnings.filterwarnings(
+        "ignore", category=FutureWarning, module="torch.distributed"
+    )  # its calls of old names
     from deepspeed.accelerator import get_accelerator
     from deepspeed.ops import __compatible_ops__
 
