@@ -7,3 +7,7 @@ class InputError(ValueError):
 
 class DivergedError(InputError):
     """A loss, a gradient or a model's output that is not finite."""
+
+
+class StoppedError(Exception):
+    """A job that stopped in time, its state saved: the same command goes on from there."""

@@ -121,6 +121,12 @@ def n_parameters(arch: Architecture, accounting: Accounting = "retu") -> int:
     return arch.n_layers * (mlp + attention) + vocabulary
 
 
+def n_weights(model: str | Path) -> int:
+    """Weights that a model directory has, but for the norms' and biases: a head that is tied is no other."""
+    tied = read_object(Path(model, "config.json")).get("tie_word_embeddings")
+    return n_parameters(architecture(model), "strict" if tied else "retu")
+
+
 def forward_tokens(
     arch: Architecture, n_tokens: float, sum_squared_lengths: float, accounting: Accounting = "retu"
 ) -> float:

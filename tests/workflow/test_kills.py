@@ -11,6 +11,7 @@ import psutil
 import pytest
 from study import curves, pending, snakemake, snakemake_command
 
+from switchpoint import files
 from switchpoint.analysis.points import read_points
 
 RL = "rl/grpo/base/seed_0"
@@ -78,3 +79,19 @@ def test_a_killed_study_ends_where_an_uninterrupted_one_does(finished, clone, jo
     steps = f"results/tiny/logs/{job}.jsonl"
     assert (clone / steps).read_bytes() == (finished / steps).read_bytes() != b""
     assert pending(clone) == {}
+
+
+def test_a_job_whose_time_is_up_is_run_again_and_goes_on(clone):
+    """Of a minute of ``runtime`` nothing is left but a step an attempt; the solver has four."""
+    solver, steps = clone / "results/tiny/data/solver", 4
+    before = (solver / f"step_{steps}/model.safetensors").read_bytes()
+    shutil.rmtree(solver)
+    targets = [f"results/tiny/data/solver/{name}" for name in ("run.json", f"step_{steps}/model.safetensors")]
+    limited = ["--set-resources", "train_solver:runtime=1"]
+    done = snakemake(clone, *targets, *limited, check=False)
+    assert done.returncode != 0
+    assert "saved at step 1; run the same command to go on" in done.stdout + done.stderr
+    snakemake(clone, *targets, *limited, "--retries", str(steps))
+    assert (solver / f"step_{steps}/model.safetensors").read_bytes() == before
+    assert files.read_run(solver)["attempt"] == steps
+    assert pending(clone, *targets) == {}

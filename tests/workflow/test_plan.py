@@ -10,14 +10,14 @@ from study import make_clone, pending, snakemake, tiny_config
 
 
 def plan(clone: Path) -> dict[str, str]:
-    """Job to state, from ``switchpoint plan``."""
+    """Job to state, from ``switchpoint plan``, which says what each takes behind."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     command = [sys.executable, "-m", "switchpoint", "plan"]
     done = subprocess.run(
         command, cwd=clone, capture_output=True, text=True, check=True, env={**os.environ, "PATH": path}
     )
     lines = [line.split() for line in done.stdout.splitlines()[:-1]]
-    return {job: state for state, _rule, job in lines}
+    return {job: state for state, _rule, job, *_size in lines}
 
 
 def test_a_half_finished_study_lists_exactly_what_is_pending(clone):

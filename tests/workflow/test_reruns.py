@@ -146,6 +146,8 @@ APART = [
     (("rl", "save_every", 7), {"write_report": 1}),  # which prints it
     (("rl", "max_logprob_gap", 0.05), {"write_report": 1}),
     (("tensorboard", True), {}),
+    (("sft", "S", "save_every", 3), {"write_report": 1}),
+    (("sft", "S", "segments", 2), {"write_report": 1}),
     (("data", "benchmarks", "aime", "out_of_distribution", True), BELOW),
     (("data", "prompts", "mix_max_tokens", 30), {"select_mix": 1, "report_data": 1, "write_report": 1}),
     (
@@ -163,6 +165,8 @@ def test_what_does_not_depend_on_a_change_does_not_run_again(clone):
     for change, jobs in APART:
         write_config(clone, with_change(*change))
         assert pending(clone) == jobs, change
+    write_config(clone, tiny_config())
+    assert pending(clone, "--default-resources", "runtime=30", "--set-resources", "rl:runtime=90") == {}
 
 
 def test_one_more_checkpoint_leaves_the_others_and_their_rl_alone(clone):

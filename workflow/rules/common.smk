@@ -86,6 +86,12 @@ def repeat(option, values):
     )
 
 
+def deadline(wildcards, resources):
+    """`--deadline`, where the profile limits the rule's `runtime` (minutes): a minute before, for the end."""
+    minutes = resources.get("runtime")
+    return repeat("deadline", [60 * (minutes - 1)] if isinstance(minutes, int) else [])
+
+
 # The rules whose every output is a result.
 ANALYSES = [
     "collect",

@@ -1,16 +1,41 @@
-rule make_base:
-    output:
-        paths.model_files(out(paths.BASE)),
-    log:
-        log_file("make_base"),
-    conda:
-        "../../envs/train.yaml"
-    params:
-        job=expansion.base_job().model_dump_json(),
-        out=subpath(output[0], parent=True),
-        state=state("make_base"),
-    shell:
-        "python -m switchpoint make-base --job {params.job:q} --out {params.out} --state {params.state} > {log} 2>&1"
+if study.model.base is None:
+
+    rule make_base:
+        output:
+            paths.model_files(expansion.base),
+        log:
+            log_file("make_base"),
+        conda:
+            "../../envs/train.yaml"
+        params:
+            job=expansion.base_job().model_dump_json(),
+            out=subpath(output[0], parent=True),
+            state=state("make_base"),
+            deadline=deadline,
+        shell:
+            "python -m switchpoint make-base --job {params.job:q} --out {params.out} --state {params.state}"
+            " {params.deadline} > {log} 2>&1"
+
+
+if study.model.converted:
+
+    rule convert_base:
+        input:
+            job_file(expansion.convert_job()),
+            lock=study.model.converted.lock,
+        output:
+            paths.model_files(expansion.base),
+        log:
+            log_file("convert_base"),
+        conda:
+            "../../envs/train.yaml"
+        params:
+            job=expansion.convert_job().model_dump_json(),
+            out=subpath(output[0], parent=True),
+            state=state("convert_base"),
+        shell:
+            "python -m switchpoint convert-base --job {params.job:q} --out {params.out} --state {params.state}"
+            " > {log} 2>&1"
 
 
 rule ingest:
@@ -85,10 +110,11 @@ if study.data.solver.model is None:
             steps=expansion.study.data.solver.steps,
             out=subpath(output.run, parent=True),
             state=state("train_solver"),
+            deadline=deadline,
         shell:
             "python -m switchpoint sft --job {params.job:q} --save-step {params.steps} --base {params.base:q}"
             " --data {input.data} --validation {input.validation} --out {params.out} --state {params.state}"
-            " --log {log} > {log} 2>&1"
+            " --log {log} {params.deadline} > {log} 2>&1"
 
 
 rule measure_win_rates:
@@ -106,9 +132,10 @@ rule measure_win_rates:
         job=expansion.win_rates_job().model_dump_json(),
         model=directory_of("model"),
         state=state("measure_win_rates"),
+        deadline=deadline,
     shell:
         "python -m switchpoint win-rates --job {params.job:q} --model {params.model:q} --pool {input.pool}"
-        " --out {output} --state {params.state} > {log} 2>&1"
+        " --out {output} --state {params.state} {params.deadline} > {log} 2>&1"
 
 
 rule select_set:

@@ -31,9 +31,10 @@ rule:
         benchmarks=repeat("benchmarks", expansion.benchmarks()),
         out=subpath(output.run, parent=True),
         state=state(EVALUATED),
+        deadline=deadline,
     shell:
         "python -m switchpoint evaluate --job {params.job:q} {params.checkpoints} --part {params.part}"
-        " {params.benchmarks} --out {params.out} --state {params.state} > {log} 2>&1"
+        " {params.benchmarks} --out {params.out} --state {params.state} {params.deadline} > {log} 2>&1"
 
 
 if PARTS > 1:

@@ -14,7 +14,7 @@ import typer
 from switchpoint import files, tables
 from switchpoint.cli import stages
 from switchpoint.cli.stages import PathOption
-from switchpoint.errors import InputError
+from switchpoint.errors import InputError, StoppedError
 from switchpoint.study.plan import FINISHED
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -274,24 +274,29 @@ def import_command(
 
 @app.command()
 def lock(
-    path: Annotated[str, typer.Argument(help="A data file, or a data set on the hub.")],
+    path: Annotated[
+        str, typer.Argument(help="A data file, a model file or directory, or a name on the hub.")
+    ],
     out: Annotated[str | None, typer.Option(help="The lock file; PATH.lock without it.")] = None,
-    revision: Annotated[str | None, typer.Option(help="The data set's commit, on the hub.")] = None,
+    revision: Annotated[
+        str | None, typer.Option(help="The commit, on the hub; the version, of a package's file.")
+    ] = None,
 ) -> None:
-    """Writes the lock file of a data file (its hash) or of a data set on the hub (its revision)."""
-    from switchpoint.data import sources
+    """Writes the lock file of a file or model directory (its hash), or of what is on the hub (its revision)."""
+    from switchpoint.data import locks
 
     out = out or f"{path}.lock"
     check_out(out, path)
-    sources.write_lock(path, out, revision)
+    locks.write_lock(path, out, revision)
 
 
 @app.command()
 def plan(study: PathOption = "config.yaml") -> None:
-    """Lists the pending jobs and what can be resumed."""
+    """Lists the pending jobs, what can be resumed, and the disk that they take."""
+    from switchpoint.flops import n_weights
     from switchpoint.study.plan import show
 
-    show(study)
+    show(study, n_weights)
 
 
 @app.command()
@@ -303,30 +308,33 @@ def docs(check: Annotated[bool, typer.Option()] = False) -> None:
 
 
 def main() -> None:
-    """The commands; bad input and a full disk end with a message and exit code 2, without a traceback.
+    """The commands; bad input and a full disk end with a message and exit code 2, without a traceback, and a job that
+    stopped in time with the code of a temporary failure (75).
 
     In a log the last line of one that ended well is ``plan.FINISHED``, which tells it from one that failed.
     """
     try:
         app()
     except InputError as error:
-        fail(str(error))
+        fail(f"error: {error}")
+    except StoppedError as stop:
+        fail(str(stop), os.EX_TEMPFAIL)
     except OSError as error:
         if error.errno not in files.FULL:
             raise
-        fail(f"disk full: {error.filename or 'the output'}: free space and run again")
+        fail(f"error: disk full: {error.filename or 'the output'}: free space and run again")
     except SystemExit as done:
         if not done.code and writes_a_log():
             print(FINISHED, file=sys.stderr)
         raise
 
 
-def fail(message: str) -> None:
-    """Ends with exit code 2, whether or not what was printed can still be written."""
+def fail(message: str, code: int = 2) -> None:
+    """Ends with this exit code, whether or not what was printed can still be written."""
     with contextlib.suppress(OSError):
-        print(f"error: {message}", file=sys.stderr, flush=True)
+        print(message, file=sys.stderr, flush=True)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python ends with another code and lines of its own
-    sys.exit(2)
+    sys.exit(code)
 
 
 def writes_a_log() -> bool:

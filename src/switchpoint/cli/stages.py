@@ -13,6 +13,7 @@ import typer
 from switchpoint import files, tables
 from switchpoint.errors import InputError
 from switchpoint.study import jobs
+from switchpoint.training.limit import Limit
 
 app = typer.Typer()
 Job = Annotated[str, typer.Option(help="The job's configuration slice, as JSON.")]
@@ -22,13 +23,15 @@ TensorBoard = Annotated[
     str | None, typer.Option(help="A directory for TensorBoard; the run's files go into one of its name.")
 ]
 Paths = Annotated[list[str], typer.Option()]
+Deadline = Annotated[float | None, typer.Option(help="Seconds by which to save and stop, if it is not done.")]
 
 
 def publish(table: pd.DataFrame, out: str, job: jobs.Job) -> None:
     """Writes a table and, behind it, the record of its job."""
     tables.write_parquet(table, out)
     outputs = files.measure(Path(out).parent, [Path(out).name])
-    files.write_record(f"{out}{files.RECORD}", {"job": job.model_dump(mode="json"), "outputs": outputs})
+    record = {"job": job.model_dump(mode="json"), "outputs": outputs, "rows": len(table)}
+    files.write_record(f"{out}{files.RECORD}", record)
 
 
 @app.command()
@@ -60,13 +63,21 @@ def validation(job: Job, pool: PathOption, out: PathOption) -> None:
 
 
 @app.command("win-rates")
-def win_rates(job: Job, model: PathOption, pool: PathOption, out: PathOption, state: PathOption) -> None:
+def win_rates(
+    job: Job,
+    model: PathOption,
+    pool: PathOption,
+    out: PathOption,
+    state: PathOption,
+    deadline: Deadline = None,
+) -> None:
     """Measures the weak solver's win rate on every pool problem."""
+    limit = Limit.of_process(deadline)
     from switchpoint.data import difficulty
     from switchpoint.training import evaluation
 
     asked = jobs.EvaluateJob.read(job, "--job")
-    job_run, samples = evaluation.measure_win_rates(asked, model, pool, state)
+    job_run, samples = evaluation.measure_win_rates(asked, model, pool, state, limit)
     tables.write_parquet(difficulty.win_rates(samples), out)
     outputs = files.measure(Path(out).parent, [Path(out).name])
     verdicts = evaluation.counts(samples)
@@ -158,25 +169,38 @@ def data_report(
 
 
 @app.command("make-base")
-def make_base(job: Job, out: PathOption, state: PathOption) -> None:
+def make_base(job: Job, out: PathOption, state: PathOption, deadline: Deadline = None) -> None:
     """Pretrains the tiny base model."""
+    limit = Limit.of_process(deadline)
     from switchpoint.training import tiny_base
 
-    tiny_base.run(jobs.BaseJob.read(job, "--job"), out, state)
+    tiny_base.run(jobs.BaseJob.read(job, "--job"), out, state, limit)
+
+
+@app.command("convert-base")
+def convert_base(job: Job, out: PathOption, state: PathOption) -> None:
+    """Makes the base model of a pretrained one: a GGUF file's, or the hub's."""
+    from switchpoint.training import pretrained
+
+    pretrained.run(jobs.ConvertJob.read(job, "--job"), out, state)
 
 
 @app.command("sft")
 def sft_command(
     job: Job, base: PathOption, data: PathOption, validation: PathOption, out: PathOption, state: PathOption,
     save_step: Annotated[list[int], typer.Option(help="A step whose checkpoint is saved.")],
+    save_every: Annotated[int, typer.Option(help="Steps between two resumable states.")] = 50,
+    until: Annotated[int | None, typer.Option(help="The last step of this segment of the run.")] = None,
+    deadline: Deadline = None,
     log: Log = None, tensorboard: TensorBoard = None,
 ) -> None:  # fmt: skip
     """Supervised fine-tuning on one data set."""
+    limit = Limit.of_process(deadline)
     from switchpoint.training import sft
 
     sft.run(
         jobs.SftJob.read(job, "--job"), save_step, base, data, validation, out, state,
-        log=log, tensorboard=tensorboard,
+        save_every=save_every, until=until, limit=limit, log=log, tensorboard=tensorboard,
     )  # fmt: skip
 
 
@@ -187,32 +211,35 @@ def rl(
     sft: Annotated[str | None, typer.Option(help="Else the SFT run that it starts from.")] = None,
     save_every: Annotated[int, typer.Option(help="Steps between two resumable states.")] = 10,
     out_of_distribution: Annotated[list[str], typer.Option(help="A benchmark outside `overall`.")] = [],  # noqa: B006
+    deadline: Deadline = None,
     max_logprob_gap: Annotated[float | None, typer.Option(help="Of a step, between trainer and sampler.")] = None,
     on_logprob_gap: Annotated[Literal["warn", "fail"], typer.Option(help="What to do above it.")] = "warn",
     log: Log = None, tensorboard: TensorBoard = None,
 ) -> None:  # fmt: skip
     """Reinforcement learning from one start."""
+    limit = Limit.of_process(deadline)
     from switchpoint.training.rl import loop
 
     options = loop.Options(
         save_every=save_every, out_of_distribution=tuple(out_of_distribution), max_logprob_gap=max_logprob_gap,
         on_logprob_gap=on_logprob_gap, log=log, tensorboard=tensorboard,
     )  # fmt: skip
-    loop.run(jobs.RlJob.read(job, "--job"), base, sft, prompts, benchmarks, out, state, options)
+    loop.run(jobs.RlJob.read(job, "--job"), base, sft, prompts, benchmarks, out, state, options, limit)
 
 
 @app.command()
 def evaluate(
     job: Job, checkpoint: Paths, benchmarks: Paths, out: PathOption, state: PathOption,
     part: Annotated[str, typer.Option(help="i/n: only the i-th of n parts, from 0.")] = "0/1",
+    deadline: Deadline = None,
 ) -> None:  # fmt: skip
     """Evaluates a group of checkpoints."""
+    limit = Limit.of_process(deadline)
     from switchpoint.training import evaluation
 
     index, _, count = part.partition("/")
-    evaluation.run(
-        jobs.EvaluateJob.read(job, "--job"), checkpoint, benchmarks, out, state, (int(index), int(count))
-    )
+    asked = jobs.EvaluateJob.read(job, "--job")
+    evaluation.run(asked, checkpoint, benchmarks, out, state, (int(index), int(count)), limit)
 
 
 @app.command("merge-parts")
@@ -244,11 +271,12 @@ def outcomes(
 
 @app.command()
 def report(job: Job, analysis: PathOption, data: PathOption, out: PathOption, results: PathOption) -> None:
-    """Writes the report, and the results as a Markdown table."""
+    """Writes the report, and the results as Markdown tables."""
     from switchpoint.report import page
-    from switchpoint.report.study_tables import results_markdown
+    from switchpoint.report.study_tables import arms_markdown, results_markdown
 
     asked = jobs.ReportJob.read(job, "--job")
     inputs = page.load(Path(analysis), Path(data))
-    files.write_text(results, results_markdown(inputs["pooled_results"]))
+    tables_of_arms = arms_markdown(inputs["arms"], inputs["arm_comparisons"])
+    files.write_text(results, results_markdown(inputs["pooled_results"]) + tables_of_arms)
     files.write_text(out, page.render(inputs, asked.study, asked.hyperparameters))

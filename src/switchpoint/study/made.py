@@ -37,44 +37,108 @@ def is_made(directory: str | Path, job: dict) -> bool:
     return whole and not is_foreign(record(f"{directory}/run.json"), job, directory)
 
 
+def segment_file(end: int | str) -> str:
+    """The name of the record of the segment that ended at a step."""
+    return f"segment_{end}.json"
+
+
+def segments(directory: str | Path, job: dict) -> dict[int, list[int]]:
+    """The segments of an SFT run of this job (as JSON has it) that are made: the step that each ended at, in order,
+    and the steps whose checkpoints it made."""
+    recorded = map(record, Path(directory).glob(segment_file("*")))
+    found = {one["end"]: one["steps"] for one in recorded if one.get("job") == job}
+    return dict(sorted(found.items()))
+
+
 @dataclasses.dataclass(frozen=True)
 class SftRule:
-    """A rule that makes checkpoints of the SFT on a set; ``whole``: and what belongs to the runs as a whole."""
+    """A rule that makes checkpoints of the SFT on a set, and ``files``, which lie beside them.
+
+    That of a segment follows the segments that ended at the steps ``after``, and ends at the step ``end`` itself.
+    """
 
     name: str
     set: str
-    seeds: list[int]
-    steps: list[int]
-    whole: bool
+    seeds: tuple[int, ...]
+    steps: tuple[int, ...]
+    after: tuple[int, ...] = ()
+    end: int | None = None
+    files: tuple[str, ...] = ()
+
+    @property
+    def job(self) -> str:
+        """The name of its jobs, for their logs: a segment has one of its own."""
+        run = paths.SFT.format(set=self.set, seed="{seed}")
+        return run if self.end is None else f"{run}/segment_{self.end}"
 
 
 def sft_rules(study: Expansion) -> list[SftRule]:
-    """The rules of SFT: one for each set.
+    """The rules of SFT: one for each segment of the runs on a set, that of the last one named as without segments.
 
     Where a finished run lacks a checkpoint, since another step is to be saved or a file was deleted, the checkpoints
     that are there keep their rule and a second one makes the others: what starts from the former does not run again.
+    Segments that are made keep theirs, too, whatever ``segments`` is by now: Snakemake runs a job again whose set of
+    inputs is another than it was.
     """
     rules = []
     for name, run in study.study.sft.items():
-        by_made: dict[tuple[int, ...], list[int]] = {}
+        by_rules: dict[tuple[SftRule, ...], list[int]] = {}
         for seed in run.seeds:
-            by_made.setdefault(steps_made(study, name, seed), []).append(seed)
-        for steps, seeds in by_made.items():
-            suffix = "" if len(by_made) == 1 else "_seed_" + "_".join(map(str, seeds))
-            missing = [step for step in run.save_steps if step not in steps]
-            if steps and missing:
-                rules += [SftRule(f"sft_{name}{suffix}", name, seeds, list(steps), False),
-                          SftRule(f"extend_sft_{name}{suffix}", name, seeds, missing, True)]  # fmt: skip
-            else:
-                rules.append(SftRule(f"sft_{name}{suffix}", name, seeds, run.save_steps, True))
+            by_rules.setdefault(tuple(rules_of_run(study, name, seed)), []).append(seed)
+        for parts, seeds in by_rules.items():
+            suffix = "" if len(by_rules) == 1 else "_seed_" + "_".join(map(str, seeds))
+            rules += [
+                dataclasses.replace(part, name=part.name + suffix, seeds=tuple(seeds)) for part in parts
+            ]
     return rules
 
 
+def rules_of_run(study: Expansion, name: str, seed: int) -> list[SftRule]:
+    """The rules of one run: of the segments that are made, of those to be made, and of the rest."""
+    run, job = study.study.sft[name], study.sft_job(name, seed).model_dump(mode="json")
+    directory, there = study.path(paths.SFT, set=name, seed=seed), steps_made(study, name, seed)
+    parts = [
+        (end, [step for step in steps if step in there])
+        for end, steps in (segments(directory, job) if there else {}).items()
+    ]
+    rest = sorted(set(run.save_steps).difference(*(steps for _, steps in parts)))
+    finished = there and record(f"{directory}/run.json").get("job") == job
+    if not finished:
+        behind = max((end for end, _ in parts), default=0)
+        *groups, rest = divide(rest, run.segments - len(parts), behind)
+        parts += [(group[-1], group) for group in groups]
+    ends, rules = tuple(end for end, _ in parts), []
+    for number, (end, steps) in enumerate(parts, start=1):
+        title, own = f"sft_{name}_segment_{number}", (segment_file(end),)
+        rules.append(SftRule(title, name, (), tuple(steps), ends[: number - 1], end, own))
+    kept = tuple(step for step in rest if finished and step in there)
+    missing = tuple(step for step in rest if step not in kept)
+    last = f"sft_{name}"
+    if kept and missing:
+        rules.append(SftRule(last, name, (), kept, ends))
+        last, rest = f"extend_{last}", missing
+    return [*rules, SftRule(last, name, (), tuple(rest), ends, files=tuple(paths.SFT_FILES))]
+
+
+def divide(steps: list[int], count: int, behind: int) -> list[list[int]]:
+    """Steps in order as ``count`` groups of nearly equal size, at least one and at most as many as there are steps.
+
+    Those up to ``behind`` are in the first group beside its own.  Without its first group the rest divides as before:
+    a job on a cluster plans again while others go on.
+    """
+    first = [step for step in steps if step <= behind]
+    groups, ahead = [], steps[len(first) :]
+    for left in range(min(count, len(ahead)), 1, -1):
+        size = len(ahead) // left
+        groups.append(ahead[:size])
+        ahead = ahead[size:]
+    groups.append(ahead)
+    return [first + groups[0], *groups[1:]]
+
+
 def steps_made(study: Expansion, name: str, seed: int) -> tuple[int, ...]:
-    """The listed steps whose checkpoints a finished run of this very job has left; none where others are among them."""
+    """The listed steps whose checkpoints this very job has left; none where others are among them."""
     job = study.sft_job(name, seed).model_dump(mode="json")
-    if record(study.path(f"{paths.SFT}/run.json", set=name, seed=seed)).get("job") != job:
-        return ()
     steps, directories = study.study.sft[name].save_steps, study.checkpoints(name, seed)
     found = [record(f"{path}/run.json") for path in directories]
     if any(one and is_foreign(one, job, path) for one, path in zip(found, directories, strict=True)):
@@ -141,6 +205,9 @@ def jobs_recorded(study: Expansion) -> list[tuple[str, str, Job]]:
         for part in study.benchmark_parts
     ]
     rows = [(f"{table}{files.RECORD}", table, job) for table, job in made]
+    if study.study.model.converted:
+        path = f"{study.base}/run.json"
+        rows.append((path, path, study.convert_job()))
     if data.solver.model is None:
         path = f"{study.solver}/run.json"
         rows.append((path, path, study.solver_job()))

@@ -1,17 +1,30 @@
-"""``switchpoint plan``: what is pending, and what of it can be resumed."""
+"""``switchpoint plan``: what is pending, what of it can be resumed, and the disk that it takes.
+
+Models are in float32.  A training job keeps its checkpoints; until it ends its state holds the weights and both of
+AdamW's moments, in the last two saves, and its checkpoints are links to those that it publishes.  An evaluation keeps
+its samples twice, as its state stays, so that more can be added.
+"""
 
 import dataclasses
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+from switchpoint import files
 from switchpoint.errors import InputError
-from switchpoint.study import config
+from switchpoint.study import config, made, paths
 from switchpoint.study.expand import Expansion
+from switchpoint.study.jobs import EvaluationSettings
 
 FINISHED = "finished"  # the last line in the log of a job that ended well
 PROGRESS = ("attempts", "losses.csv", "points.csv")  # files of a state that nothing resumes from
+WEIGHT = 4  # bytes
+STATE = 2 * 3 * WEIGHT  # of a weight: two saves of it and of two moments
+TOKEN, SAMPLE = 4, 100  # bytes of a sampled token's text, and of what else a sample has, before compression
+UNITS = ("B", "kB", "MB", "GB", "TB")
 JOB = re.compile(r"^(?:local)?rule (?P<rule>\w+):\n(?P<fields>(?:    .*\n)+)", re.MULTILINE)
 
 
@@ -33,11 +46,14 @@ class Planned:
 
 @dataclasses.dataclass(frozen=True)
 class Pending:
-    """A pending job by its name, and its state (``pending_jobs``)."""
+    """A pending job by its name, its state (``pending_jobs``), and the bytes that it ``keeps`` and that it ``holds``
+    while it runs; None where they hang on what is not made yet."""
 
     rule: str
     name: str
     state: str
+    keeps: int | None
+    holds: int | None
 
 
 def dry_run(study_file: str) -> list[Planned]:
@@ -63,33 +79,101 @@ def dry_run(study_file: str) -> list[Planned]:
     return jobs
 
 
-def pending_jobs(study_file: str) -> list[Pending]:
-    """Every pending job and its state.
+def pending_jobs(study_file: str, count_weights: Callable[[str], int]) -> list[Pending]:
+    """Every pending job and its state; ``count_weights`` of a model directory.
 
     ``outdated``: its outputs are there and have to be made anew; ``pending``: it has run well, and
     outputs were taken away since; ``resumable``: it stopped and has a state to go on from; ``failed``:
     it stopped and has none; ``waiting``: it has not run.
     """
     study = Expansion(config.load(study_file))
-    logs, states = study.path("logs"), study.path("state")
+    weights = count_weights(study.base) if Path(study.base, "config.json").is_file() else None
     result = []
     for job in dry_run(study_file):
-        name = str(job.log.relative_to(logs).with_suffix(""))
-        if all(Path(path).exists() for path in job.outputs):
-            state = "outdated"
-        elif job.ran_well:
-            state = "pending"
-        elif any(path.name not in PROGRESS for path in Path(states, name).glob("*/*")):
-            state = "resumable"
-        else:
-            state = "failed" if job.log.exists() else "waiting"
-        result.append(Pending(job.rule, name, state))
+        name = str(job.log.relative_to(study.path("logs")).with_suffix(""))
+        result.append(Pending(job.rule, name, state_of(job, study, name), *disk(job, study, name, weights)))
     return result
 
 
-def show(study_file: str) -> None:
+def state_of(job: Planned, study: Expansion, name: str) -> str:
+    """The state of a pending job; the segments of an SFT run share theirs."""
+    state = Path(study.path("state"), re.sub(r"/segment_\d+$", "", name))
+    if all(Path(path).exists() for path in job.outputs):
+        return "outdated"
+    if job.ran_well:
+        return "pending"
+    if any(path.name not in PROGRESS for path in state.glob("*/*")):
+        return "resumable"
+    return "failed" if job.log.exists() else "waiting"
+
+
+def disk(job: Planned, study: Expansion, name: str, weights: int | None) -> tuple[int | None, int | None]:
+    """About how many bytes a job keeps, and how many more it holds while it runs, its samples as long as they may get.
+
+    Its tables and logs are small.
+    """
+    models = sum(path.endswith("/model.safetensors") for path in job.outputs)
+    if models and weights is None:
+        return None, None
+    kept, held = (models * weights * WEIGHT, weights * STATE) if models else (0, 0)
+    if name.startswith("rl/"):
+        run = study.rl_job(*name.split("/")[1:3], 0)
+        evaluations = run.steps // run.eval_every + 2  # at the start, and perhaps at the end, too
+        sampled = samples_of(study, run.evaluation, evaluations)
+        return kept + sampled, held + sampled
+    if job.rule == "measure_win_rates":
+        return samples_of(study, study.win_rates_job().settings, 1), 0
+    if job.rule in ("evaluate", "evaluate_part", "merge_parts"):
+        group = re.sub(r"^evaluations/(parts/\d+/)?", "", name)
+        sampled = samples_of(study, study.evaluate_job(group).settings, len(study.groups[group]))
+        parts = study.study.evaluation.parts if job.rule == "evaluate_part" else 1
+        times = 1 if job.rule == "merge_parts" else 2
+        return None if sampled is None else times * sampled // parts, 0
+    return kept, held
+
+
+def samples_of(study: Expansion, settings: EvaluationSettings, models: int) -> int | None:
+    """Bytes of the samples of some models at most; None while it is not known how many test problems there are."""
+    benchmarks, total = study.study.data.benchmarks, 0
+    for split, by_benchmark in settings.samples.items():
+        for name, samples in by_benchmark.items():
+            sources = study.study.data.pool if name == "pool" else [benchmarks[name].source]
+            rows = [rows_of(study, source) for source in sources]
+            monitored = 0 if name == "pool" else benchmarks[name].monitor
+            if split == "test" and None in rows:
+                return None
+            total += samples * (monitored if split == "monitor" else sum(rows) - monitored)
+    return total * models * (settings.sampling.max_new_tokens * TOKEN + SAMPLE)
+
+
+def rows_of(study: Expansion, source: str) -> int | None:
+    """The rows of a source: those of a generated one, or as it was read."""
+    table = study.path(paths.SOURCE, source=source)
+    size = getattr(study.study.data.sources[source], "size", None)
+    return size or made.record(f"{table}{files.RECORD}").get("rows")
+
+
+def shown(count: int | None) -> str:
+    """Bytes in a unit that suits them."""
+    if count is None:
+        return "?"
+    power = min(max(len(str(count)) - 1, 0) // 3, len(UNITS) - 1)
+    return f"{count / 1000**power:.3g} {UNITS[power]}"
+
+
+def show(study_file: str, count_weights: Callable[[str], int]) -> None:
     """Prints the pending jobs."""
-    jobs = pending_jobs(study_file)
+    jobs = pending_jobs(study_file, count_weights)
+    if not jobs:
+        print("nothing is pending")
+        return
     for job in jobs:
-        print(f"{job.state:10} {job.rule:18} {job.name}")
-    print(f"{len(jobs)} jobs pending" if jobs else "nothing is pending")
+        size = f"keeps {shown(job.keeps)}" if job.keeps != 0 else ""
+        size += f", holds {shown(job.holds)}" if job.holds != 0 else ""
+        print(f"{job.state:10} {job.rule:18} {job.name:40} {size}".rstrip())
+    kept, held = sum(job.keeps or 0 for job in jobs), max(job.holds or 0 for job in jobs)
+    unknown = ", and what ? stands for" if any(None in (job.keeps, job.holds) for job in jobs) else ""
+    print(
+        f"{len(jobs)} jobs pending, which keep about {shown(kept)} and hold up to {shown(held)} each while they run"
+        f"{unknown}; {shown(shutil.disk_usage('.').free)} are free"
+    )

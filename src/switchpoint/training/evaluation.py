@@ -11,12 +11,14 @@ from pathlib import Path
 import pandas as pd
 
 from switchpoint import files, scores, tables
-from switchpoint.errors import InputError
+from switchpoint.errors import DivergedError, InputError
 from switchpoint.grading import grader
 from switchpoint.study.jobs import EvaluateJob, EvaluationSettings, Sampling, Template
 from switchpoint.training import models
+from switchpoint.training.engine import ranks
 from switchpoint.training.engine.torch import configure
 from switchpoint.training.job_run import JobRun, Progress
+from switchpoint.training.limit import Limit
 from switchpoint.training.rollouts.sampler import Prompt, Rollout, Sampler, open_sampler
 from switchpoint.training.tokenizer import Tokenizer
 
@@ -40,11 +42,12 @@ def answer(
     sampling: Sampling,
     extraction: str,
 ) -> list[Answer]:
-    """A graded response to each prompt, in order."""
-    rollouts = sampler.sample(prompts, sampling)
+    """A graded response to each prompt, in order; every rank samples and grades its share."""
+    with ranks.together(DivergedError):
+        rollouts = sampler.sample(ranks.share(prompts), sampling)
     texts = tokenizer.decode([rollout.token_ids for rollout in rollouts])
-    verdicts = grader.shared().grade(golds, texts, extraction)
-    return [Answer(*fields) for fields in zip(rollouts, texts, verdicts, strict=True)]
+    verdicts = grader.shared().grade(ranks.share(golds), texts, extraction)
+    return ranks.gather([Answer(*fields) for fields in zip(rollouts, texts, verdicts, strict=True)])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,14 +138,14 @@ def run(
     out: str,
     state: str,
     part: tuple[int, int] = (0, 1),
+    limit: Limit | None = None,
 ) -> None:
     """Evaluates a group of checkpoints; writes ``samples.parquet`` and ``run.json``.
 
     With ``part`` (i, n) only every n-th block from the i-th; ``merge`` makes the whole of the parts.
     """
-    job_run = open_run(
-        job, checkpoints, {f"benchmarks/{Path(path).stem}": path for path in benchmarks}, state
-    )
+    tables_read = {f"benchmarks/{Path(path).stem}": path for path in benchmarks}
+    job_run = open_run(job, checkpoints, tables_read, state, limit)
     records = [checkpoint_record(job, path) for path in checkpoints]
     problems = pd.concat([tables.read_made(path) for path in benchmarks])
     samples = evaluate_checkpoints(job_run, job, records, checkpoints, problems, part)
@@ -153,9 +156,11 @@ def run(
     job_run.finish(f"{out}/run.json", "finished", outputs, keep_state=True, **figures)
 
 
-def measure_win_rates(job: EvaluateJob, model: str, pool: str, state: str) -> tuple[JobRun, pd.DataFrame]:
+def measure_win_rates(
+    job: EvaluateJob, model: str, pool: str, state: str, limit: Limit | None = None
+) -> tuple[JobRun, pd.DataFrame]:
     """The weak solver's graded samples on every problem of the pool, and the job to finish."""
-    job_run = open_run(job, [model], {"pool": pool}, state)
+    job_run = open_run(job, [model], {"pool": pool}, state, limit)
     problems = tables.read_made(pool).assign(split="test", benchmark="pool")
     record = {"run": "solver", "step": 0}
     samples = evaluate_checkpoints(job_run, job, [record], [model], problems)
@@ -163,11 +168,15 @@ def measure_win_rates(job: EvaluateJob, model: str, pool: str, state: str) -> tu
     return job_run, samples
 
 
-def open_run(job: EvaluateJob, checkpoints: list[str], inputs: dict[str, str], state: str) -> JobRun:
+def open_run(
+    job: EvaluateJob, checkpoints: list[str], inputs: dict[str, str], state: str, limit: Limit | None
+) -> JobRun:
     """The job; its state holds blocks, which outlive it: more samples or checkpoints add to them."""
     models_read = {path: path for path in checkpoints}
     exclude = {"settings": {"samples"}}
-    job_run = JobRun(job, models_read | inputs, state, exclude=exclude, exclude_inputs=checkpoints)
+    job_run = JobRun(
+        job, models_read | inputs, state, exclude=exclude, exclude_inputs=checkpoints, limit=limit
+    )
     configure(job.settings.sampling.seed)
     return job_run
 
@@ -189,7 +198,7 @@ def evaluate_checkpoints(
     for number, (record, path) in enumerate(zip(records, checkpoints, strict=True), start=1):
         policy = models.load(path)
         if sampler is None:
-            sampler = open_sampler(job.settings.sampling.by, policy, path)
+            sampler = open_sampler(job.settings.sampling, policy, path)
         else:
             sampler.load(policy.model)
         renderer = files.sha256(f"{path}/tokenizer.json"), policy.tokenizer.template
@@ -199,6 +208,7 @@ def evaluate_checkpoints(
             for block in make_blocks(prompted[renderer], split, samples)[part[0] :: part[1]]:
                 name = f"{job_run.inputs[path][:16]}_{block.name}"
                 if not job_run.holds(name):
+                    job_run.stop_if_due(f"block {len(kept)}")
                     where = record["run"], record["step"]
                     graded = evaluate_block(sampler, policy.tokenizer, block, job.settings, *where)
                     tables.write_parquet(graded, job_run.state / f"{name}.parquet")

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import TextIO
 
 from switchpoint import files
-from switchpoint.errors import InputError
+from switchpoint.errors import InputError, StoppedError
 from switchpoint.study import made, paths
 from switchpoint.study.jobs import Job
+from switchpoint.training.engine import ranks
+from switchpoint.training.limit import Limit
 
 PACKAGES = ["torch", "transformers", "math-verify", "numpy", "pandas", "scipy"]
 
@@ -30,6 +32,8 @@ class Progress:
     def __call__(self, step: int, **figures: float) -> None:
         """Shows the step and its figures (on a log at most every few seconds, and the last)."""
         now, terminal = time.monotonic(), sys.stderr.isatty()
+        if not ranks.is_main():
+            return
         if not terminal and step < self.total and now - self.shown < self.every:
             return
         self.shown = now
@@ -51,7 +55,7 @@ class JobRun:
 
     Nothing of the state is used but what a record, written after it, says of it (``files.Record``):
     what is otherwise, by a power cut or a bad disk, is discarded with a line, and made again.
-    ``checkpoint`` is the file to resume from, None at the start.
+    ``checkpoint`` is what to resume from, None at the start.  Of several ranks the first alone looks and writes.
     """
 
     def __init__(
@@ -63,19 +67,34 @@ class JobRun:
         settings: dict | None = None,
         exclude: dict | None = None,
         exclude_inputs: Collection[str] = (),
+        limit: Limit | None = None,
     ) -> None:
+        ranks.start()
+        self.limit = limit or Limit()
+        self.step_began = None  # before the first step of this attempt
+        self.longest_step, self.saving, self.unsaved = 0.0, 0.0, True
         self.job, self.started = job.model_dump(mode="json"), time.time()
-        self.lock = lock(Path(state_dir))
+        self.covered: files.Record = {}
+        self.saves, self.checkpoint = 0, None
+        if ranks.is_main():
+            self.open(job, inputs, Path(state_dir), settings, exclude, exclude_inputs)
+        told = ("inputs", "fingerprint", "state", "saves", "checkpoint")
+        self.__dict__ |= ranks.tell({name: getattr(self, name, None) for name in told})
+
+    def open(
+        self, job: Job, inputs: dict[str, str], state_dir: Path, settings: dict | None, exclude: dict | None,
+        exclude_inputs: Collection[str],
+    ) -> None:  # fmt: skip
+        """Locks the state, and finds what there is of this very job."""
+        self.lock = lock(state_dir)
         self.inputs = {name: content_hash(path) for name, path in sorted(inputs.items())}
         covered = {name: sha256 for name, sha256 in self.inputs.items() if name not in exclude_inputs}
         self.fingerprint = files.digest(
             {"job": job.model_dump(mode="json", exclude=exclude), "inputs": covered, "settings": settings}
         )
-        self.state = Path(state_dir) / self.fingerprint
+        self.state = state_dir / self.fingerprint
         self.state.mkdir(parents=True, exist_ok=True)
         self.attempt = self.record_attempt()
-        self.covered: files.Record = {}
-        self.saves, self.checkpoint = 0, None
         self.find_checkpoint()
 
     def record_attempt(self) -> int:
@@ -95,7 +114,8 @@ class JobRun:
         for number in sorted(saves, reverse=True):
             if self.holds(f"state_{number}"):
                 self.saves, self.checkpoint = number, self.state / f"state_{number}.pt"
-                del self.covered[self.checkpoint.name]
+                for saved in self.inside(self.checkpoint.name):
+                    del self.covered[saved]
                 break
         self.drop_saves({number for number in saves if number <= self.saves})
         for half in self.state.rglob(".*.tmp"):
@@ -106,19 +126,43 @@ class JobRun:
         if not made.is_made(directory, self.job):
             return None
         found = files.read_run(directory)
-        return found["outputs"] if found["inputs"] == self.inputs else None
+        if found["inputs"] != self.inputs:
+            return None
+        return found["outputs"] | files.measure(directory, ["run.json"])
 
     def save(self, write: Callable[[Path], None]) -> None:
-        """Makes a state to resume from: a file that ``write`` writes, and all that is covered by now.
+        """Makes a state to resume from: what all ranks ``write``, a file or a directory, and all covered by now.
 
         The last two are kept.  The record is written when the rest is on disk.
         """
-        self.drop_saves({self.saves})
+        began = time.monotonic()
+        if ranks.is_main():
+            self.drop_saves({self.saves})
         self.saves += 1
         name = f"state_{self.saves}"
         write(self.state / f"{name}.pt")
-        record = self.covered | files.measure(self.state, [f"{name}.pt"])
-        files.write_record(self.state / f"{name}.json", {"outputs": record})
+        if ranks.is_main():
+            record = self.covered | files.measure(self.state, self.inside(f"{name}.pt"))
+            files.write_record(self.state / f"{name}.json", {"outputs": record})
+        self.unsaved, self.saving = False, time.monotonic() - began
+        if self.step_began is not None:
+            self.step_began += self.saving  # which is no part of the step
+
+    def stop_if_due(self, where: str, write: Callable[[Path], None] | None = None) -> None:
+        """Before each step (or block): StoppedError, the state saved, when there is no time for another.
+
+        That is when the limit is nearer than twice the longest step so far and the last save took.  Every
+        attempt makes a step, so that attempts however short come to an end.  Without ``write`` there is
+        nothing to save.
+        """
+        if self.step_began is not None:
+            self.longest_step = max(self.longest_step, time.monotonic() - self.step_began)
+            due = self.limit.is_due(2 * self.longest_step + self.saving)
+            if ranks.total({"due": float(due)})["due"]:  # one rank's time is everybody's
+                if write is not None and self.unsaved:
+                    self.save(write)
+                raise StoppedError(f"saved at {where}; run the same command to go on")
+        self.step_began, self.unsaved = time.monotonic(), True
 
     def drop_saves(self, kept: Collection[int]) -> None:
         """Removes the other saves, the records first."""
@@ -128,10 +172,15 @@ class JobRun:
 
     def cover(self, *names: str) -> None:
         """From now on these files of the state, or all in these directories, belong to it as they are."""
-        for name in names:
-            path = self.state / name
-            inside = sorted(f"{name}/{file}" for file in os.listdir(path)) if path.is_dir() else [name]
-            self.covered |= files.measure(self.state, inside)
+        if ranks.is_main():
+            for name in names:
+                self.covered |= files.measure(self.state, self.inside(name))
+
+    def inside(self, name: str) -> list[str]:
+        """The names of a file of the state, or of all files in a directory of it."""
+        path = self.state / name
+        found = [path] if not path.is_dir() else [one for one in path.rglob("*") if one.is_file()]
+        return sorted(str(one.relative_to(self.state)) for one in found)
 
     def keep(self, name: str) -> None:
         """Covers a file of the state by a record of its own, by which another attempt ``holds`` it."""

@@ -18,11 +18,15 @@ import torch
 from switchpoint import files, flops, tables
 from switchpoint.data import order
 from switchpoint.errors import InputError
+from switchpoint.study import made
 from switchpoint.study.jobs import Sampling, SftJob
 from switchpoint.training import models, step_log
+from switchpoint.training.engine import ranks
 from switchpoint.training.engine.batch import Sequence, TokenBatch
+from switchpoint.training.engine.open import open_engine
 from switchpoint.training.engine.torch import Engine, configure
 from switchpoint.training.job_run import JobRun, Progress
+from switchpoint.training.limit import Limit
 from switchpoint.training.rl.objectives import sft_loss
 from switchpoint.training.rollouts.sampler import Prompt, Sampler
 from switchpoint.training.tokenizer import Tokenizer
@@ -32,7 +36,8 @@ STOP_CHECKS = 16  # responses sampled after training, of which one has to end
 
 def run(
     job: SftJob, save_steps: list[int], base: str, data: str, validation: str, out: str, state: str,
-    *, log: str | None = None, tensorboard: str | None = None,
+    *, save_every: int = 50, until: int | None = None, limit: Limit | None = None,
+    log: str | None = None, tensorboard: str | None = None,
 ) -> None:  # fmt: skip
     """Trains and publishes.
 
@@ -40,10 +45,19 @@ def run(
     of each example), ``selection.json`` and ``run.json``; ``losses.csv`` is in the state, too, as far as the run
     has got.  A checkpoint that is there already, made by this job of these inputs, stays.  The steps' figures are
     shown beside ``log`` and in ``tensorboard`` (``StepLog``).
+
+    A segment of the run ends at the step ``until``: it writes the checkpoints up to there and its record, and
+    leaves the state to the next one.  Which segments there are changes no result.
     """
     inputs = {"data": data, "validation": validation, "base": base}
-    job_run = JobRun(job, inputs, state, settings={"save_steps": save_steps})
-    SftRun(job, save_steps, job_run, base, data, validation, log, tensorboard).train(Path(out))
+    job_run = JobRun(job, inputs, state, settings={"save_steps": save_steps}, limit=limit)
+    sft_run = SftRun(job, save_steps, job_run, base, data, validation, log, tensorboard)
+    sft_run.train(until or max(save_steps), save_every)
+    if until is None:
+        sampler = Sampler(sft_run.policy.model, sft_run.policy.ends, engine=sft_run.engine)
+        check_stops(sampler, [one.prompt for one in sft_run.held_out], job)
+    if ranks.is_main():
+        sft_run.publish(Path(out)) if until is None else sft_run.hand_on(Path(out), until)
 
 
 class SftRun:
@@ -62,7 +76,8 @@ class SftRun:
         held_out = tables.read_made(validation)
         self.held_out_ids = list(held_out["id"])
         self.held_out, self.held_out_truncated = encode(self.policy.tokenizer, held_out, job)
-        self.engine = Engine(
+        self.engine = open_engine(
+            job.engine,
             self.policy.model,
             job.optimizer,
             self.policy.tokenizer.pad_token_id,
@@ -74,22 +89,29 @@ class SftRun:
             self.progress |= self.engine.load(job_run.checkpoint)
             print(f"resumed at step {self.engine.steps}", flush=True)
 
-    def train(self, out: Path) -> None:
-        """All steps, with a validation and a resumable state at every checkpoint; then the outputs."""
-        job, show = self.job, Progress("sft", self.job.steps)
+    def train(self, last: int, save_every: int) -> None:
+        """The steps up to ``last``, with a validation and a model at every checkpoint.
+
+        A resumable state is saved there, after every ``save_every`` steps, and at the end.
+        """
+        show = Progress("sft", self.job.steps)
         if not self.progress["losses"]:
             self.validate()
-        while self.engine.steps < max(self.save_steps):
+        while (step := self.engine.steps) < last:
+            self.job_run.stop_if_due(f"step {step}", self.write)
             figures = self.step()
-            show(self.engine.steps, loss=figures["loss"], norm=figures["norm"])
-            if self.engine.steps in self.save_steps:
+            step += 1
+            show(step, loss=figures["loss"], norm=figures["norm"])
+            if step in self.save_steps:
                 self.validate()
                 self.save_model()
-                self.job_run.save(lambda path: self.engine.save(path, self.progress))
-                self.step_log.write(self.progress["log"])
-        sampler = Sampler(self.policy.model, self.policy.ends)
-        check_stops(sampler, [one.prompt for one in self.held_out], job)
-        self.publish(out)
+            if step in self.save_steps or step % save_every == 0 or step == last:
+                self.job_run.save(self.write)
+
+    def write(self, path: Path) -> None:
+        """What the run resumes from; the log of its steps is shown with it."""
+        self.engine.save(path, self.progress)
+        self.step_log.write(self.progress["log"])
 
     def step(self) -> dict[str, float]:
         """One update on the next examples of the shuffled stream."""
@@ -121,7 +143,8 @@ class SftRun:
         loss, error, nll = validation_loss(self.engine, self.held_out)
         self.progress["losses"].append([self.engine.steps, loss, error, self.exaflops])
         self.progress["nll"].append(nll)
-        tables.write_csv(self.losses(), self.job_run.state / "losses.csv")
+        if ranks.is_main():
+            tables.write_csv(self.losses(), self.job_run.state / "losses.csv")
 
     def losses(self) -> pd.DataFrame:
         """``losses.csv``: run, step, loss, se, exaflops."""
@@ -139,15 +162,43 @@ class SftRun:
             "val_loss": self.progress["losses"][-1][1],
         }
         record = {"run": name, "phase": "sft", "step": step, **figures, **self.job_run.origin()}
-        models.save(self.policy, self.job_run.state / f"step_{step}", card, record)
+        directory = self.job_run.state / f"step_{step}"
+        models.save(self.policy, directory, card, record, self.engine.weights())
         self.job_run.cover(f"step_{step}")
 
-    def publish(self, out: Path) -> None:
-        """Every declared output."""
+    def publish_models(self, out: Path, last: int) -> files.Record:
+        """The checkpoints up to the step ``last``; returns their record.
+
+        One that a segment had made, and that is made again here, is no longer that segment's.
+        """
         outputs: files.Record = {}
-        for directory in [f"step_{step}" for step in self.save_steps]:
-            record = self.job_run.made(out / directory) or self.job_run.publish(directory, out / directory)
+        for step in [step for step in self.save_steps if step <= last]:
+            directory = f"step_{step}"
+            record = self.job_run.made(out / directory)
+            if record is None:
+                record = self.job_run.publish(directory, out / directory)
+                for end, steps in made.segments(out, self.job_run.job).items():
+                    if step in steps:
+                        self.write_segment(out, end, [other for other in steps if other != step])
             outputs |= {f"{directory}/{name}": measured for name, measured in record.items()}
+        return outputs
+
+    def hand_on(self, out: Path, end: int) -> None:
+        """The outputs of a segment that ends at this step: the checkpoints that no other one made, and its record."""
+        self.publish_models(out, end)
+        others = made.segments(out, self.job_run.job)
+        others.pop(end, None)
+        listed = [step for steps in others.values() for step in steps]
+        self.write_segment(out, end, [step for step in self.save_steps if step <= end and step not in listed])
+
+    def write_segment(self, out: Path, end: int, steps: list[int]) -> None:
+        """The record of a segment, which says what steps' checkpoints it made."""
+        record = {"end": end, "steps": steps, **self.job_run.origin()}
+        files.write_record(out / made.segment_file(end), record)
+
+    def publish(self, out: Path) -> None:
+        """Every output of the run as a whole."""
+        outputs = self.publish_models(out, max(self.save_steps))
         losses = self.losses()
         tables.write_csv(losses, out / "losses.csv")
         tables.write_parquet(self.example_losses(), out / "validation.parquet")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from switchpoint import files, flops
 from switchpoint.errors import InputError
+from switchpoint.training.engine import ranks
 from switchpoint.training.engine.torch import device_name
 
 Work = dict[str, float]
@@ -22,6 +23,8 @@ class StepLog:
     """
 
     def __init__(self, run_name: str, log: str | None = None, tensorboard: str | None = None):
+        if not ranks.is_main():
+            log = tensorboard = None
         self.path = Path(log).with_suffix(".jsonl") if log else None
         self.open = functools.partial(summary_writer(), Path(tensorboard, run_name)) if tensorboard else None
         self.writer = None
@@ -62,12 +65,13 @@ def summary_writer() -> type:
 
 
 def rates(work: Work) -> dict[str, float]:
-    """``tokens_per_second`` and, on a device of known peak, ``mfu``: the share of its bf16 FLOP/s (``flops.PEAKS``)."""
+    """``tokens_per_second`` and, on a device of known peak, ``mfu``: the share of its bf16 FLOP/s (``flops.PEAKS``), of
+    all ranks' devices."""
     if not work["seconds"]:
         return {}
     found = {"tokens_per_second": work["tokens"] / work["seconds"]}
     if peak := flops.PEAKS.get(device_name()):
-        found["mfu"] = work["strict_exaflops"] * flops.EXA / work["seconds"] / peak
+        found["mfu"] = work["strict_exaflops"] * flops.EXA / work["seconds"] / (peak * ranks.world())
     return found
 
 

@@ -5,6 +5,7 @@ from an unreliable "web".  The model ends up answering directly and badly, while
 the steps out is latent in it; SFT elicits that.
 """
 
+import functools
 import itertools
 import math
 import re
@@ -17,9 +18,11 @@ from switchpoint.training import models
 from switchpoint.training.engine.batch import Sequence
 from switchpoint.training.engine.torch import Engine, configure
 from switchpoint.training.job_run import JobRun
+from switchpoint.training.limit import Limit
 from switchpoint.training.sft import mean_loss
 
 WARMUP = 50  # steps
+SAVE_EVERY = 100
 # One token per number, word or mark, each with the space that follows it, so that a
 # step's label and phrase are the same tokens in the problem and in the solution.
 PIECES = r"\\boxed\{|\(\d+\) |\d+| = |[A-Za-z]+:? ?|[.,;] ?|\s|\S"
@@ -53,10 +56,10 @@ about half of whose results are wrong. `run.json` records how it was made.
 """
 
 
-def run(job: BaseJob, out: str, state: str) -> None:
+def run(job: BaseJob, out: str, state: str, limit: Limit | None = None) -> None:
     """Pretrains and publishes the model directory."""
-    made = JobRun(job, {}, state)
-    model, tokenizer = pretrain(job)
+    made = JobRun(job, {}, state, limit=limit)
+    model, tokenizer = pretrain(job, made)
     directory = made.state / "model"
     with models.new_directory(directory, CARD):
         model.save_pretrained(directory)
@@ -65,11 +68,12 @@ def run(job: BaseJob, out: str, state: str) -> None:
     made.finish(Path(out) / "run.json", "finished", made.publish("model", out))
 
 
-def pretrain(job: BaseJob):
-    """(model, tokenizer) after the stages."""
+def pretrain(job: BaseJob, job_run: JobRun):
+    """(model, tokenizer) after the stages; every ``SAVE_EVERY`` steps there is a state to resume from."""
     configure(job.seed)
     tokenizer = make_tokenizer()
     model = make_tiny_llama(tokenizer)
+    checkpoint = job_run.checkpoint
     for number, stage in enumerate(job.stages, start=1):
         optimizer = Optimizer(learning_rate=stage.learning_rate, microbatch_size=16)
         engine = Engine(
@@ -80,12 +84,20 @@ def pretrain(job: BaseJob):
                 min(1.0, (step + 1) / WARMUP) * 0.5 * (1 + math.cos(math.pi * step / total))
             ),
         )
-        for step in range(stage.steps):
+        if checkpoint:
+            if engine.load(checkpoint)["stage"] != number:
+                continue
+            checkpoint = None
+            print(f"resumed at stage {number} step {engine.steps}", flush=True)
+        write = functools.partial(engine.save, progress={"stage": number})
+        for step in range(engine.steps, stage.steps):
+            job_run.stop_if_due(f"stage {number} step {step}", write)
             texts = documents(job.seed, number, step, stage)
             sequences = [Sequence(ids[:1], ids[1:]) for ids in tokenizer(texts)["input_ids"]]
             figures = engine.step(sequences, mean_loss)
-            if (step + 1) % 100 == 0:
+            if (step + 1) % SAVE_EVERY == 0:
                 print(f"stage {number} step {step + 1}/{stage.steps} loss {figures['loss']:.4f}", flush=True)
+                job_run.save(write)
     return model, tokenizer
 
 

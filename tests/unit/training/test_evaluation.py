@@ -12,7 +12,7 @@ import torch
 
 from switchpoint import files
 from switchpoint.data import step_lists
-from switchpoint.errors import InputError
+from switchpoint.errors import InputError, StoppedError
 from switchpoint.study import config as studies
 from switchpoint.study import templates
 from switchpoint.study.config import Optimizer
@@ -21,6 +21,7 @@ from switchpoint.study.jobs import EvaluateJob, EvaluationSettings, Sampling, Te
 from switchpoint.training import evaluation, models, sft
 from switchpoint.training.engine.batch import Sequence
 from switchpoint.training.engine.torch import Engine
+from switchpoint.training.job_run import Limit
 from switchpoint.training.rollouts import sampler as rollouts
 from switchpoint.training.rollouts import transformers
 
@@ -139,11 +140,11 @@ def make_job(samples: int = 3) -> EvaluateJob:
     return EvaluateJob(recipe=1, group="base", settings=settings)
 
 
-def run(problems: str, directory, part=(0, 1), samples: int = 3) -> bytes:
+def run(problems: str, directory, part=(0, 1), samples: int = 3, limit: Limit | None = None) -> bytes:
     """The samples file that an evaluation writes."""
     out = str(directory / f"out_{part[0]}")
     state = str(directory / f"state_{part[0]}")
-    evaluation.run(make_job(samples), ["assets/tiny-base"], [problems], out, state, part)
+    evaluation.run(make_job(samples), ["assets/tiny-base"], [problems], out, state, part, limit)
     return (directory / f"out_{part[0]}/samples.parquet").read_bytes()
 
 
@@ -252,6 +253,14 @@ def test_a_killed_evaluation_ends_the_same(problems, whole, tmp_path, monkeypatc
 def test_ten_kills_change_nothing(problems, whole, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluation, "BLOCK", 1)
     killed_and_resumed(problems, whole, tmp_path, kills=10)
+
+
+def test_an_evaluation_short_of_time_makes_a_block_an_attempt(problems, whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation, "BLOCK", 20)  # six blocks
+    for done in range(1, 6):
+        with pytest.raises(StoppedError, match=f"saved at block {done}; run the same command to go on"):
+            run(problems, tmp_path, limit=Limit(0.0))
+    assert run(problems, tmp_path, limit=Limit(0.0)) == whole
 
 
 def test_win_rates_resume_at_the_next_block(problems, tmp_path, small_blocks, monkeypatch):

@@ -19,6 +19,8 @@ from test_evaluation import problems, small_blocks  # noqa: F401
 
 from switchpoint import files
 from switchpoint.errors import InputError
+from switchpoint.flops import n_weights
+from switchpoint.study import plan
 from switchpoint.study.jobs import Job
 from switchpoint.training import evaluation
 from switchpoint.training.job_run import JobRun
@@ -93,6 +95,15 @@ def test_sft_goes_back_to_the_last_state_that_is_whole(sft, tmp_path, capsys, na
     assert (f"resumed at step {step}" in said) == (step is not None)
     assert said.count("discarded") == said.count(f"{path} ") == (step != 2) * (2 if step is None else 1)
     assert not list(directory.glob(f"state/{test_sft.NAME}/*"))
+
+
+@pytest.mark.parametrize("job", ["sft", "rl"])
+def test_a_state_takes_what_the_plan_says(job, request):
+    stopped, _ = request.getfixturevalue(job)
+    saves = list(stopped.glob("state/**/state_*.pt"))
+    assert len(saves) == 2
+    expected = n_weights("assets/tiny-base") * plan.STATE
+    assert sum(path.stat().st_size for path in saves) == pytest.approx(expected, rel=0.03)
 
 
 RL_DAMAGES = [

@@ -10,6 +10,7 @@ the ratio is 1 and the clip range cannot act; the log says so.
 import dataclasses
 import itertools
 import time
+from pathlib import Path
 
 import pandas as pd
 import torch
@@ -21,9 +22,12 @@ from switchpoint.grading import grader
 from switchpoint.study.jobs import RlJob
 from switchpoint.study.names import Start
 from switchpoint.training import evaluation, models, step_log
+from switchpoint.training.engine import ranks
 from switchpoint.training.engine.batch import Sequence, TokenBatch
+from switchpoint.training.engine.open import open_engine
 from switchpoint.training.engine.torch import Engine, configure
 from switchpoint.training.job_run import JobRun, Progress
+from switchpoint.training.limit import Limit
 from switchpoint.training.rl import batches, objectives
 from switchpoint.training.rl.dynamic_sampling import Batch, Group, Question, fill_batch
 from switchpoint.training.rollouts.sampler import Prompt, open_sampler
@@ -85,7 +89,7 @@ class LogprobGapError(InputError):
 
 def run(
     job: RlJob, base: str | None, sft: str | None, prompts: str, benchmarks: str, out: str, state: str,
-    options: Options = Options(),
+    options: Options = Options(), limit: Limit | None = None,
 ) -> None:  # fmt: skip
     """Trains; writes ``model/``, ``samples.parquet``, ``points.csv`` and ``run.json``, whatever the end.
 
@@ -94,7 +98,8 @@ def run(
     ``points.csv`` is in the state, too, as far as the run has got.
     """
     start = resolve_start(job.start, base, sft)
-    job_run = JobRun(job, {"start": start.model, "prompts": prompts, "benchmarks": benchmarks}, state)
+    inputs = {"start": start.model, "prompts": prompts, "benchmarks": benchmarks}
+    job_run = JobRun(job, inputs, state, limit=limit)
     tables_read = tables.read_made(prompts), tables.read_made(benchmarks)
     RlRun(job, job_run, start, *tables_read, options).train(out)
 
@@ -131,8 +136,9 @@ class RlRun:
         self.architecture = flops.architecture(start.model)
         self.tokenizer, model = self.policy.tokenizer, self.policy.model
         pad = self.tokenizer.pad_token_id
-        self.engine = Engine(model, job.optimizer, pad, temperature=job.sampling.temperature)
-        self.sampler = open_sampler(job.sampling.by, self.policy, start.model)
+        temperature = job.sampling.temperature
+        self.engine = open_engine(job.engine, model, job.optimizer, pad, temperature=temperature)
+        self.sampler = open_sampler(job.sampling, self.policy, start.model, self.engine)
         prompts = evaluation.rendered(self.tokenizer, prompts, job.template)
         self.questions = [self.question(row) for row in prompts.itertuples()]
         if not self.questions:
@@ -172,18 +178,25 @@ class RlRun:
                 print(error, flush=True)
                 self.engine.restore(self.last_good)
                 state.status = "diverged"
-            self.job_run.save(lambda path: self.engine.save(path, dataclasses.asdict(state)))
-            self.step_log.write(state.log)
+            self.job_run.save(self.write)
         self.publish(out)
+
+    def write(self, path: Path) -> None:
+        """What the run resumes from; the log of its steps is shown with it."""
+        self.engine.save(path, dataclasses.asdict(self.state))
+        self.step_log.write(self.state.log)
 
     def advance(self, show: Progress) -> None:
         """The monitoring evaluation, if it is due, and the steps until the state is to be saved."""
         state, job = self.state, self.job
-        if state.step % job.eval_every == 0 or state.step == job.steps:
+        due = state.step % job.eval_every == 0 or state.step == job.steps
+        if due and str(state.step) not in state.evaluated:
+            self.job_run.stop_if_due(f"step {state.step}", self.write)
             self.monitor()
         if state.step == job.steps:
             state.status = "finished"
         for _ in range(self.steps_until_save()):
+            self.job_run.stop_if_due(f"step {state.step}", self.write)
             self.step()
             line = state.log[-1]
             show(
@@ -348,6 +361,8 @@ class RlRun:
         state.evaluated[str(state.step)] = state.flops / flops.EXA
         record = self.checkpoint_record(state.step, state.evaluated[str(state.step)])
         points = scores.points(samples, record, self.options.out_of_distribution)
+        if not ranks.is_main():
+            return
         tables.write_parquet(samples, self.job_run.state / f"monitor_{state.step}.parquet")
         tables.write_csv(points, self.job_run.state / f"points_{state.step}.csv")
         self.job_run.cover(f"monitor_{state.step}.parquet", f"points_{state.step}.csv")
@@ -371,16 +386,18 @@ class RlRun:
     def publish(self, out: str) -> None:
         """Every declared output."""
         state, job_run = self.state, self.job_run
-        points, samples = self.points(), self.samples()
         card = f"# {self.job.run_name}, step {state.step}\n\nMade by Switchpoint from {self.start.model}.\n"
         exaflops = state.flops / flops.EXA
         record = self.checkpoint_record(state.step, exaflops) | job_run.origin()
-        models.save(self.policy, job_run.state / "model", card, record)
+        models.save(self.policy, job_run.state / "model", card, record, self.engine.weights())
+        grader.close_shared()
+        if not ranks.is_main():
+            return
+        points, samples = self.points(), self.samples()
         job_run.cover("model")
         published = job_run.publish("model", f"{out}/model")
         tables.write_parquet(samples, f"{out}/samples.parquet")
         tables.write_csv(points, f"{out}/points.csv")
-        grader.close_shared()
         self.step_log.write(state.log)
         job_run.finish(
             f"{out}/run.json",

@@ -1,0 +1,76 @@
+"""What jobs take of the disk, by hand and beside what they took."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from switchpoint import files
+from switchpoint.flops import n_weights
+from switchpoint.study import config as studies
+from switchpoint.study import paths
+from switchpoint.study.expand import Expansion
+from switchpoint.study.plan import Planned, disk, shown
+
+ROOT = Path(__file__).parents[3]
+WEIGHTS = 1000
+
+
+def study(**changes) -> Expansion:
+    """The default study, with other sections."""
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    for name, values in changes.items():
+        config[name] |= values
+    return Expansion(studies.parse(config))
+
+
+def taken(study: Expansion, rule: str, name: str, *outputs: str, weights: int | None = WEIGHTS):
+    """The bytes that a job keeps and holds."""
+    return disk(Planned(rule, Path("log"), list(outputs)), study, name, weights)
+
+
+MODEL = "a/model.safetensors"
+SAMPLE = 120 * 4 + 100  # bytes at the default study's longest
+MONITORED, TESTED = (
+    5 * 50 * 2,
+    5 * 150 + 60,
+)  # samples of a model: two of each monitoring problem, one of others
+
+
+def test_what_jobs_take_by_hand():
+    default = study()
+    assert taken(default, "sft_Full", "sft/Full/seed_0", MODEL, MODEL) == (2 * 4 * WEIGHTS, 2 * 12 * WEIGHTS)
+    sampled = (20 + 2) * MONITORED * SAMPLE  # 100 steps, evaluated every 5
+    assert taken(default, "rl", "rl/dapo_dc/S-20/seed_0", MODEL) == (
+        4 * WEIGHTS + sampled,
+        24 * WEIGHTS + sampled,
+    )
+    base = 2 * (MONITORED + TESTED) * SAMPLE
+    assert taken(default, "evaluate", "evaluations/base") == (base, 0)
+    assert taken(default, "evaluate", "evaluations/sft/S") == (2 * base, 0)
+    assert taken(default, "evaluate", "evaluations/rl/dapo_dc/Full-200") == (3 * 2 * TESTED * SAMPLE, 0)
+    assert taken(default, "measure_win_rates", "measure_win_rates") == (2400 * 4 * SAMPLE, 0)
+    assert taken(default, "collect", "collect", "analysis/curves.csv") == (0, 0)
+    split = study(evaluation={"parts": 4})
+    assert taken(split, "evaluate_part", "evaluations/parts/3/base") == (base // 4, 0)
+    assert taken(split, "merge_parts", "evaluations/base") == (base // 2, 0)
+
+
+def test_what_is_not_known_yet_is_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    raw = study()
+    raw.study.data.sources["gsm"] = studies.File(kind="file", path="gone", lock="gone.lock")
+    assert taken(raw, "evaluate", "evaluations/base") == (None, 0)
+    files.write_json(raw.path(paths.SOURCE, source="gsm") + files.RECORD, {"rows": 200})  # as it was read
+    assert taken(raw, "evaluate", "evaluations/base") == (2 * (MONITORED + TESTED) * SAMPLE, 0)
+    assert taken(raw, "sft_S", "sft/S/seed_0", MODEL, weights=None) == (None, None)
+
+
+def test_the_weights_are_those_of_the_file():
+    size = (ROOT / "assets/tiny-base/model.safetensors").stat().st_size
+    assert 4 * n_weights(ROOT / "assets/tiny-base") == pytest.approx(size, rel=0.01)
+
+
+def test_bytes_are_shown_in_their_unit():
+    counts = (0, 999, 1000, 499_040, 91_400_000_000, 10**16, None)
+    assert list(map(shown, counts)) == ["0 B", "999 B", "1 kB", "499 kB", "91.4 GB", "1e+04 TB", "?"]
