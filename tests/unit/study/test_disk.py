@@ -10,7 +10,7 @@ from switchpoint.flops import n_weights
 from switchpoint.study import config as studies
 from switchpoint.study import paths
 from switchpoint.study.expand import Expansion
-from switchpoint.study.plan import Planned, disk, shown
+from switchpoint.study.plan import Planned, disk, shown, state_of
 
 ROOT = Path(__file__).parents[3]
 WEIGHTS = 1000
@@ -74,3 +74,11 @@ def test_the_weights_are_those_of_the_file():
 def test_bytes_are_shown_in_their_unit():
     counts = (0, 999, 1000, 499_040, 91_400_000_000, 10**16, None)
     assert list(map(shown, counts)) == ["0 B", "999 B", "1 kB", "499 kB", "91.4 GB", "1e+04 TB", "?"]
+
+
+def test_a_segment_goes_on_from_the_state_of_its_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked, job = study(), Planned("sft_S_segment_2", Path("log"), ["step_4/model.safetensors"])
+    assert state_of(job, asked, "sft/S/seed_0/segment_4") == "waiting"
+    files.write_text(asked.path("state/sft/S/seed_0/0123/state_1.pt"), "")
+    assert state_of(job, asked, "sft/S/seed_0/segment_4") == "resumable"
