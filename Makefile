@@ -30,7 +30,7 @@ bench: .venv/benchmarks  ## training and sampling beside their peers; SIZE=10M f
 	touch $@
 
 .venv/tests: .venv/study envs/tests.lock
-	pip install -q --no-deps --require-hashes -r envs/tests.lock
+	pip install -q --no-deps --no-build-isolation --require-hashes -r envs/tests.lock
 	touch $@
 
 .venv/benchmarks: .venv/tests envs/benchmarks.lock

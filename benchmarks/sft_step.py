@@ -3,7 +3,10 @@
 ``python benchmarks/sft_step.py [--size tiny|10M] [--turns 15]``.  All take the same examples in the same
 batches of 32, the same weights, loss (token mean over the responses) and optimizer; that their mean losses
 agree is shown.  The peers are measured with batches of similar length as well, which pad less and are other
-batches.  Tokens are those of prompts and responses, padding not counted.  The peers get token ids, so nobody
+batches, and SFTTrainer with TRL's packing, whose rows are of the longest example's length and which takes as many
+rows as hold a batch's tokens.  Tokens are those of prompts and responses, padding not counted; padding is the share
+of a peer's rows.  Ours are packed without any: every prompt and response is rows of the matrix products, and only
+attention pads, within ``llama.WASTE``.  The peers get token ids, so nobody
 tokenizes; Trainer gets no attention mask, which right padding does not need and which would cost it time.
 """
 
@@ -31,7 +34,8 @@ from switchpoint.data import order
 from switchpoint.training.engine.batch import Sequence
 from switchpoint.training.sft import SftRun
 
-ORDERS = {"sequential": "the same", "group_by_length": "by length"}  # of the trainers' examples
+# Of a peer's examples: Trainer's argument, and what the table calls it.
+ORDERS = {"sequential": "the same", "group_by_length": "by length", "packed": "packed"}
 IGNORED = -100  # the label of a token without loss
 
 
@@ -51,18 +55,25 @@ def collate(examples: list[dict]) -> dict[str, torch.Tensor]:
 def arguments(run: SftRun, steps: int, scratch: Path, strategy: str) -> dict:
     """The trainers' arguments: our job's numbers, and in which order the examples come."""
     numbers = run.job.optimizer
+    lengths = [len(one) for one in run.examples]
+    packed = {"packing": True, "max_length": max(lengths)} if strategy == "packed" else {}
+    rows = run.job.batch_size * sum(lengths) / len(lengths) / max(lengths) if packed else run.job.batch_size
     beta1, beta2 = numbers.betas
-    return TRAINER | {
-        "output_dir": str(scratch),
-        "max_steps": steps,
-        "per_device_train_batch_size": run.job.batch_size,
-        "train_sampling_strategy": strategy,
-        "learning_rate": numbers.learning_rate,
-        "weight_decay": numbers.weight_decay,
-        "adam_beta1": beta1,
-        "adam_beta2": beta2,
-        "max_grad_norm": numbers.max_grad_norm,
-    }
+    return (
+        TRAINER
+        | packed
+        | {
+            "output_dir": str(scratch),
+            "max_steps": steps,
+            "per_device_train_batch_size": max(round(rows), 1),
+            "train_sampling_strategy": "sequential" if packed else strategy,
+            "learning_rate": numbers.learning_rate,
+            "weight_decay": numbers.weight_decay,
+            "adam_beta1": beta1,
+            "adam_beta2": beta2,
+            "max_grad_norm": numbers.max_grad_norm,
+        }
+    )
 
 
 def make_trainer(peer: str, model: Path, examples: list[Sequence], given: dict) -> Trainer:
@@ -90,14 +101,16 @@ def make_trainer(peer: str, model: Path, examples: list[Sequence], given: dict) 
 
 
 class Counting:
-    """A collator that notes the tokens of each batch."""
+    """A collator that notes the tokens of each batch, and those with padding."""
 
     def __init__(self, function: Callable[[list[dict]], dict]):
-        self.function, self.tokens = function, []
+        self.function, self.tokens, self.padded = function, [], 0
 
     def __call__(self, examples: list[dict]) -> dict[str, torch.Tensor]:
         self.tokens.append(sum(len(one["input_ids"]) for one in examples))
-        return self.function(examples)
+        batch = self.function(examples)
+        self.padded += batch["input_ids"].numel()
+        return batch
 
 
 def measure(model: Path, scratch: Path, turns: int, peer: str, strategy: str) -> list[str]:
@@ -120,6 +133,7 @@ def measure(model: Path, scratch: Path, turns: int, peer: str, strategy: str) ->
         ORDERS[strategy],
         f"{mean:.4f}",
         f"{loss:.4f}",
+        f"{1 - sum(counting.tokens) / counting.padded:.0%}",
         rate(ours),
         rate(theirs),
         compare(ours, theirs),
@@ -135,9 +149,19 @@ def main() -> None:
             measure(model, scratch, options.turns, peer, strategy)
             for peer in ("Trainer", "SFTTrainer")
             for strategy in ORDERS
+            if (peer, strategy) != ("Trainer", "packed")
         ]
     show(
-        ["peer", "its batches", "our loss", "its loss", "our tokens/s", "its tokens/s", "ratio per token"],
+        [
+            "peer",
+            "its batches",
+            "our loss",
+            "its loss",
+            "its padding",
+            "our tokens/s",
+            "its tokens/s",
+            "ratio per token",
+        ],
         rows,
     )
 

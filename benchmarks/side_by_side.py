@@ -34,7 +34,7 @@ from switchpoint.study.jobs import RlJob, Template
 from switchpoint.training import models
 from switchpoint.training.engine.torch import configure
 from switchpoint.training.job_run import JobRun
-from switchpoint.training.rl.loop import RlRun, StartPoint
+from switchpoint.training.rl.loop import Options, RlRun, StartPoint
 from switchpoint.training.sft import SftRun
 
 warnings.simplefilter("ignore")  # those that the peers' imports raise come after this
@@ -120,7 +120,7 @@ def rl_run(job: RlJob, model: Path, scratch: Path) -> RlRun:
     rows, start = PROBLEMS[: job.batch_size], StartPoint(str(model), 0, 0.0, None)
     job_run = JobRun(job, {}, scratch / model.name)
     with contextlib.redirect_stdout(None):
-        return RlRun(job, job_run, start, rows, rows, save_every=1, out_of_distribution=[])
+        return RlRun(job, job_run, start, rows, rows, Options())
 
 
 def fine_tuned(scratch: Path) -> Path:

@@ -29,6 +29,16 @@ from switchpoint.model_directory import read_object
 from switchpoint.tables import numbers, read_csv, refuse
 
 EXA = 1e18
+# bf16 FLOP/s without sparsity, by the device's name; from the makers' data sheets.
+PEAKS = {
+    "NVIDIA A100-SXM4-40GB": 312e12,
+    "NVIDIA A100-SXM4-80GB": 312e12,
+    "NVIDIA A100-PCIE-40GB": 312e12,
+    "NVIDIA A100 80GB PCIe": 312e12,
+    "NVIDIA H100 PCIe": 756e12,
+    "NVIDIA H100 80GB HBM3": 989e12,
+    "NVIDIA H200": 989e12,
+}
 LARGEST = 1e12  # tokens or sequences; products of larger ones overflow
 Accounting = Literal["retu", "strict"]
 TokenSums = tuple[float, float]

@@ -204,7 +204,7 @@ def scores(samples: pd.DataFrame, out_of_distribution: Sequence[str] = ()) -> pd
     return pd.DataFrame(rows, columns=["benchmark", "score", "se", "n"])
 
 
-def points(samples: pd.DataFrame, checkpoint: dict, out_of_distribution: list[str]) -> pd.DataFrame:
+def points(samples: pd.DataFrame, checkpoint: dict, out_of_distribution: Sequence[str]) -> pd.DataFrame:
     """The rows of ``curves.csv`` of one evaluation; ``checkpoint`` has run, phase, step, exaflops(_total)."""
     table = scores(samples, out_of_distribution)
     for position, name in enumerate(("run", "phase", "step", "exaflops", "exaflops_total")):

@@ -41,6 +41,22 @@ def test_the_path_of_a_model_may_have_spaces(tmp_path):
     assert all(line.count(f"'{base}'") == line.count(str(base)) for line in named)
 
 
+def test_what_a_study_says_of_logs_and_limits_reaches_its_jobs(tmp_path):
+    config = change("tensorboard", True)
+    config["rl"] |= {"max_logprob_gap": 0.05, "on_logprob_gap": "fail"}
+    clone = make_clone(tmp_path / "clone", config)
+    commands = [line for line in snakemake(clone, "-n", "-p").stdout.splitlines() if "--log " in line]
+    named = {"rl": "rl/grpo/base/seed_0", "sft": "sft/S/seed_0", "solver": "train_solver"}
+    for stage, name in named.items():
+        [command] = [line for line in commands if f"--log results/tiny/logs/{name}.log " in line]
+        assert ("--max-logprob-gap 0.05 --on-logprob-gap fail" in command) == (stage == "rl")
+        assert ("--tensorboard results/tiny/logs/tensorboard" in command) == (stage != "solver")
+    clone = make_clone(tmp_path / "other", tiny_config())
+    text = snakemake(clone, "-n", "-p").stdout
+    assert "--max-logprob-gap" not in text
+    assert "--tensorboard" not in text
+
+
 HOSTILE = '$(touch PWNED) `touch PWNED` it\'s; touch PWNED # "a"'
 
 
@@ -147,6 +163,9 @@ WRONG = [
     ("rl.betas", [0.9, 1.0], ["rl.betas", "1.0"]),
     ("data.prompts.win_rate", [1.0, 0.0], ["data.prompts.win_rate", "[1.0, 0.0]", "low <= high"]),
     ("data.sources.solver.solutions", False, ["data.solver.source", "'solver'", "no expert trajectories"]),
+    ("rl.rollouts", 1, ["rl.rollouts: 1", "give 2 or more"]),
+    ("rl.importance_cap", 0.5, ["rl.importance_cap", "0.5"]),
+    ("rl.on_logprob_gap", "stop", ["rl.on_logprob_gap", "'fail'", "'stop'"]),
     ("evaluation.parts", 1_000_000, ["evaluation.parts", "1000000", "1000"]),
 ]  # fmt: skip
 

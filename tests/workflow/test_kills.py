@@ -76,6 +76,8 @@ def test_a_killed_study_ends_where_an_uninterrupted_one_does(finished, clone, jo
     assert pending(clone)
     snakemake(clone)
     assert curves(clone) == curves(finished)
+    steps = f"results/tiny/logs/{job}.jsonl"
+    assert (clone / steps).read_bytes() == (finished / steps).read_bytes() != b""
     assert pending(clone) == {}
 
 

@@ -144,6 +144,8 @@ def with_change(*path_and_value) -> dict:
 
 APART = [
     (("rl", "save_every", 7), {"write_report": 1}),  # which prints it
+    (("rl", "max_logprob_gap", 0.05), {"write_report": 1}),
+    (("tensorboard", True), {}),
     (("sft", "S", "save_every", 3), {"write_report": 1}),
     (("sft", "S", "segments", 2), {"write_report": 1}),
     (("data", "benchmarks", "aime", "out_of_distribution", True), BELOW),
@@ -350,9 +352,9 @@ def status(clone: Path, run: str) -> tuple[str, int]:
 def test_runs_that_keep_nothing_or_diverge_end_well(clone):
     """Both publish the last good model, which is evaluated, and stand in the tables as what they are."""
     config = tiny_config()
-    config["rl"] |= {"steps": 7, "rollouts": 1, "save_every": 2, "learning_rate": 1e30}
+    config["rl"] |= {"steps": 7, "max_new_tokens": 1, "save_every": 2, "learning_rate": 1e30}
     config["arms"] = [
-        {"algorithm": "dapo_dc", "starts": ["S-8"]},  # a group of one is never of mixed outcome
+        {"algorithm": "dapo_dc", "starts": ["S-8"]},  # answers of one token are all wrong
         {"algorithm": "grpo", "starts": ["base"]},  # the first update breaks the model
     ]
     write_config(clone, config)

@@ -12,6 +12,7 @@ rule collect:
         outs(paths.ANALYSIS, "verdicts.csv", "gains.csv", "lm_eval.json", "run.json"),
         outs(paths.ANALYSIS, "models.csv", "validation.parquet"),
         outs(paths.ANALYSIS, "pooled_curves.csv", "pooled_results.csv"),
+        outs(paths.ANALYSIS, "arms.csv", "arm_curves.csv", "arm_comparisons.csv"),
         curves=out(paths.ANALYSIS, "curves.csv"),
     log:
         log_file("collect"),

@@ -80,8 +80,10 @@ def directory_of(name):
 
 
 def repeat(option, values):
-    """`--option value` for each value."""
-    return " ".join(f"--{option} {shlex.quote(str(value))}" for value in values)
+    """`--option value` for each value but None."""
+    return " ".join(
+        f"--{option} {shlex.quote(str(value))}" for value in values if value is not None
+    )
 
 
 def deadline(wildcards, resources):

@@ -1,17 +1,41 @@
-rule make_base:
-    output:
-        paths.model_files(out(paths.BASE)),
-    log:
-        log_file("make_base"),
-    conda:
-        "../../envs/train.yaml"
-    params:
-        job=expansion.base_job().model_dump_json(),
-        out=subpath(output[0], parent=True),
-        state=state("make_base"),
-        deadline=deadline,
-    shell:
-        "python -m switchpoint make-base --job {params.job:q} --out {params.out} --state {params.state} {params.deadline} > {log} 2>&1"
+if study.model.base is None:
+
+    rule make_base:
+        output:
+            paths.model_files(expansion.base),
+        log:
+            log_file("make_base"),
+        conda:
+            "../../envs/train.yaml"
+        params:
+            job=expansion.base_job().model_dump_json(),
+            out=subpath(output[0], parent=True),
+            state=state("make_base"),
+            deadline=deadline,
+        shell:
+            "python -m switchpoint make-base --job {params.job:q} --out {params.out} --state {params.state}"
+            " {params.deadline} > {log} 2>&1"
+
+
+if study.model.converted:
+
+    rule convert_base:
+        input:
+            job_file(expansion.convert_job()),
+            lock=study.model.converted.lock,
+        output:
+            paths.model_files(expansion.base),
+        log:
+            log_file("convert_base"),
+        conda:
+            "../../envs/train.yaml"
+        params:
+            job=expansion.convert_job().model_dump_json(),
+            out=subpath(output[0], parent=True),
+            state=state("convert_base"),
+        shell:
+            "python -m switchpoint convert-base --job {params.job:q} --out {params.out} --state {params.state}"
+            " > {log} 2>&1"
 
 
 rule ingest:
@@ -89,7 +113,8 @@ if study.data.solver.model is None:
             deadline=deadline,
         shell:
             "python -m switchpoint sft --job {params.job:q} --save-step {params.steps} --base {params.base:q}"
-            " --data {input.data} --validation {input.validation} --out {params.out} --state {params.state} {params.deadline} > {log} 2>&1"
+            " --data {input.data} --validation {input.validation} --out {params.out} --state {params.state}"
+            " --log {log} {params.deadline} > {log} 2>&1"
 
 
 rule measure_win_rates:

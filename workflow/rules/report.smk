@@ -7,6 +7,7 @@ rule write_report:
             "outcomes.csv",
             "highest_outcomes.csv",
         ),
+        outs(paths.ANALYSIS, "arms.csv", "arm_curves.csv", "arm_comparisons.csv"),
         out(paths.ANALYSIS, "loss_correlation.json"),
         outs(paths.ANALYSIS, "phases.json", "ceilings.json", "advice.json"),
         out(paths.ANALYSIS, "predictors.json"),

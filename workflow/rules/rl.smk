@@ -16,7 +16,11 @@ rule rl:
     resources:
         # No parameters: they change nothing that is learned.
         save_every=study.rl.save_every,
+        launcher=expansion.launcher,
         out_of_distribution=repeat("out-of-distribution", expansion.out_of_distribution),
+        max_logprob_gap=repeat("max-logprob-gap", [study.rl.max_logprob_gap]),
+        on_logprob_gap=study.rl.on_logprob_gap,
+        tensorboard=repeat("tensorboard", [expansion.tensorboard]),
     params:
         job=lambda wildcards: expansion.rl_job(**wildcards).model_dump_json(),
         start=lambda wildcards: repeat(
@@ -26,6 +30,8 @@ rule rl:
         state=state(paths.RL),
         deadline=deadline,
     shell:
-        "python -m switchpoint rl --job {params.job:q} {params.start} --prompts {input.prompts}"
+        "{resources.launcher} rl --job {params.job:q} {params.start} --prompts {input.prompts}"
         " --benchmarks {input.benchmarks} --out {params.out} --state {params.state}"
-        " --save-every {resources.save_every} {resources.out_of_distribution} {params.deadline} > {log} 2>&1"
+        " --save-every {resources.save_every} {resources.out_of_distribution}"
+        " {resources.max_logprob_gap} --on-logprob-gap {resources.on_logprob_gap} {params.deadline}"
+        " --log {log} {resources.tensorboard} > {log} 2>&1"

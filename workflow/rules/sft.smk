@@ -37,8 +37,10 @@ for sft_rule in made.sft_rules(expansion):
         resources:
             # No parameters: they change nothing that is learned.
             save_steps=repeat("save-step", study.sft[sft_rule.set].save_steps),
+            launcher=expansion.launcher,
             save_every=study.sft[sft_rule.set].save_every,
             until=repeat("until", [] if sft_rule.end is None else [sft_rule.end]),
+            tensorboard=repeat("tensorboard", [expansion.tensorboard]),
         params:
             job=lambda wildcards, name=sft_rule.set: expansion.sft_job(
                 name, wildcards.seed
@@ -48,6 +50,7 @@ for sft_rule in made.sft_rules(expansion):
             deadline=deadline,
             state=state(paths.SFT.format(set=sft_rule.set, seed="{seed}")),
         shell:
-            "python -m switchpoint sft --job {params.job:q} --base {params.base:q} --data {input.data}"
+            "{resources.launcher} sft --job {params.job:q} --base {params.base:q} --data {input.data}"
             " --validation {input.validation} --out {params.out} --state {params.state}"
-            " {resources.save_steps} --save-every {resources.save_every} {resources.until} {params.deadline} > {log} 2>&1"
+            " {resources.save_steps} --save-every {resources.save_every} {resources.until} {params.deadline}"
+            " --log {log} {resources.tensorboard} > {log} 2>&1"

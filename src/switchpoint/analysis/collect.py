@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from switchpoint import files, scores, tables
+from switchpoint.analysis.arms import arm_curves, arm_summaries, compare_arms
 from switchpoint.analysis.pooling import pool_curves, pool_results
 from switchpoint.study.names import RunName, Start
 
 OUTPUTS = (
     "curves", "losses", "runs", "results", "verdicts", "gains", "models", "pooled_curves", "pooled_results",
+    "arms", "arm_curves", "arm_comparisons",
 )  # fmt: skip
 RUN_FIELDS = ["parent", "set", "algorithm", "seed"]
 
@@ -29,8 +31,7 @@ def collect(
     difficulty groups; neither these nor ``overall`` hold the benchmarks ``out_of_distribution``.
     InputError names the first output of a run that is not as it was written.
     """
-    for path in rl_runs:
-        files.read_run(path, ["points.csv", "samples.parquet"])
+    records = [files.read_run(path, ["points.csv", "samples.parquet"]) for path in rl_runs]
     for path in sft_runs:
         files.read_run(path, ["losses.csv", "validation.parquet"])
     evaluated = [read_evaluation(path) for path in evaluations]
@@ -58,6 +59,7 @@ def collect(
         pool_curves(collected["curves"]),
         pool_results(collected["results"]),
     )
+    collected |= arm_tables(collected, records)
     for name in OUTPUTS:
         tables.write_csv(collected[name], f"{out}/{name}.csv")
     examples = pd.concat([pd.read_parquet(f"{path}/validation.parquet") for path in sft_runs])
@@ -66,6 +68,17 @@ def collect(
     files.write_json(f"{out}/lm_eval.json", harness)
     made = [*(f"{name}.csv" for name in OUTPUTS), "validation.parquet", "lm_eval.json"]
     files.write_record(f"{out}/run.json", {"outputs": files.measure(out, made)})
+
+
+def arm_tables(collected: dict[str, pd.DataFrame], records: list[dict]) -> dict[str, pd.DataFrame]:
+    """The tables of the arms; ``records`` are the ``run.json`` of the RL runs, in the order of ``runs``."""
+    runs, curves = collected["runs"], arm_curves(collected["curves"])
+    of_runs = dict(zip(rl_rows(runs)["run"], records, strict=True))
+    return {
+        "arms": arm_summaries(collected["gains"], runs, collected["results"], of_runs),
+        "arm_curves": curves,
+        "arm_comparisons": compare_arms(curves),
+    }
 
 
 def read_evaluation(directory: str) -> tuple[pd.DataFrame, list[dict]]:

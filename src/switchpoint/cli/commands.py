@@ -274,16 +274,20 @@ def import_command(
 
 @app.command()
 def lock(
-    path: Annotated[str, typer.Argument(help="A data file, or a data set on the hub.")],
+    path: Annotated[
+        str, typer.Argument(help="A data file, a model file or directory, or a name on the hub.")
+    ],
     out: Annotated[str | None, typer.Option(help="The lock file; PATH.lock without it.")] = None,
-    revision: Annotated[str | None, typer.Option(help="The data set's commit, on the hub.")] = None,
+    revision: Annotated[
+        str | None, typer.Option(help="The commit, on the hub; the version, of a package's file.")
+    ] = None,
 ) -> None:
-    """Writes the lock file of a data file (its hash) or of a data set on the hub (its revision)."""
-    from switchpoint.data import sources
+    """Writes the lock file of a file or model directory (its hash), or of what is on the hub (its revision)."""
+    from switchpoint.data import locks
 
     out = out or f"{path}.lock"
     check_out(out, path)
-    sources.write_lock(path, out, revision)
+    locks.write_lock(path, out, revision)
 
 
 @app.command()

@@ -5,7 +5,7 @@ Training and sampling modules are imported inside their commands, so that the ot
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pandas as pd
 import typer
@@ -13,11 +13,15 @@ import typer
 from switchpoint import files, tables
 from switchpoint.errors import InputError
 from switchpoint.study import jobs
-from switchpoint.training.job_run import Limit
+from switchpoint.training.limit import Limit
 
 app = typer.Typer()
 Job = Annotated[str, typer.Option(help="The job's configuration slice, as JSON.")]
 PathOption = Annotated[str, typer.Option()]
+Log = Annotated[str | None, typer.Option(help="The job's log; its steps' figures go beside it, as .jsonl.")]
+TensorBoard = Annotated[
+    str | None, typer.Option(help="A directory for TensorBoard; the run's files go into one of its name.")
+]
 Paths = Annotated[list[str], typer.Option()]
 Deadline = Annotated[float | None, typer.Option(help="Seconds by which to save and stop, if it is not done.")]
 
@@ -173,6 +177,14 @@ def make_base(job: Job, out: PathOption, state: PathOption, deadline: Deadline =
     tiny_base.run(jobs.BaseJob.read(job, "--job"), out, state, limit)
 
 
+@app.command("convert-base")
+def convert_base(job: Job, out: PathOption, state: PathOption) -> None:
+    """Makes the base model of a pretrained one: a GGUF file's, or the hub's."""
+    from switchpoint.training import pretrained
+
+    pretrained.run(jobs.ConvertJob.read(job, "--job"), out, state)
+
+
 @app.command("sft")
 def sft_command(
     job: Job, base: PathOption, data: PathOption, validation: PathOption, out: PathOption, state: PathOption,
@@ -180,6 +192,7 @@ def sft_command(
     save_every: Annotated[int, typer.Option(help="Steps between two resumable states.")] = 50,
     until: Annotated[int | None, typer.Option(help="The last step of this segment of the run.")] = None,
     deadline: Deadline = None,
+    log: Log = None, tensorboard: TensorBoard = None,
 ) -> None:  # fmt: skip
     """Supervised fine-tuning on one data set."""
     limit = Limit.of_process(deadline)
@@ -187,7 +200,7 @@ def sft_command(
 
     sft.run(
         jobs.SftJob.read(job, "--job"), save_step, base, data, validation, out, state,
-        save_every=save_every, until=until, limit=limit,
+        save_every=save_every, until=until, limit=limit, log=log, tensorboard=tensorboard,
     )  # fmt: skip
 
 
@@ -199,15 +212,18 @@ def rl(
     save_every: Annotated[int, typer.Option(help="Steps between two resumable states.")] = 10,
     out_of_distribution: Annotated[list[str], typer.Option(help="A benchmark outside `overall`.")] = [],  # noqa: B006
     deadline: Deadline = None,
+    max_logprob_gap: Annotated[float | None, typer.Option(help="Of a step, between trainer and sampler.")] = None,
+    on_logprob_gap: Annotated[Literal["warn", "fail"], typer.Option(help="What to do above it.")] = "warn",
+    log: Log = None, tensorboard: TensorBoard = None,
 ) -> None:  # fmt: skip
     """Reinforcement learning from one start."""
     limit = Limit.of_process(deadline)
     from switchpoint.training.rl import loop
 
-    loop.run(
-        jobs.RlJob.read(job, "--job"), base, sft, prompts, benchmarks, out, state,
-        save_every=save_every, out_of_distribution=out_of_distribution, limit=limit,
-    )  # fmt: skip
+    options = loop.Options(
+        save_every, tuple(out_of_distribution), max_logprob_gap, on_logprob_gap, log, tensorboard
+    )
+    loop.run(jobs.RlJob.read(job, "--job"), base, sft, prompts, benchmarks, out, state, options, limit)
 
 
 @app.command()
@@ -254,11 +270,12 @@ def outcomes(
 
 @app.command()
 def report(job: Job, analysis: PathOption, data: PathOption, out: PathOption, results: PathOption) -> None:
-    """Writes the report, and the results as a Markdown table."""
+    """Writes the report, and the results as Markdown tables."""
     from switchpoint.report import page
-    from switchpoint.report.study_tables import results_markdown
+    from switchpoint.report.study_tables import arms_markdown, results_markdown
 
     asked = jobs.ReportJob.read(job, "--job")
     inputs = page.load(Path(analysis), Path(data))
-    files.write_text(results, results_markdown(inputs["pooled_results"]))
+    tables_of_arms = arms_markdown(inputs["arms"], inputs["arm_comparisons"])
+    files.write_text(results, results_markdown(inputs["pooled_results"]) + tables_of_arms)
     files.write_text(out, page.render(inputs, asked.study, asked.hyperparameters))

@@ -10,6 +10,7 @@ from switchpoint.report.formatting import (
     interval,
     number,
     signed,
+    signed_interval,
     significant,
     text,
 )
@@ -105,7 +106,7 @@ def continuation_table(advice: dict) -> str:
         ends = doubling.get("ci95") or (None, None)
         rows.append([
             run["run"], run["verdict"], signed(doubling.get("gain")),
-            MISSING if absent(ends[0]) else f"{signed(ends[0])} to {signed(ends[1])}",
+            signed_interval(*ends),
             "; ".join(run["caveats"]),
         ])  # fmt: skip
     return html_table(["Run", "Verdict", "Gain by doubling", "95 %", "But"], rows)

@@ -21,6 +21,7 @@ from switchpoint.report.formatting import absent, compute_unit
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 BASE_COLOR = "#222222"
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
+LINES = ["-", "--", "-.", ":"]
 PHASES = {
     "adaptive": "#dce9f5",
     "stable": "#dff0d8",
@@ -86,6 +87,40 @@ def performance_legend(colors: dict, markers: dict, pure_rl: bool) -> list:
     if pure_rl:
         handles.append(Patch(color=BASE_COLOR, label="RL from the base"))
     return [*handles, Line2D([], [], color=BASE_COLOR, lw=1, ls=":", label="Base model")]
+
+
+def arm_curves(curves: pd.DataFrame) -> str:
+    """Every arm's overall score against all compute, pooled over its seeds: a colour per algorithm, a mark per start."""
+    factor, unit = compute_unit(curves["exaflops_total"])
+    rl = curves[curves["algorithm"] != "sft"]
+    colors, markers = color_of(rl["algorithm"].unique()), marker_of(rl["start"].unique())
+    sets = style_of(curves.loc[curves["algorithm"] == "sft", "set"].unique())
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((WIDTH, 5.4), layout="constrained")
+        axes = figure.add_subplot()
+        for _, rows in curves.groupby("arm", sort=False):
+            x, score, se = rows["exaflops_total"] * factor, rows["score"], rows["se"]
+            first = rows.iloc[0]
+            is_sft = first["algorithm"] == "sft"
+            color = BASE_COLOR if is_sft else colors[first["algorithm"]]
+            style = (
+                {"ls": sets[first["set"]], "lw": 2}
+                if is_sft
+                else {"marker": markers[first["start"]], "lw": 1.3}
+            )
+            axes.plot(x, score, color=color, markevery=max(len(rows) // 8, 1), markersize=4.5, **style)
+            axes.fill_between(x, score - se, score + se, color=color, alpha=0.12, linewidth=0)
+        axes.set(xlabel=f"Total compute, {unit} (SFT and RL)", ylabel="Overall score")
+        handles = [
+            Line2D([], [], color=BASE_COLOR, lw=2, ls=sets[name], label=f"SFT on {name}") for name in sets
+        ]
+        handles += [Line2D([], [], color=colors[name], lw=1.3, label=name) for name in colors]
+        handles += [
+            Line2D([], [], color="#666666", lw=0, marker=markers[name], ms=5, label=f"from {name}")
+            for name in markers
+        ]
+        figure.legend(handles=handles, loc="outside right upper")
+        return svg(figure, "arms", "Overall score of every arm against total compute")
 
 
 def ceiling_decomposition(
@@ -301,6 +336,11 @@ def color_of(sets: Iterable[str]) -> dict[str, str]:
 def marker_of(algorithms: Iterable[str]) -> dict[str, str]:
     """A marker for every algorithm; they begin again when they run out."""
     return dict(zip(algorithms, itertools.cycle(MARKERS), strict=False))
+
+
+def style_of(sets: Iterable[str]) -> dict[str, str]:
+    """A line style for every set; they begin again when they run out."""
+    return dict(zip(sets, itertools.cycle(LINES), strict=False))
 
 
 def svg(figure: Figure, name: str, label: str) -> str:

@@ -46,6 +46,11 @@ def interval(ends: list | None, digits: int = 1) -> str:
     )
 
 
+def signed_interval(low: float | None, high: float | None, digits: int = 1) -> str:
+    """The ends of a difference's 95 % interval with their signs; a dash where they are missing."""
+    return MISSING if absent(low) or absent(high) else f"{low:+.{digits}f} to {high:+.{digits}f}"
+
+
 def text(value: object) -> str:
     """A cell's text: whole numbers without a point, booleans in words, a dash where there is nothing."""
     if isinstance(value, bool):
@@ -80,3 +85,9 @@ def html_table(header: list[str], rows: list[list[str]]) -> str:
         cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in others)
         lines.append(f'<tr><th scope="row">{html.escape(first)}</th>{cells}</tr>')
     return "\n".join([*lines, "</tbody></table>"])
+
+
+def markdown_table(header: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table, every column but the first aligned to the right."""
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

@@ -8,9 +8,11 @@ from markupsafe import Markup
 
 from switchpoint import tables
 from switchpoint.report import analysis_tables, figures, study_tables
+from switchpoint.report.formatting import html_table
 
 ANALYSIS_TABLES = [
     "pooled_curves", "pooled_results", "runs", "losses", "verdicts", "gains", "outcomes", "highest_outcomes",
+    "arms", "arm_curves", "arm_comparisons",
 ]  # fmt: skip
 ANALYSIS_DOCUMENTS = ["phases", "ceilings", "advice", "predictors", "loss_correlation"]
 DATA_TABLES = ["statistics", "overlaps"]
@@ -92,6 +94,7 @@ def render(inputs: dict, study_name: str, hyperparameters: dict[str, dict]) -> s
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     sections = [
         {"title": "Compute and scores", "blocks": score_blocks(inputs)},
+        {"title": "Paradigms at equal compute", "blocks": arm_blocks(inputs)},
         {"title": "What RL adds", "blocks": ceiling_blocks(inputs)},
         {"title": "What to do next", "blocks": advice_blocks(inputs["advice"])},
         {"title": "What tells it before RL", "blocks": predictor_blocks(inputs)},
@@ -163,6 +166,34 @@ def score_blocks(inputs: dict) -> list[dict]:
         kind="dense",
     )
     return [*blocks, verdicts]
+
+
+def arm_blocks(inputs: dict) -> list[dict]:
+    """The curves of all arms, the arms at equal total compute, and every RL arm in numbers."""
+    if inputs["arms"].empty:
+        return [block("<p>This study has no RL runs yet.</p>", "Paradigms are compared by their RL runs.")]
+    blocks = [
+        block(
+            figures.arm_curves(inputs["arm_curves"]),
+            "Every arm, an algorithm from one start, on the monitoring problems against all compute spent: the "
+            "mean over its seeds as far as all go, and ± one standard error. SFT is black.",
+        )
+    ]
+    if len(inputs["arm_comparisons"]):
+        caption = (
+            "The arms at equal total compute, read off these curves: for every start with several algorithms, at "
+            "the compute that all of them reach. The interval of a difference to the highest takes their errors "
+            "as independent; an arm may be the best unless another excludes it, with a family error of 5 %."
+        )
+        rows = study_tables.comparison_rows(inputs["arm_comparisons"])
+        blocks.append(block(html_table(*rows), caption))
+    caption = (
+        "What every arm adds to its start on the test problems, paired by problem and pooled over seeds, and what it "
+        "took: compute of RL alone, sampled tokens, and means over the steps that logged them: the share of tokens "
+        "that the clip range acts on, the norm of the gradient of every term of the loss, and the cosine between "
+        "imitation and the rest."
+    )
+    return [*blocks, block(html_table(*study_tables.arm_rows(inputs["arms"])), caption, kind="dense")]
 
 
 def ceiling_blocks(inputs: dict) -> list[dict]:

@@ -1,12 +1,19 @@
 """The report's tables of scores, runs, data and settings: HTML for the page, Markdown for a README."""
 
+import math
+
 import pandas as pd
 
 from switchpoint.report.formatting import (
     MISSING,
+    absent,
     compute_unit,
     html_table,
+    interval,
+    markdown_table,
     number,
+    signed,
+    signed_interval,
     significant,
     text,
     with_error,
@@ -89,8 +96,7 @@ def results_markdown(pooled_results: pd.DataFrame) -> str:
         error = scores["se"].get("overall")
         cells = [number(scores["score"].get(name)) for name in ("overall", *slices)]
         rows.append([model, cells[0], number(error), *cells[1:]])
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+    return markdown_table(header, rows)
 
 
 def verdict_table(verdicts: pd.DataFrame) -> str:
@@ -117,6 +123,58 @@ def gain_table(gains: pd.DataFrame) -> str:
         for row in gains[gains["benchmark"] == "overall"].to_dict("records")
     ]  # fmt: skip
     return html_table(["Run", "Difference", "95 %", "p", "Problems"], rows)
+
+
+# Arms
+
+
+def arm_name(row: dict) -> str:
+    """What an arm is called."""
+    return f"SFT on {row['set']}" if row["algorithm"] == "sft" else f"{row['start']} → {row['algorithm']}"
+
+
+def arm_rows(arms: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Every RL arm from its start to its end, what it took and what it logged: header and rows."""
+    factor, unit = compute_unit(arms["exaflops"])
+    norms = [name for name in arms if name.startswith("norm_")]
+    rows = [
+        [
+            arm_name(row), number(row["seeds"], 0), number(row["start_score"]), number(row["end_score"]),
+            signed(row["difference"]), signed_interval(row["low"], row["high"]),
+            significant(row["exaflops"] * factor), number(row["sampled_tokens"] / 1e3, 0),
+            number(100 * row.get("clip_fraction", math.nan), 2),
+            ", ".join(f"{name.removeprefix('norm_')} {significant(row[name])}" for name in norms
+                      if not absent(row[name])) or MISSING,
+            number(row.get("cosine"), 2), row["status"],
+        ]
+        for row in arms.to_dict("records")
+    ]  # fmt: skip
+    header = [
+        "Arm", "Seeds", "Start", "End", "Difference", "95 %", f"RL, {unit}", "Sampled tokens, thousands",
+        "Clipped tokens, %", "Gradient norms", "Cosine", "Status",
+    ]  # fmt: skip
+    return header, rows
+
+
+def comparison_rows(comparisons: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """The arms at equal total compute, highest first: header and rows."""
+    factor, unit = compute_unit(comparisons["exaflops_total"])
+    rows = [
+        [
+            significant(row["exaflops_total"] * factor), arm_name(row), number(row["score"]),
+            interval([row["low"], row["high"]]), signed(row["difference"]),
+            signed_interval(row["difference_low"], row["difference_high"]), text(row["may_lead"]),
+        ]
+        for row in comparisons.to_dict("records")
+    ]  # fmt: skip
+    header = [f"Total, {unit}", "Arm", "Score", "95 %", "To the highest", "95 %", "May be the best"]
+    return header, rows
+
+
+def arms_markdown(arms: pd.DataFrame, comparisons: pd.DataFrame) -> str:
+    """The arms, and the arms at equal total compute, as two Markdown tables; empty without any."""
+    tables = [make(table) for make, table in ((arm_rows, arms), (comparison_rows, comparisons)) if len(table)]
+    return "".join(f"\n{markdown_table(*table)}" for table in tables)
 
 
 # Runs, data and settings

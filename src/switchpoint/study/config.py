@@ -1,9 +1,8 @@
 """The study's configuration: its one definition, from which the JSON schema and the reference are generated."""
 
 import json
-import os
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -11,17 +10,11 @@ from switchpoint.errors import InputError
 from switchpoint.study import paths
 from switchpoint.study.algorithms import ALGORITHMS, PRESETS, Betas
 from switchpoint.study.names import Start
+from switchpoint.study.sources import Base, Count, Directory, Generated, Gguf, Hub, Source, Steps
 from switchpoint.study.strict import Strict, read_yaml, shown
 from switchpoint.study.templates import TEMPLATES
 
 MAX_RUNS = 20_000  # evaluations, in all their parts: more than Snakemake plans in a reasonable time
-
-
-def ordered(steps: tuple[int, int]) -> tuple[int, int]:
-    """The lengths; refuses what is no range within 1..12."""
-    if not 1 <= steps[0] <= steps[1] <= 12:
-        raise ValueError(f"{list(steps)}: give two whole numbers with 1 <= low <= high <= 12")
-    return steps
 
 
 def shares(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -29,6 +22,13 @@ def shares(bounds: tuple[float, float]) -> tuple[float, float]:
     if not 0 <= bounds[0] <= bounds[1] <= 1:
         raise ValueError(f"{list(bounds)}: give two numbers with 0 <= low <= high <= 1")
     return bounds
+
+
+def grouped(rollouts: int) -> int:
+    """The responses per prompt; refuses a group of one, whose advantage is 0 whatever its reward."""
+    if rollouts < 2:
+        raise ValueError(f"{rollouts}: one response has advantage 0, and teaches nothing; give 2 or more")
+    return rollouts
 
 
 def distinct(values: list) -> list:
@@ -43,23 +43,11 @@ Extraction = Annotated[
     Field(description="Where the answer is looked for: the last box, the answer block, the whole text."),
 ]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=100)]
-Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Steps = Annotated[
-    tuple[int, int],
-    AfterValidator(ordered),
-    Field(description="Inclusive range of the number of steps per problem."),
-]
 Names = Annotated[list[Name], Field(min_length=1), AfterValidator(distinct)]
 Counts = Annotated[list[Count], AfterValidator(distinct)]
 Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(distinct)]
-# The benchmarks whose usual file schemas can be read.
-BENCHMARK_SCHEMAS = (
-    "gsm8k", "math500", "olympiadbench", "minerva", "aime24", "aime25", "aime_1983_2024", "amc", "records",
-)  # fmt: skip
 RESERVED = ("overall", "macro", "easy", "medium", "hard", "all")
-# "./models/a/" is "models/a": however a directory is written, what was made with it stands.
-Directory = Annotated[str, AfterValidator(os.path.normpath)]
 
 
 class Optimizer(Strict):
@@ -76,6 +64,17 @@ class Optimizer(Strict):
     )
 
 
+Dtype = Annotated[Literal["float32", "bfloat16"], Field(description="What matrix products are computed in.")]
+
+
+class EngineSettings(Strict):
+    """What trains a model, and in which numbers."""
+
+    by: Literal["torch", "deepspeed"] = "torch"
+    zero_stage: Literal[1, 2, 3] = 2
+    dtype: Dtype = "float32"
+
+
 class PretrainingStage(Strict):
     """One stage of the tiny base model's pretraining."""
 
@@ -89,8 +88,10 @@ class PretrainingStage(Strict):
 class Model(Strict):
     """The base model."""
 
-    base: Directory | None = Field(
-        None, description="A Hugging Face model directory; none: `pretrain` makes one."
+    base: Base | None = Field(
+        None,
+        description="A Hugging Face model directory, or where `convert_base` gets one: a GGUF file (`kind: gguf`) or "
+        "the hub (`kind: hub`); none: `pretrain` makes one.",
     )
     pretrain: list[PretrainingStage] = Field(
         default=[
@@ -105,45 +106,28 @@ class Model(Strict):
         "torch",
         description="What samples, in RL and in evaluations: our own sampler, whose every token repeats, or vLLM.",
     )
-
-
-class StepLists(Strict):
-    """A generated source: step-list arithmetic."""
-
-    kind: Literal["step_lists"]
-    size: Count = Field(description="Number of problems.")
-    n_steps: Steps
-    tiers: list[Literal[1, 2, 3]] = Field(min_length=1, description="Difficulty tiers to draw from.")
-    solutions: bool = Field(True, description="Keep the expert trajectories.")
-    lock: str = Field("config/sources/step_lists.lock", description="The lock file that names the source.")
+    engine: Literal["torch", "deepspeed"] = Field(
+        "torch", description="What trains: plain torch, or DeepSpeed, which shards over the processes."
+    )
+    zero_stage: Literal[1, 2, 3] = Field(
+        2,
+        description="DeepSpeed shards the optimizer's states, from 2 on the gradients, at 3 the parameters, too; "
+        "at 3 the gradient norms of LUFFY's, SRFT's and UPT's terms are not logged.",
+    )
+    dtype: Dtype = "float32"
+    processes: int = Field(
+        1, ge=1, le=1024, description="Processes of a training job, one per GPU, which torchrun starts."
+    )
 
     @property
-    def may_have_solutions(self) -> bool:
-        """Whether the rows have expert trajectories."""
-        return self.solutions
+    def engine_settings(self) -> EngineSettings:
+        """What trains, as a job is told."""
+        return EngineSettings(by=self.engine, zero_stage=self.zero_stage, dtype=self.dtype)
 
-
-class File(Strict):
-    """A local jsonl or parquet file of records (`problem`, `answer`, optional `id`, `solution`; no others are kept)."""
-
-    kind: Literal["file"]
-    path: str = Field(description="The raw file.")
-    lock: str = Field(description="Its lock file, written by `switchpoint lock PATH`.")
-    may_have_solutions: ClassVar[bool] = True
-
-
-class BenchmarkFile(Strict):
-    """A benchmark in its usual file schema: a local file, or a data set on the hub."""
-
-    kind: Literal["benchmark"]
-    benchmark: Literal[BENCHMARK_SCHEMAS] = Field(description="Whose schema the rows have.")
-    path: str = Field(description="A .jsonl, .json or .parquet file, or a data set's name on the hub.")
-    split: str = Field("test", description="The data set's split.")
-    lock: str = Field(description="Its lock file: the file's sha256, or the data set's revision.")
-    may_have_solutions: ClassVar[bool] = False
-
-
-Source = Annotated[StepLists | File | BenchmarkFile, Field(discriminator="kind")]
+    @property
+    def converted(self) -> Gguf | Hub | None:
+        """The pretrained model that a rule makes the base of, where no directory is given and none is pretrained."""
+        return self.base if isinstance(self.base, Gguf | Hub) else None
 
 
 class Solver(Optimizer):
@@ -283,7 +267,35 @@ class RlDefaults(Optimizer):
     on_unfilled: Literal["train_partial", "skip", "fail"] = Field(
         "train_partial", description="What to do when the rounds do not fill the batch."
     )
-    rollouts: Count = Field(8, description="Responses per prompt, G.")
+    carry_over: bool = Field(
+        False,
+        description="Dynamic sampling: groups of mixed outcome beyond the batch are the first of the next step's, "
+        "and are not dropped.",
+    )
+    rollouts: Annotated[Count, AfterValidator(grouped)] = Field(
+        8, description="Responses per prompt, G; 2 or more, an expert's included."
+    )
+    importance_cap: float | None = Field(
+        None,
+        ge=1,
+        description="Weigh the loss of each sampled token by the trainer's probability of it over the sampler's, at most "
+        "this (truncated importance sampling); none: not at all.",
+    )
+    max_logprob_gap: float | None = Field(
+        None,
+        gt=0,
+        description="Largest mean absolute difference between the log-probabilities of trainer and sampler in a step. "
+        "It holds the nucleus, too, where vLLM samples with `top_p` below 1, and for groups carried over what the policy "
+        "has learned since. None: it is logged alone.",
+    )
+    on_logprob_gap: Literal["warn", "fail"] = Field(
+        "warn",
+        description="What to do above it: say so and count the step, or end the job with an error; its state stays.",
+    )
+    mask_truncated: bool = Field(
+        False,
+        description="Leave responses that the length limit cut out of the loss; their rewards stay in their groups.",
+    )
     updates_per_step: Count | None = Field(
         None, description="Optimizer updates per step; none: the algorithm's."
     )
@@ -369,6 +381,9 @@ class Study(Strict):
     rl: RlDefaults
     arms: list[Arm] = Field(description="Which RL runs there are.")
     evaluation: Evaluation
+    tensorboard: bool = Field(
+        False, description="Show the steps of SFT and RL in results/<study>/logs/tensorboard, too."
+    )
 
     @model_validator(mode="after")
     def consistent(self):
@@ -416,10 +431,6 @@ def check_references(study: Study) -> None:
         if name not in data.sets:
             raise ValueError(f"sft names the set {name!r}; data.sets has {sorted(data.sets)}")
     for arm in study.arms:
-        if ALGORITHMS[arm.algorithm][study.rl.preset].n_experts >= study.rl.rollouts:
-            raise ValueError(
-                f"rl.rollouts is {study.rl.rollouts}, of which {arm.algorithm} needs 1 for the expert; raise it"
-            )
         for start in study.starts_of(arm):
             for seed in arm.seeds:
                 check_start(study, start, seed)
@@ -437,7 +448,7 @@ def check_sources(data: Data) -> None:
             "name another source, or set `solutions: true`"
         )
     pool = [data.sources[name] for name in data.pool]
-    if all(source.kind == "step_lists" for source in pool):
+    if all(isinstance(source, Generated) for source in pool):
         size = sum(source.size for source in pool if source.solutions)
         left = size - data.validation
         if left < 1:
@@ -466,7 +477,7 @@ def check_benchmarks(data: Data) -> None:
         if name in RESERVED:
             raise ValueError(f"data.benchmarks has {name!r}, which names a score of its own; rename it")
         source = data.sources[bench.source]
-        if source.kind == "step_lists" and bench.monitor >= source.size:
+        if isinstance(source, Generated) and bench.monitor >= source.size:
             raise ValueError(
                 f"data.benchmarks.{name}.monitor is {bench.monitor}, but its source has {source.size} "
                 "problems; leave some for the test"
@@ -509,27 +520,30 @@ def parse(config: dict) -> Study:
 def check_files(study: Study) -> None:
     """Checks that the lock files and the given models are there; reads no raw data.  InputError before any job."""
     models = {"model.base": study.model.base, "data.solver.model": study.data.solver.model}
-    results = Path(paths.ROOT.format(study=study.study)).resolve()
     for key, directory in models.items():
-        if directory is not None:
-            check_braces(key, directory)
-            if not Path(directory, "config.json").is_file():
-                raise InputError(
-                    f"{key} is {directory!r}, which holds no config.json; give a model directory"
-                )
-            if (
-                Path(directory).resolve().is_relative_to(results)
-            ):  # whose rule would delete it, to make it again
-                raise InputError(
-                    f"{key} is {directory!r}, a result of this very study; copy it elsewhere, or name another study"
-                )
-    for name, source in study.data.sources.items():
-        key = f"data.sources.{name}.lock"
-        check_braces(key, source.lock)
-        if not Path(source.lock).is_file():
+        if isinstance(directory, str):
+            check_model(study, key, directory)
+    locks = {f"data.sources.{name}.lock": source.lock for name, source in study.data.sources.items()}
+    if study.model.converted:
+        locks["model.base.lock"] = study.model.converted.lock
+    for key, lock in locks.items():
+        check_braces(key, lock)
+        if not Path(lock).is_file():
             raise InputError(
-                f"{key} is {source.lock!r}, which is no file; write it with `python -m switchpoint lock PATH`"
+                f"{key} is {lock!r}, which is no file; write it with `python -m switchpoint lock PATH`"
             )
+
+
+def check_model(study: Study, key: str, directory: str) -> None:
+    """InputError unless it is a model directory, and no result of the study."""
+    check_braces(key, directory)
+    if not Path(directory, "config.json").is_file():
+        raise InputError(f"{key} is {directory!r}, which holds no config.json; give a model directory")
+    results = Path(paths.ROOT.format(study=study.study)).resolve()
+    if Path(directory).resolve().is_relative_to(results):  # whose rule would delete it, to make it again
+        raise InputError(
+            f"{key} is {directory!r}, a result of this very study; copy it elsewhere, or name another study"
+        )
 
 
 def check_braces(key: str, path: str) -> None:

@@ -16,13 +16,14 @@ from switchpoint.study.templates import template_hash
 # Raise a stage's number when its results change: its jobs, and all below, run again.
 RECIPES = {
     "base": 1,
+    "convert": 1,
     "ingest": 1,
     "curate": 1,
-    "win_rates": 3,
+    "win_rates": 4,
     "decontaminate": 1,
-    "sft": 3,
-    "rl": 3,
-    "evaluate": 3,
+    "sft": 4,
+    "rl": 4,
+    "evaluate": 4,
     "analyze": 1,
     "report": 1,
 }
@@ -44,7 +45,8 @@ class Expansion:
     @property
     def base(self) -> str:
         """Directory of the base model."""
-        return self.study.model.base or self.path(paths.BASE)
+        given = self.study.model.base
+        return given if isinstance(given, str) else self.path(paths.BASE)
 
     @property
     def solver(self) -> str:
@@ -139,6 +141,10 @@ class Expansion:
         """Of `make_base`."""
         return jobs.BaseJob(recipe=RECIPES["base"], seed=0, stages=self.study.model.pretrain)
 
+    def convert_job(self) -> jobs.ConvertJob:
+        """Of `convert_base`."""
+        return jobs.ConvertJob(recipe=RECIPES["convert"], source=self.study.model.converted)
+
     def ingest_job(self, name: str) -> jobs.IngestJob:
         """Of `ingest`."""
         source = self.study.data.sources[name]
@@ -202,6 +208,7 @@ class Expansion:
             warmup=run.warmup,
             decay=run.decay,
             loss_norm=run.loss_norm,
+            engine=self.study.model.engine_settings,
         )
 
     @functools.cache  # noqa: B019
@@ -219,18 +226,22 @@ class Expansion:
             batch_size=rl.batch_size,
             max_rounds=rl.max_rounds,
             on_unfilled=rl.on_unfilled,
+            carry_over=rl.carry_over,
             rollouts=rl.rollouts,
+            importance_cap=rl.importance_cap,
+            mask_truncated=rl.mask_truncated,
             sampling=jobs.Sampling(
                 temperature=numbers.temperature,
                 top_p=numbers.top_p,
                 max_new_tokens=rl.max_new_tokens,
                 seed=int(seed),
-                by=self.study.model.rollouts,
+                **self.sampler,
             ),
             template=self.template,
             eval_every=rl.eval_every,
             evaluation=self.evaluation("monitor"),
             evaluation_recipe=RECIPES["evaluate"],
+            engine=self.study.model.engine_settings,
         )
 
     def rl_prompts(self, algorithm: str) -> str:
@@ -260,7 +271,7 @@ class Expansion:
             top_p=1.0,
             max_new_tokens=solver.max_new_tokens,
             seed=self.study.seed,
-            by=self.study.model.rollouts,
+            **self.sampler,
         )
         settings = jobs.EvaluationSettings(
             sampling=sampling,
@@ -285,11 +296,24 @@ class Expansion:
         }
         sampling = {name: values[name] for name in ("temperature", "top_p", "max_new_tokens", "seed")}
         return jobs.EvaluationSettings(
-            sampling=jobs.Sampling(**sampling, by=self.study.model.rollouts),
+            sampling=jobs.Sampling(**sampling, **self.sampler),
             extraction=values["extraction"],
             template=self.template,
             samples={split: samples[split] for split in splits},
         )
+
+    @property
+    def launcher(self) -> str:
+        """What starts a training command: Python, or torchrun with several processes."""
+        processes = self.study.model.processes
+        if processes == 1:
+            return "python -m switchpoint"
+        return f"python -m torch.distributed.run --standalone --nproc-per-node {processes} -m switchpoint"
+
+    @property
+    def sampler(self) -> dict[str, str]:
+        """What samples, and in which numbers."""
+        return {"by": self.study.model.rollouts, "dtype": self.study.model.dtype}
 
     @functools.cached_property
     def template(self) -> jobs.Template:
@@ -316,6 +340,11 @@ class Expansion:
             sections[algorithm] = self.numbers(algorithm).model_dump(mode="json")
         sections["Evaluation"] = evaluation | {"template": self.study.model.template}
         return jobs.ReportJob(recipe=RECIPES["report"], study=self.study.study, hyperparameters=sections)
+
+    @property
+    def tensorboard(self) -> str | None:
+        """TensorBoard's directory, if the study asks for it."""
+        return self.path(paths.TENSORBOARD) if self.study.tensorboard else None
 
     @property
     def out_of_distribution(self) -> list[str]:

@@ -7,8 +7,9 @@ it makes the fingerprint of its resumable state.
 from typing import Literal
 
 from switchpoint.study.algorithms import Algorithm
-from switchpoint.study.config import Optimizer, PretrainingStage, Source
+from switchpoint.study.config import Dtype, EngineSettings, Optimizer, PretrainingStage
 from switchpoint.study.names import RunName, Start
+from switchpoint.study.sources import Pretrained, Source
 from switchpoint.study.strict import Strict
 
 Samples = dict[str, dict[str, int]]
@@ -30,6 +31,7 @@ class Sampling(Strict):
     max_new_tokens: int
     seed: int
     by: Literal["torch", "vllm"] = "torch"  # our sampler, or vLLM
+    dtype: Dtype = "float32"
 
 
 class EvaluationSettings(Strict):
@@ -53,6 +55,13 @@ class BaseJob(Job):
     stage: Literal["base"] = "base"
     seed: int
     stages: list[PretrainingStage]
+
+
+class ConvertJob(Job):
+    """Make the base model of a pretrained one."""
+
+    stage: Literal["convert"] = "convert"
+    source: Pretrained
 
 
 class IngestJob(Job):
@@ -130,6 +139,7 @@ class SftJob(Job):
     warmup: float
     decay: float
     loss_norm: Literal["global_token", "microbatch_token"]
+    engine: EngineSettings = EngineSettings()
 
     @property
     def run_name(self) -> str:
@@ -153,12 +163,16 @@ class RlJob(Job):
     batch_size: int
     max_rounds: int
     on_unfilled: Literal["train_partial", "skip", "fail"]
+    carry_over: bool
     rollouts: int
+    importance_cap: float | None
+    mask_truncated: bool
     sampling: Sampling
     template: Template
     eval_every: int
     evaluation: EvaluationSettings
     evaluation_recipe: int
+    engine: EngineSettings = EngineSettings()
 
     @property
     def run_name(self) -> str:

@@ -205,6 +205,9 @@ def jobs_recorded(study: Expansion) -> list[tuple[str, str, Job]]:
         for part in study.benchmark_parts
     ]
     rows = [(f"{table}{files.RECORD}", table, job) for table, job in made]
+    if study.study.model.converted:
+        path = f"{study.base}/run.json"
+        rows.append((path, path, study.convert_job()))
     if data.solver.model is None:
         path = f"{study.solver}/run.json"
         rows.append((path, path, study.solver_job()))

@@ -42,6 +42,7 @@ EVALUATION = "evaluations/{group}"
 PART = "evaluations/parts/{part}/{group}"
 ANALYSIS = "analysis"
 REPORT = "report.html"
+TENSORBOARD = "logs/tensorboard"
 
 
 def model_files(directory: str) -> list[str]:

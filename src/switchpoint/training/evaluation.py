@@ -11,12 +11,14 @@ from pathlib import Path
 import pandas as pd
 
 from switchpoint import files, scores, tables
-from switchpoint.errors import InputError
+from switchpoint.errors import DivergedError, InputError
 from switchpoint.grading import grader
 from switchpoint.study.jobs import EvaluateJob, EvaluationSettings, Sampling, Template
 from switchpoint.training import models
+from switchpoint.training.engine import ranks
 from switchpoint.training.engine.torch import configure
-from switchpoint.training.job_run import JobRun, Limit, Progress
+from switchpoint.training.job_run import JobRun, Progress
+from switchpoint.training.limit import Limit
 from switchpoint.training.rollouts.sampler import Prompt, Rollout, Sampler, open_sampler
 from switchpoint.training.tokenizer import Tokenizer
 
@@ -40,11 +42,12 @@ def answer(
     sampling: Sampling,
     extraction: str,
 ) -> list[Answer]:
-    """A graded response to each prompt, in order."""
-    rollouts = sampler.sample(prompts, sampling)
+    """A graded response to each prompt, in order; every rank samples and grades its share."""
+    with ranks.together(DivergedError):
+        rollouts = sampler.sample(ranks.share(prompts), sampling)
     texts = tokenizer.decode([rollout.token_ids for rollout in rollouts])
-    verdicts = grader.shared().grade(golds, texts, extraction)
-    return [Answer(*fields) for fields in zip(rollouts, texts, verdicts, strict=True)]
+    verdicts = grader.shared().grade(ranks.share(golds), texts, extraction)
+    return ranks.gather([Answer(*fields) for fields in zip(rollouts, texts, verdicts, strict=True)])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,7 +198,7 @@ def evaluate_checkpoints(
     for number, (record, path) in enumerate(zip(records, checkpoints, strict=True), start=1):
         policy = models.load(path)
         if sampler is None:
-            sampler = open_sampler(job.settings.sampling.by, policy, path)
+            sampler = open_sampler(job.settings.sampling, policy, path)
         else:
             sampler.load(policy.model)
         renderer = files.sha256(f"{path}/tokenizer.json"), policy.tokenizer.template

@@ -2,11 +2,9 @@
 
 import fcntl
 import importlib.metadata
-import math
 import os
 import resource
 import shutil
-import signal
 import socket
 import sys
 import time
@@ -18,8 +16,9 @@ from switchpoint import files
 from switchpoint.errors import InputError, StoppedError
 from switchpoint.study import made, paths
 from switchpoint.study.jobs import Job
+from switchpoint.training.engine import ranks
+from switchpoint.training.limit import Limit
 
-RESERVE = 60  # seconds of a SLURM job that are left for its end
 PACKAGES = ["torch", "transformers", "math-verify", "numpy", "pandas", "scipy"]
 
 
@@ -33,6 +32,8 @@ class Progress:
     def __call__(self, step: int, **figures: float) -> None:
         """Shows the step and its figures (on a log at most every few seconds, and the last)."""
         now, terminal = time.monotonic(), sys.stderr.isatty()
+        if not ranks.is_main():
+            return
         if not terminal and step < self.total and now - self.shown < self.every:
             return
         self.shown = now
@@ -40,40 +41,6 @@ class Progress:
         line = f"{self.label} {step}/{self.total} {text} ({now - self.started:.0f} s)"
         end = "\n" if not terminal or step == self.total else ""
         print(("\r\x1b[K" if terminal else "") + line, end=end, file=sys.stderr, flush=True)
-
-
-class Limit:
-    """When an attempt has to end: at a moment (seconds since 1970), and as soon as it can once it was ``asked``."""
-
-    def __init__(self, end: float = math.inf) -> None:
-        self.end, self.asked = end, False
-
-    @classmethod
-    def of_process(cls, seconds: float | None = None) -> "Limit":
-        """This process's: in ``seconds``, else ``RESERVE`` before its SLURM job's end; SIGTERM and SIGUSR1 ask.
-
-        InputError when SLURM's end is no number.
-        """
-        slurm = os.environ.get("SLURM_JOB_END_TIME")
-        if seconds is not None:
-            limit = cls(time.time() + seconds)
-        elif slurm is None or slurm.isdecimal():
-            limit = cls(float(slurm or math.inf) - RESERVE)
-        else:
-            raise InputError(
-                f"SLURM_JOB_END_TIME is {slurm!r}, no number of seconds; unset it, or give --deadline"
-            )
-        for number in (signal.SIGTERM, signal.SIGUSR1):
-            signal.signal(number, limit.ask)
-        return limit
-
-    def ask(self, *_) -> None:
-        """Asks the attempt to end."""
-        self.asked = True
-
-    def is_due(self, ahead: float) -> bool:
-        """Whether it is time to end, if the next thing to do takes ``ahead`` seconds."""
-        return self.asked or time.time() + ahead > self.end
 
 
 class JobRun:
@@ -88,7 +55,7 @@ class JobRun:
 
     Nothing of the state is used but what a record, written after it, says of it (``files.Record``):
     what is otherwise, by a power cut or a bad disk, is discarded with a line, and made again.
-    ``checkpoint`` is the file to resume from, None at the start.
+    ``checkpoint`` is what to resume from, None at the start.  Of several ranks the first alone looks and writes.
     """
 
     def __init__(
@@ -102,21 +69,32 @@ class JobRun:
         exclude_inputs: Collection[str] = (),
         limit: Limit | None = None,
     ) -> None:
+        ranks.start()
         self.limit = limit or Limit()
         self.step_began = None  # before the first step of this attempt
         self.longest_step, self.saving, self.unsaved = 0.0, 0.0, True
         self.job, self.started = job.model_dump(mode="json"), time.time()
-        self.lock = lock(Path(state_dir))
+        self.covered: files.Record = {}
+        self.saves, self.checkpoint = 0, None
+        if ranks.is_main():
+            self.open(job, inputs, Path(state_dir), settings, exclude, exclude_inputs)
+        told = ("inputs", "fingerprint", "state", "saves", "checkpoint")
+        self.__dict__ |= ranks.tell({name: getattr(self, name, None) for name in told})
+
+    def open(
+        self, job: Job, inputs: dict[str, str], state_dir: Path, settings: dict | None, exclude: dict | None,
+        exclude_inputs: Collection[str],
+    ) -> None:  # fmt: skip
+        """Locks the state, and finds what there is of this very job."""
+        self.lock = lock(state_dir)
         self.inputs = {name: content_hash(path) for name, path in sorted(inputs.items())}
         covered = {name: sha256 for name, sha256 in self.inputs.items() if name not in exclude_inputs}
         self.fingerprint = files.digest(
             {"job": job.model_dump(mode="json", exclude=exclude), "inputs": covered, "settings": settings}
         )
-        self.state = Path(state_dir) / self.fingerprint
+        self.state = state_dir / self.fingerprint
         self.state.mkdir(parents=True, exist_ok=True)
         self.attempt = self.record_attempt()
-        self.covered: files.Record = {}
-        self.saves, self.checkpoint = 0, None
         self.find_checkpoint()
 
     def record_attempt(self) -> int:
@@ -136,7 +114,8 @@ class JobRun:
         for number in sorted(saves, reverse=True):
             if self.holds(f"state_{number}"):
                 self.saves, self.checkpoint = number, self.state / f"state_{number}.pt"
-                del self.covered[self.checkpoint.name]
+                for saved in self.inside(self.checkpoint.name):
+                    del self.covered[saved]
                 break
         self.drop_saves({number for number in saves if number <= self.saves})
         for half in self.state.rglob(".*.tmp"):
@@ -152,17 +131,19 @@ class JobRun:
         return found["outputs"] | files.measure(directory, ["run.json"])
 
     def save(self, write: Callable[[Path], None]) -> None:
-        """Makes a state to resume from: a file that ``write`` writes, and all that is covered by now.
+        """Makes a state to resume from: what all ranks ``write``, a file or a directory, and all covered by now.
 
         The last two are kept.  The record is written when the rest is on disk.
         """
         began = time.monotonic()
-        self.drop_saves({self.saves})
+        if ranks.is_main():
+            self.drop_saves({self.saves})
         self.saves += 1
         name = f"state_{self.saves}"
         write(self.state / f"{name}.pt")
-        record = self.covered | files.measure(self.state, [f"{name}.pt"])
-        files.write_record(self.state / f"{name}.json", {"outputs": record})
+        if ranks.is_main():
+            record = self.covered | files.measure(self.state, self.inside(f"{name}.pt"))
+            files.write_record(self.state / f"{name}.json", {"outputs": record})
         self.unsaved, self.saving = False, time.monotonic() - began
         if self.step_began is not None:
             self.step_began += self.saving  # which is no part of the step
@@ -176,7 +157,8 @@ class JobRun:
         """
         if self.step_began is not None:
             self.longest_step = max(self.longest_step, time.monotonic() - self.step_began)
-            if self.limit.is_due(2 * self.longest_step + self.saving):
+            due = self.limit.is_due(2 * self.longest_step + self.saving)
+            if ranks.total({"due": float(due)})["due"]:  # one rank's time is everybody's
                 if write is not None and self.unsaved:
                     self.save(write)
                 raise StoppedError(f"saved at {where}; run the same command to go on")
@@ -190,10 +172,15 @@ class JobRun:
 
     def cover(self, *names: str) -> None:
         """From now on these files of the state, or all in these directories, belong to it as they are."""
-        for name in names:
-            path = self.state / name
-            inside = sorted(f"{name}/{file}" for file in os.listdir(path)) if path.is_dir() else [name]
-            self.covered |= files.measure(self.state, inside)
+        if ranks.is_main():
+            for name in names:
+                self.covered |= files.measure(self.state, self.inside(name))
+
+    def inside(self, name: str) -> list[str]:
+        """The names of a file of the state, or of all files in a directory of it."""
+        path = self.state / name
+        found = [path] if not path.is_dir() else [one for one in path.rglob("*") if one.is_file()]
+        return sorted(str(one.relative_to(self.state)) for one in found)
 
     def keep(self, name: str) -> None:
         """Covers a file of the state by a record of its own, by which another attempt ``holds`` it."""

@@ -4,7 +4,7 @@ Both compute what transformers does, for the models that ``llama_parameters.fits
 and no padding.
 """
 
-import copy
+import contextlib
 
 import torch
 import torch.nn.functional as F
@@ -15,30 +15,65 @@ BLOCK, ROOM = 4, 16  # decoding steps between removals of finished rows, and bet
 WASTE = 2**13  # query-key pairs of an attention call that may be padding
 
 
+def whole(*modules) -> contextlib.AbstractContextManager:
+    """The context of parameters that no engine has sharded."""
+    return contextlib.nullcontext()
+
+
+def copied(tensors: tuple, dtype: torch.dtype | None) -> tuple:
+    """Copies in a type, of tuples within too; what is None stays."""
+    if isinstance(tensors, tuple):
+        return tuple(copied(one, dtype) for one in tensors)
+    return None if tensors is None else tensors.detach().to(dtype, copy=True)
+
+
 class Weights:
-    """A model's weights in fewer matrices, made of its parameters, so that gradients reach them."""
+    """A model's weights in fewer matrices, made of its parameters where they are used, so that gradients reach them.
+
+    Every part of the model is called with what is computed of its parameters: a sharded engine gathers them then.
+    """
 
     def __init__(self, model):
         config, body = model.config, model.model
-        self.eps, self.head_dim = config.rms_norm_eps, body.layers[0].self_attn.head_dim
+        self.model, self.eps, self.head_dim = model, config.rms_norm_eps, body.layers[0].self_attn.head_dim
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
         self.inv_freq = body.rotary_emb.inv_freq.float()
         self.rope_scale = self.inv_freq.new_tensor(body.rotary_emb.attention_scaling)
-        self.embedding, self.padding = body.embed_tokens.weight, body.embed_tokens.padding_idx
-        self.head, self.layers = model.lm_head.weight * body.norm.weight, []
-        for layer in body.layers:
-            attention, mlp, after = layer.self_attn, layer.mlp, layer.post_attention_layernorm.weight
-            before, parts = layer.input_layernorm.weight, (attention.q_proj, attention.k_proj)
-            bias = None if parts[0].bias is None else self.paired([part.bias for part in parts])
-            qk = self.paired([part.weight for part in parts]) * before, bias
-            v = attention.v_proj.weight * before, attention.v_proj.bias
-            gate, up = mlp.gate_proj.weight * after, mlp.up_proj.weight * after
-            self.layers.append((qk, v, attention.o_proj.weight, gate, up, mlp.down_proj.weight))
+
+    def merged(self, layer) -> tuple:
+        """A layer's weights; the norms' are in the matrices behind them."""
+        attention, mlp, after = layer.self_attn, layer.mlp, layer.post_attention_layernorm.weight
+        before, parts = layer.input_layernorm.weight, (attention.q_proj, attention.k_proj)
+        bias = None if parts[0].bias is None else self.paired([part.bias for part in parts])
+        qk = self.paired([part.weight for part in parts]) * before, bias
+        v = attention.v_proj.weight * before, attention.v_proj.bias
+        gate, up = mlp.gate_proj.weight * after, mlp.up_proj.weight * after
+        return qk, v, attention.o_proj.weight, gate, up, mlp.down_proj.weight
 
     def paired(self, parts: list[Tensor]) -> Tensor:
         """Rows of queries and keys with the two halves of a head interleaved: what is rotated together."""
         halves = torch.cat(parts).unflatten(0, (-1, 2, self.head_dim // 2))
         return halves.transpose(1, 2).flatten(0, 2)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """The embeddings of tokens."""
+        return self.model.model.embed_tokens(ids)
+
+    def run(self, index: int, x: Tensor, rotations: Tensor, attend, rows: Tensor | None) -> Tensor:
+        """The layer of this index."""
+
+        def compute(layer, x):
+            return self.layer(self.merged(layer), index, x, rotations, attend, rows)
+
+        return self.model.model.layers[index](compute, x)
+
+    def unembed(self, x: Tensor) -> Tensor:
+        """The logits of rows."""
+
+        def compute(norm, x):
+            return self.model.lm_head(lambda head, x: F.linear(self.norm(x), head.weight * norm.weight), x)
+
+        return self.model.model.norm(compute, x)
 
     def norm(self, x: Tensor) -> Tensor:
         """The RMS norm of rows, without its weight."""
@@ -54,19 +89,18 @@ class Weights:
         ``attend(layer, q, k, v)`` is the attention: everything has shape (rows, heads, head_dim).  ``recompute``:
         a layer's activations are computed again in the backward pass instead of being kept.
         """
-        x = F.embedding(ids, self.embedding, self.padding)
+        x, last = self.embed(ids), self.model.config.num_hidden_layers - 1
         rotations = torch.polar(self.rope_scale, positions[:, None, None] * self.inv_freq)
-        for index in range(len(self.layers)):
-            rows = wanted if index == len(self.layers) - 1 else None
-            if recompute:
-                x = checkpoint(self.layer, index, x, rotations, attend, rows, use_reentrant=False)
-            else:
-                x = self.layer(index, x, rotations, attend, rows)
-        return F.linear(self.norm(x), self.head).float()
+        for index in range(last + 1):
+            inputs = index, x, rotations, attend, wanted if index == last else None
+            x = checkpoint(self.run, *inputs, use_reentrant=False) if recompute else self.run(*inputs)
+        return self.unembed(x).float()
 
-    def layer(self, index: int, x: Tensor, rotations: Tensor, attend, rows: Tensor | None) -> Tensor:
+    def layer(
+        self, weights: tuple, index: int, x: Tensor, rotations: Tensor, attend, rows: Tensor | None
+    ) -> Tensor:
         """One layer's output, of these ``rows`` alone if given."""
-        qk, v, out, gate, up, down = self.layers[index]
+        qk, v, out, gate, up, down = weights
         normed = self.norm(x)
         pairs = F.linear(normed, *qk).float().unflatten(-1, (-1, self.head_dim // 2, 2))
         turned = torch.view_as_complex(pairs) * rotations
@@ -144,12 +178,38 @@ def draw(logits: Tensor, uniforms: Tensor, top_p: float) -> tuple[Tensor, Tensor
     return chosen[:, 0], probabilities.gather(-1, chosen)[:, 0].log()
 
 
+class Snapshot(Weights):
+    """A copy of a model's weights in ``dtype``; in the context ``gathered(*modules)`` the modules' own are whole."""
+
+    @torch.no_grad()
+    def __init__(self, model, gathered=whole, dtype: torch.dtype | None = None):
+        super().__init__(model)
+        self.layers, body = [], model.model
+        for layer in body.layers:
+            with gathered(layer):
+                self.layers.append(copied(self.merged(layer), dtype))
+        with gathered(body.embed_tokens, body.norm, model.lm_head):
+            head = model.lm_head.weight * body.norm.weight
+            self.embedding, self.head = copied((body.embed_tokens.weight, head), dtype)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """The embeddings of tokens."""
+        return F.embedding(ids, self.embedding)
+
+    def run(self, index: int, *inputs) -> Tensor:
+        """The layer of this index."""
+        return self.layer(self.layers[index], index, *inputs)
+
+    def unembed(self, x: Tensor) -> Tensor:
+        """The logits of rows."""
+        return F.linear(self.norm(x), self.head)
+
+
 class Decoder:
     """Samples with a snapshot of a model's weights."""
 
-    @torch.no_grad()
-    def __init__(self, model):
-        self.weights = copy.deepcopy(Weights(model))
+    def __init__(self, model, gathered=whole, dtype: torch.dtype | None = None):
+        self.weights = Snapshot(model, gathered, dtype)
 
     @torch.inference_mode()
     def sample(self, prompts, draws: Tensor, temperature: float, ends: set[int], top_p: float = 1.0) -> list:

@@ -1,7 +1,7 @@
 """Decoders of Llama's shape as a plain torch module, with the parameter names of transformers.
 
 Llama, and Qwen2 with its biases.  ``fits`` says which configurations are meant; all others go through
-transformers.  The module only holds the parameters; ``llama`` computes with them.
+transformers.  The modules only hold the parameters; ``llama`` computes with them.
 """
 
 from pathlib import Path
@@ -64,7 +64,15 @@ def named(config: dict) -> dict:
     return {"architectures": [FAMILIES[config["model_type"]][0]]}
 
 
-class Norm(nn.Module):
+class Part(nn.Module):
+    """A part of the model, called with what is computed of its parameters."""
+
+    def forward(self, compute, *inputs):
+        """What ``compute`` makes of the part and the inputs."""
+        return compute(self, *inputs)
+
+
+class Norm(Part):
     """A norm's weight."""
 
     def __init__(self, size: int):
@@ -94,7 +102,7 @@ class Mlp(nn.Module):
         self.down_proj = nn.Linear(c.intermediate_size, c.hidden_size, bias=False, device="meta")
 
 
-class Layer(nn.Module):
+class Layer(Part):
     """One decoder layer."""
 
     def __init__(self, c: SimpleNamespace):
@@ -126,7 +134,15 @@ class Decoder(nn.Module):
         self.rotary_emb = Rotary(c)
 
 
-class Llama(nn.Module):
+class Head(Part):
+    """The head's weight."""
+
+    def __init__(self, c: SimpleNamespace):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(c.vocab_size, c.hidden_size, device="meta"))
+
+
+class Llama(Part):
     """A decoder and its head; ``config`` has the sizes."""
 
     def __init__(self, config: dict):
@@ -144,7 +160,7 @@ class Llama(nn.Module):
             qkv_bias=FAMILIES[config["model_type"]][1],
         )
         self.model = Decoder(c)
-        self.lm_head = nn.Linear(c.hidden_size, c.vocab_size, bias=False, device="meta")
+        self.lm_head = Head(c)
         if c.tie_word_embeddings:
             self.lm_head.weight = self.model.embed_tokens.weight
 
@@ -175,9 +191,9 @@ def misfits(model: Llama, state: dict[str, torch.Tensor]) -> tuple[set, set, lis
     return expected.keys() - state.keys(), state.keys() - expected.keys(), others
 
 
-def save(model: Llama, weights: Path) -> None:
-    """Writes the weights under transformers' names, a tied head once."""
-    state = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+def save(model: Llama, state: dict[str, torch.Tensor], weights: Path) -> None:
+    """Writes the model's weights ``state`` under transformers' names, a tied head once."""
+    kept = {name: tensor.contiguous() for name, tensor in state.items()}
     if model.config.tie_word_embeddings:
-        del state["lm_head.weight"]
-    save_file(state, weights, metadata={"format": "pt"})
+        del kept["lm_head.weight"]
+    save_file(kept, weights, metadata={"format": "pt"})

@@ -5,7 +5,7 @@ import dataclasses
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -15,12 +15,16 @@ from switchpoint import files
 from switchpoint.errors import InputError
 from switchpoint.model_directory import read_object
 from switchpoint.training import llama_parameters, weights
-from switchpoint.training.engine.torch import device
+from switchpoint.training.engine import ranks
 from switchpoint.training.tokenizer import Tokenizer
 
 # What transformers raises for a model that it does not know, a size that is missing, of another type, or zero.
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError)
-UNTRUE = ("torch_dtype", "auto_map")  # of what is saved: float32, and for the library's own code
+UNTRUE = ("torch_dtype", "auto_map")  # of what is saved: in its own type, and for the library's own code
+
+
+Weights = Iterable[tuple[str, torch.Tensor]]
+"""Weights under transformers' names."""
 
 
 @dataclasses.dataclass
@@ -35,7 +39,7 @@ class Policy:
 
 
 def load(directory: str | Path) -> Policy:
-    """The policy in a Hugging Face model directory, in float32, on the device.
+    """The policy in a Hugging Face model directory, in float32, in the computer's memory.
 
     Models of Llama's shape are read by ``llama_parameters``, others by transformers, which takes seconds to import.
     InputError, before any of the model is used, for a directory that is not whole, that holds something else than
@@ -56,8 +60,9 @@ def load(directory: str | Path) -> Policy:
     tokenizer = Tokenizer(directory, model.config.vocab_size)
     path = directory / "generation_config.json"
     generation = read_object(path) if path.is_file() else {}
-    ends = read_ends(directory, config, generation, model.config.vocab_size) | {tokenizer.eos_token_id}
-    return Policy(model.to(device()).eval(), tokenizer, ends, config, generation)
+    ends = read_ends(directory, config, generation, model.config.vocab_size)
+    ends |= {tokenizer.eos_token_id, tokenizer.turn_end_id}
+    return Policy(model.eval(), tokenizer, ends, config, generation)
 
 
 def read_ends(directory: Path, config: dict, generation: dict, vocabulary: int) -> set[int]:
@@ -109,27 +114,40 @@ def load_by_transformers(directory: str | Path, state: dict[str, torch.Tensor]) 
     return model
 
 
-def save(policy: Policy, directory: str | Path, card: str, record: dict) -> None:
+def save(
+    policy: Policy, directory: str | Path, card: str, record: dict, weights: Weights | None = None
+) -> None:
     """Writes a model directory anew; ``record`` is its ``run.json``, which measures the other files.
 
     They are written one after the other: whoever asks whether the directory is whole asks its records.
+    ``weights`` are those that an engine gives, tensor by tensor; all ranks take them, rank 0 writes.
     """
-    directory = Path(directory)
+    state = {
+        name: tensor.detach().cpu() if ranks.is_main() else None
+        for name, tensor in weights or policy.model.state_dict().items()
+    }
+    if ranks.is_main():
+        write(policy, state, Path(directory), card)
+        outputs = files.measure(directory, sorted(os.listdir(directory)))
+        files.write_record(Path(directory, "run.json"), {**record, "outputs": outputs})
+
+
+def write(policy: Policy, state: dict[str, torch.Tensor], directory: Path, card: str) -> None:
+    """Writes a model directory anew with the weights ``state``, but for its record."""
+    dtype = str(next(one.dtype for one in state.values() if one.is_floating_point())).removeprefix("torch.")
     generation = {"eos_token_id": sorted(policy.ends), "pad_token_id": policy.tokenizer.pad_token_id}
     with new_directory(directory, card):
         if isinstance(policy.model, llama_parameters.Llama):
-            llama_parameters.save(policy.model, directory / "model.safetensors")
+            llama_parameters.save(policy.model, state, directory / "model.safetensors")
             config = policy.config | llama_parameters.named(policy.config)
         else:
-            policy.model.save_pretrained(directory, max_shard_size="1TB")
+            policy.model.save_pretrained(directory, state_dict=state, max_shard_size="1TB")
             config = files.read_json(directory / "config.json")
-        files.write_json(directory / "config.json", kept(config) | {"dtype": "float32"})
+        files.write_json(directory / "config.json", kept(config) | {"dtype": dtype})
         files.write_json(directory / "generation_config.json", policy.generation_config | generation)
         files.write_json(directory / "tokenizer_config.json", kept(policy.tokenizer.config))
         shutil.copyfile(policy.tokenizer.directory / "tokenizer.json", directory / "tokenizer.json")
         (directory / "chat_template.jinja").write_text(policy.tokenizer.template, encoding="utf-8")
-    outputs = files.measure(directory, sorted(os.listdir(directory)))
-    files.write_record(directory / "run.json", {**record, "outputs": outputs})
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ over all validation examples, with its standard error over examples.
 """
 
 import math
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -19,10 +20,13 @@ from switchpoint.data import order
 from switchpoint.errors import InputError
 from switchpoint.study import made
 from switchpoint.study.jobs import Sampling, SftJob
-from switchpoint.training import models
+from switchpoint.training import models, step_log
+from switchpoint.training.engine import ranks
 from switchpoint.training.engine.batch import Sequence, TokenBatch
+from switchpoint.training.engine.open import open_engine
 from switchpoint.training.engine.torch import Engine, configure
-from switchpoint.training.job_run import JobRun, Limit, Progress
+from switchpoint.training.job_run import JobRun, Progress
+from switchpoint.training.limit import Limit
 from switchpoint.training.rl.objectives import sft_loss
 from switchpoint.training.rollouts.sampler import Prompt, Sampler
 from switchpoint.training.tokenizer import Tokenizer
@@ -33,35 +37,38 @@ STOP_CHECKS = 16  # responses sampled after training, of which one has to end
 def run(
     job: SftJob, save_steps: list[int], base: str, data: str, validation: str, out: str, state: str,
     *, save_every: int = 50, until: int | None = None, limit: Limit | None = None,
+    log: str | None = None, tensorboard: str | None = None,
 ) -> None:  # fmt: skip
     """Trains and publishes.
 
     Writes ``step_<n>/`` model directories for the steps to save, ``losses.csv``, ``validation.parquet`` (the loss
     of each example), ``selection.json`` and ``run.json``; ``losses.csv`` is in the state, too, as far as the run
-    has got.  A checkpoint that is there already, made by this job of these inputs, stays.
+    has got.  A checkpoint that is there already, made by this job of these inputs, stays.  The steps' figures are
+    shown beside ``log`` and in ``tensorboard`` (``StepLog``).
 
     A segment of the run ends at the step ``until``: it writes the checkpoints up to there and its record, and
     leaves the state to the next one.  Which segments there are changes no result.
     """
     inputs = {"data": data, "validation": validation, "base": base}
     job_run = JobRun(job, inputs, state, settings={"save_steps": save_steps}, limit=limit)
-    sft_run = SftRun(job, save_steps, job_run, base, data, validation)
+    sft_run = SftRun(job, save_steps, job_run, base, data, validation, log, tensorboard)
     sft_run.train(until or max(save_steps), save_every)
     if until is None:
-        sampler = Sampler(sft_run.policy.model, sft_run.policy.ends)
+        sampler = Sampler(sft_run.policy.model, sft_run.policy.ends, engine=sft_run.engine)
         check_stops(sampler, [one.prompt for one in sft_run.held_out], job)
-        sft_run.publish(Path(out))
-    else:
-        sft_run.hand_on(Path(out), until)
+    if ranks.is_main():
+        sft_run.publish(Path(out)) if until is None else sft_run.hand_on(Path(out), until)
 
 
 class SftRun:
     """One run: its examples, its engine, and what it has measured so far."""
 
     def __init__(
-        self, job: SftJob, save_steps: list[int], job_run: JobRun, base: str, data: str, validation: str
-    ):
+        self, job: SftJob, save_steps: list[int], job_run: JobRun, base: str, data: str, validation: str,
+        log: str | None = None, tensorboard: str | None = None,
+    ):  # fmt: skip
         configure(job.seed)
+        self.step_log = step_log.StepLog(job.run_name, log, tensorboard)
         self.job, self.save_steps, self.job_run, self.base = job, save_steps, job_run, base
         self.policy = models.load(base)
         self.architecture = flops.architecture(base)
@@ -69,15 +76,17 @@ class SftRun:
         held_out = tables.read_made(validation)
         self.held_out_ids = list(held_out["id"])
         self.held_out, self.held_out_truncated = encode(self.policy.tokenizer, held_out, job)
-        self.engine = Engine(
+        self.engine = open_engine(
+            job.engine,
             self.policy.model,
             job.optimizer,
             self.policy.tokenizer.pad_token_id,
             schedule=lambda step: learning_rate_factor(job, step),
         )
         self.progress = {"losses": [], "nll": [], "tokens": 0, "squared": 0, "clipped": 0}
+        self.progress |= {"log": [], "work": dict(step_log.NO_WORK)}
         if job_run.checkpoint:
-            self.progress = self.engine.load(job_run.checkpoint)
+            self.progress |= self.engine.load(job_run.checkpoint)
             print(f"resumed at step {self.engine.steps}", flush=True)
 
     def train(self, last: int, save_every: int) -> None:
@@ -100,18 +109,27 @@ class SftRun:
                 self.job_run.save(self.write)
 
     def write(self, path: Path) -> None:
-        """The file that the run resumes from."""
+        """What the run resumes from; the log of its steps is shown with it."""
         self.engine.save(path, self.progress)
+        self.step_log.write(self.progress["log"])
 
     def step(self) -> dict[str, float]:
         """One update on the next examples of the shuffled stream."""
+        started = time.monotonic()
         first = self.engine.steps * self.job.batch_size
         rows = order.rows(len(self.examples), self.job.seed, first, self.job.batch_size)
         batch = [self.examples[row] for row in rows]
+        learning_rate = self.job.optimizer.learning_rate * self.engine.schedule(self.engine.steps)
         figures = self.engine.step(batch, LOSSES[self.job.loss_norm])
+        trained = sum(map(len, batch)), sum(len(one) ** 2 for one in batch)
         self.progress["clipped"] += figures["norm"] > self.job.optimizer.max_grad_norm
-        self.progress["tokens"] += sum(map(len, batch))
-        self.progress["squared"] += sum(len(one) ** 2 for one in batch)
+        self.progress["tokens"] += trained[0]
+        self.progress["squared"] += trained[1]
+        line = {"step": self.engine.steps, **figures, "learning_rate": learning_rate}
+        line |= {"tokens": self.progress["tokens"], "exaflops": self.exaflops}  # so far
+        strict = flops.step(self.architecture, (0, 0), trained, "strict")
+        self.progress["log"].append(line)
+        self.step_log.add(line, self.progress["work"], started, trained[0], strict)
         return figures
 
     @property
@@ -125,7 +143,8 @@ class SftRun:
         loss, error, nll = validation_loss(self.engine, self.held_out)
         self.progress["losses"].append([self.engine.steps, loss, error, self.exaflops])
         self.progress["nll"].append(nll)
-        tables.write_csv(self.losses(), self.job_run.state / "losses.csv")
+        if ranks.is_main():
+            tables.write_csv(self.losses(), self.job_run.state / "losses.csv")
 
     def losses(self) -> pd.DataFrame:
         """``losses.csv``: run, step, loss, se, exaflops."""
@@ -143,7 +162,8 @@ class SftRun:
             "val_loss": self.progress["losses"][-1][1],
         }
         record = {"run": name, "phase": "sft", "step": step, **figures, **self.job_run.origin()}
-        models.save(self.policy, self.job_run.state / f"step_{step}", card, record)
+        directory = self.job_run.state / f"step_{step}"
+        models.save(self.policy, directory, card, record, self.engine.weights())
         self.job_run.cover(f"step_{step}")
 
     def publish_models(self, out: Path, last: int) -> files.Record:
@@ -185,6 +205,7 @@ class SftRun:
         saved = losses[losses["step"] > 0]  # step 0 is no start
         lowest = saved.loc[saved["loss"].idxmin(), "step"]
         files.write_json(out / "selection.json", {"min_val_loss": int(lowest)})
+        self.step_log.write(self.progress["log"])
         self.job_run.finish(
             out / "run.json",
             "finished",
@@ -194,6 +215,8 @@ class SftRun:
             clipped_updates=self.progress["clipped"] / self.engine.steps,
             truncated_examples=self.truncated,
             truncated_validation=self.held_out_truncated,
+            throughput=step_log.throughput(self.progress["work"]),
+            log=self.progress["log"],
         )
 
     def example_losses(self) -> pd.DataFrame:

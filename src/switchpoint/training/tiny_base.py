@@ -17,7 +17,8 @@ from switchpoint.study.jobs import BaseJob
 from switchpoint.training import models
 from switchpoint.training.engine.batch import Sequence
 from switchpoint.training.engine.torch import Engine, configure
-from switchpoint.training.job_run import JobRun, Limit
+from switchpoint.training.job_run import JobRun
+from switchpoint.training.limit import Limit
 from switchpoint.training.sft import mean_loss
 
 WARMUP = 50  # steps

@@ -27,7 +27,7 @@ SPECIAL = tuple(f"{name}_token" for name in ("bos", "eos", "pad", "unk", "sep", 
 TEMPLATE_ERRORS = (
     jinja2.TemplateError, TypeError, ValueError, LookupError, ArithmeticError, RecursionError,
 )  # fmt: skip
-PROBE = "?"  # a problem that is no other problem
+PROBE, ANSWER = "?", "!"  # a problem that is no other problem, and an answer to it
 
 
 class Generation(Extension):
@@ -126,6 +126,22 @@ class Tokenizer:
         environment.globals["strftime_now"] = lambda form: datetime.datetime.now().strftime(form)
         return environment.from_string(self.template)
 
+    @functools.cached_property
+    def turn_end_id(self) -> int:
+        """The token that closes an answer in the chat template: the first special one behind the answer.
+
+        The end token where there is none, or where the template takes no answers.
+        """
+        turns = [{"role": "user", "content": PROBE}, {"role": "assistant", "content": ANSWER}]
+        try:
+            text = self.apply_template(turns, add_generation_prompt=False)
+        except TEMPLATE_ERRORS:
+            return self.eos_token_id
+        special = {token for token, added in self.fast.get_added_tokens_decoder().items() if added.special}
+        _, answered, behind = text.rpartition(ANSWER)
+        closing = self.encode(behind) if answered else []
+        return next((token for token in closing if token in special), self.eos_token_id)
+
     def render_prompt(self, problem: str, template: Template) -> list[int]:
         """Token ids of the prompt: the prompt template's messages through the chat template.
 
@@ -145,18 +161,26 @@ class Tokenizer:
         """The text of a problem in a prompt template, by the chat template."""
         messages = templates.messages(name, problem)
         try:
-            return self.compiled.render(
-                messages=messages, tools=None, documents=None, add_generation_prompt=True, **self.special
-            )
+            return self.apply_template(messages, add_generation_prompt=True)
         except TEMPLATE_ERRORS as error:
             reason = " ".join(str(error).split())
             raise InputError(
                 f"{self.directory}: the chat template refuses model.template {name!r}: {reason}; choose another one"
             ) from None
 
+    def apply_template(self, messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
+        """The text that the chat template makes of messages, as transformers renders it."""
+        return self.compiled.render(
+            messages=messages, tools=None, documents=None, add_generation_prompt=add_generation_prompt,
+            **self.special,
+        )  # fmt: skip
+
     def render_response(self, solution: str) -> list[int]:
-        """Token ids of an expert trajectory, closed by the end token."""
-        return [*self.encode(solution), self.eos_token_id]
+        """Token ids of an expert trajectory, closed as the chat template closes an answer.
+
+        RETU's code closes it by the tokenizer's end token, which for base models often is another one.
+        """
+        return [*self.encode(solution), self.turn_end_id]
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, no special tokens added."""

@@ -24,7 +24,7 @@ COMMANDS = {
     "grade pairs.jsonl --out": (["pairs.jsonl"], "switchpoint.grading.grader.grade_file"),
     "import points.csv asked.csv --out": (["points.csv", "asked.csv"], "switchpoint.importer.points.import_files"),
     "published folder --out": (["folder/rl_points.csv"], "switchpoint.published.claim_table.recompute_claims"),
-    "lock pairs.jsonl --out": (["pairs.jsonl"], "switchpoint.data.sources.write_lock"),
+    "lock pairs.jsonl --out": (["pairs.jsonl"], "switchpoint.data.locks.write_lock"),
 }  # fmt: skip
 
 

@@ -10,7 +10,8 @@ from reference import reference
 from switchpoint import files
 from switchpoint.data import adapters, sources
 from switchpoint.errors import InputError
-from switchpoint.study import config, jobs
+from switchpoint.study import jobs
+from switchpoint.study.sources import BENCHMARK_SCHEMAS, BenchmarkFile, File
 
 ROWS = {
     "gsm8k": ({"question": "2 + 2?", "answer": "It is <<2+2=4>>4.\n#### 1,004"}, "1004"),
@@ -38,7 +39,7 @@ def job(benchmark: str, path: str, revision: str | None = None) -> jobs.IngestJo
     lock = f"{path}.lock"
     sha256 = files.sha256(path) if Path(path).is_file() else "unresolved"
     files.write_json(lock, {"name": benchmark, "revision": revision, "sha256": sha256})
-    source = config.BenchmarkFile(kind="benchmark", benchmark=benchmark, path=path, lock=lock)
+    source = BenchmarkFile(kind="benchmark", benchmark=benchmark, path=path, lock=lock)
     return jobs.IngestJob(recipe=1, name=benchmark, seed=0, source=source)
 
 
@@ -47,7 +48,7 @@ def test_every_adapter_is_tested():
 
 
 def test_a_study_names_exactly_the_benchmarks_that_can_be_read():
-    assert tuple(adapters.ADAPTERS) == config.BENCHMARK_SCHEMAS
+    assert tuple(adapters.ADAPTERS) == BENCHMARK_SCHEMAS
 
 
 @pytest.mark.parametrize("benchmark", ROWS)
@@ -112,6 +113,6 @@ def test_a_lock_that_is_none_is_named(text, tmp_path):
     (tmp_path / "rows.jsonl").write_text('{"id": "a", "problem": "1 + 1?", "answer": "2"}\n')
     lock = tmp_path / "rows.lock"
     lock.write_text(text)
-    source = config.File(kind="file", path=str(tmp_path / "rows.jsonl"), lock=str(lock))
+    source = File(kind="file", path=str(tmp_path / "rows.jsonl"), lock=str(lock))
     with pytest.raises(InputError, match="switchpoint lock"):
         sources.read(source)

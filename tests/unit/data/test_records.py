@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from switchpoint import files, tables
-from switchpoint.data import adapters, records, select, sources
+from switchpoint.data import adapters, locks, records, select, sources
 from switchpoint.errors import InputError
-from switchpoint.study.config import File, StepLists
 from switchpoint.study.jobs import IngestJob
+from switchpoint.study.sources import File, StepLists
 
 ROW = {"id": "a", "problem": "1 + 1?", "answer": "2", "solution": "1 + 1 = 2"}
 LINES = "".join(json.dumps(ROW | {"id": str(number)}) + "\n" for number in range(3))
@@ -189,7 +189,7 @@ def test_a_lock_that_is_none(tmp_path, how):
 def test_a_lock_that_is_one(tmp_path):
     data, lock = tmp_path / "mine.jsonl", tmp_path / "mine.lock"
     data.write_text(LINES)
-    sources.write_lock(str(data), str(lock), None)
+    locks.write_lock(str(data), str(lock), None)
     source = File(kind="file", path=str(data), lock=str(lock))
     assert len(sources.ingest(IngestJob(recipe=1, name="mine", seed=0, source=source))) == 3
     files.write_json(lock, LOCK)

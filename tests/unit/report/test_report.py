@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from switchpoint.analysis.advice import advise
+from switchpoint.analysis.arms import arm_curves, arm_summaries, compare_arms
 from switchpoint.analysis.ceilings import fit_curves
 from switchpoint.analysis.collect import models_table
 from switchpoint.analysis.outcomes import highest_outcomes, measure_outcomes, rl_outcomes
@@ -36,6 +37,11 @@ UNIDENTIFIED, COLLAPSED, UNBOUNDED = (
     "rl/grpo/base/seed_0",
     "rl/dapo_dc/base/seed_0",
 )
+SYNCHRONIZED = ("luffy", "srft", "upt")
+LOG = {  # by algorithm: what its runs' one step logged
+    "luffy": [{"response_tokens": 25.0, "graded": 600, "unparsable": 8, "timeout": 0, "error": 0,
+               "clip_fraction": 0.0321, "norm_off": 0.5, "norm_rl": 2.0, "cosine": -0.125}],
+}  # fmt: skip
 LOW_END = 61.23456  # the lower end of unidentified intervals
 HYPERPARAMETERS = {"SFT S": {"learning_rate": 7e-4, "seeds": [0, 1, 2], "schedule": "constant"},
                    "dapo_dc": {"dynamic_sampling": True, "kl": None}}  # fmt: skip
@@ -188,6 +194,10 @@ def make(tmp_path_factory):
                   "gains": gain_rows(rl_runs), "runs": pd.DataFrame([base, *runs, *rl_runs], columns=columns),
                   "losses": pd.DataFrame(losses,
                    columns=["run", "step", "loss", "se", "exaflops"])}  # fmt: skip
+        records = {run[0]: {"exaflops": 100 * SCALE, "log": LOG.get(run[3], [])} for run in rl_runs}
+        frames |= {"arms": arm_summaries(frames["gains"], frames["runs"], results, records),
+                   "arm_curves": arm_curves(curves),
+                   "arm_comparisons": compare_arms(arm_curves(curves))}  # fmt: skip
         for name, frame in frames.items():
             frame.to_csv(directory / f"{name}.csv", index=False)
         advice = advice or {"verdict": "start_here", "recommended": "S-40", "tied": ["S-40", "Full-400"],
@@ -355,6 +365,38 @@ def test_a_study_with_pure_rl_only(make):
     assert COLLAPSED in words(html)
 
 
+def test_an_arm_more_is_in_the_figure_and_in_the_tables(make):
+    before = make(arms=[("grpo", "base", 0), ("dapo_dc", "S-40", 0)])
+    more = make(arms=[("grpo", "base", 0), *((name, "base", 0) for name in SYNCHRONIZED)])
+    assert "may be the best unless" not in page.render(before, "toy", {})  # one algorithm from each start
+    html = page.render(more, "toy", {})
+    figure = re.search(r'<svg[^>]*aria-label="Overall score of every arm.*?</svg>', html, re.DOTALL).group()
+    tables = study_tables.arms_markdown(more["arms"], more["arm_comparisons"])
+    for name in ("grpo", *SYNCHRONIZED):
+        assert f">{name}</text>" in figure
+        assert figures.arm_curves(before["arm_curves"]).count(f">{name}</text>") == (name == "grpo")
+        assert sum(f"| base → {name} |" in line for line in tables.splitlines()) == 2
+        assert f"base → {name}" in words(html)
+    assert "| SFT on S |" in tables
+    assert ">SFT on S</text>" in figure
+
+
+def test_what_an_arm_took_and_logged(make):
+    inputs = make(arms=[("grpo", "base", 0), ("luffy", "base", 0), ("luffy", "base", 1)])
+    header, *rows = [
+        line.split(" | ") for line in study_tables.arms_markdown(inputs["arms"], []).splitlines()[1:]
+    ]
+    luffy = dict(zip(header, next(row for row in rows if "luffy" in row[0]), strict=True))
+    assert luffy["Seeds"] == "2"
+    assert (luffy["Start"], luffy["Difference"], luffy["95 %"]) == ("30.0", "+7.2", "+4.3 to +10.2")
+    assert luffy["RL, teraFLOPs"] == "1"
+    assert luffy["Sampled tokens, thousands"] == "15"  # 608 responses of 25
+    assert luffy["Clipped tokens, %"] == "3.21"
+    assert luffy["Gradient norms"] == "off 0.5, rl 2"
+    assert luffy["Cosine"] == "-0.12"
+    assert {row[9] for row in rows if "grpo" in row[0]} == {formatting.MISSING}
+
+
 def test_a_headline_is_shown_as_it_is(make):
     assert page.answer({"headline": "Start at S-40, for less.", "recommended": "S-40"})["headline"].endswith(
         "for less."
@@ -380,7 +422,7 @@ def test_pass_at_k_is_shown_where_there_is_any(inputs):
 
 def test_figures_are_whole_svg(html):
     drawn = re.findall(r"<svg.*?</svg>", html, re.DOTALL)
-    assert len(drawn) == 3 + len(SFT_STEPS)
+    assert len(drawn) == 4 + len(SFT_STEPS)
     for source in drawn:
         assert ElementTree.fromstring(source).tag.endswith("svg")
 

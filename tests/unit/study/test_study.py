@@ -10,8 +10,10 @@ from switchpoint.data.adapters import ADAPTERS
 from switchpoint.errors import InputError
 from switchpoint.study import config as studies
 from switchpoint.study import templates
+from switchpoint.study.algorithms import ALGORITHMS
 from switchpoint.study.expand import Expansion
 from switchpoint.study.jobs import RlJob
+from switchpoint.study.sources import BENCHMARK_SCHEMAS
 
 ROOT = Path(__file__).parents[3]
 
@@ -73,7 +75,7 @@ def test_a_job_reads_what_it_wrote_and_nothing_else():
 
 
 def test_every_benchmark_schema_has_its_adapter():
-    assert set(ADAPTERS) == set(studies.BENCHMARK_SCHEMAS)
+    assert set(ADAPTERS) == set(BENCHMARK_SCHEMAS)
 
 
 def test_templates_keep_the_problems_braces():
@@ -133,3 +135,34 @@ def test_some_benchmark_that_counts_is_monitored():
     slices["aime"]["out_of_distribution"] = True
     with pytest.raises(InputError, match="raise the `monitor` of a benchmark"):
         studies.parse(config)
+
+
+def test_the_paradigms_differ_in_the_algorithm_alone():
+    study, default = (
+        Expansion(studies.load(ROOT / path)) for path in ("config/paradigms.yaml", "config.yaml")
+    )
+    runs = {(run.algorithm, str(run.start), run.seed) for run in study.rl_runs}
+    starts = ("base", "Full-200")
+    assert runs == {(name, start, seed) for name in ALGORITHMS for start in starts for seed in (0, 1, 2)}
+    for start in starts:
+        jobs = [
+            study.rl_job(name, start, 0).model_dump(exclude={"algorithm", "numbers"}) for name in ALGORITHMS
+        ]
+        assert all(job == jobs[0] for job in jobs)
+    # Those that use no expert have the same prompts: all of these have a solution.
+    assert all(study.study.data.sources[name].solutions for name in study.study.data.prompts.sources)
+    assert study.sft_job("Full", 0) == default.sft_job("Full", 0)
+    tests = [one.evaluate_job("rl/grpo/base").settings for one in (study, default)]
+    assert tests[0] == tests[1]
+
+
+def test_two_updates_a_step_differ_in_the_algorithm_alone():
+    study = Expansion(studies.load(ROOT / "config/two-updates.yaml"))
+    assert [(run.algorithm, run.seed) for run in study.rl_runs] == [
+        (name, seed) for name in ("dapo_d", "dapo_dc") for seed in (0, 1, 2)
+    ]
+    jobs = [study.rl_job(name, "Full-200", 0) for name in ("dapo_d", "dapo_dc")]
+    assert [job.numbers.updates_per_step for job in jobs] == [2, 2]
+    assert [job.numbers.clip_high for job in jobs] == [0.2, 0.28]
+    first, second = (job.model_dump(exclude={"algorithm", "numbers"}) for job in jobs)
+    assert first == second

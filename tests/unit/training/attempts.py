@@ -18,7 +18,7 @@ from switchpoint.study.algorithms import ALGORITHMS
 from switchpoint.study.expand import Expansion
 from switchpoint.training import sft
 from switchpoint.training.engine.torch import Engine
-from switchpoint.training.job_run import Limit
+from switchpoint.training.limit import Limit
 from switchpoint.training.rl import loop
 
 ROOT = Path(__file__).parents[3]
@@ -65,7 +65,7 @@ def run(job: str, directory: Path, limit: Limit) -> None:
         sft.run(asked, SAVED, BASE, data, validation, out, state, save_every=2, limit=limit)
     else:
         asked = study(job).rl_job(job, "base", 0)
-        loop.run(asked, BASE, None, prompts, benchmarks, out, state, save_every=2, limit=limit)
+        loop.run(asked, BASE, None, prompts, benchmarks, out, state, loop.Options(save_every=2), limit)
 
 
 def attempt(job: str, directory: Path, deadline: float | None) -> None:

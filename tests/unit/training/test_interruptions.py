@@ -18,8 +18,9 @@ from switchpoint.errors import InputError, StoppedError
 from switchpoint.grading import grader
 from switchpoint.study.config import PretrainingStage
 from switchpoint.study.jobs import BaseJob, Job
-from switchpoint.training import job_run, tiny_base
-from switchpoint.training.job_run import JobRun, Limit
+from switchpoint.training import tiny_base
+from switchpoint.training.job_run import JobRun
+from switchpoint.training.limit import RESERVE, Limit
 
 INTERRUPTIONS = [signal.SIGKILL] * 4 + [signal.SIGTERM, signal.SIGUSR1, None] * 2  # None: a deadline
 STOPPED = re.compile(r"saved at (?:step|block) \d+; run the same command to go on")
@@ -161,7 +162,7 @@ def test_the_limit_of_a_process(handlers, monkeypatch):
     assert limit.is_due(0)
     end = int(time.time()) + 1000
     monkeypatch.setenv("SLURM_JOB_END_TIME", str(end))
-    assert Limit.of_process().end == end - job_run.RESERVE
+    assert Limit.of_process().end == end - RESERVE
     assert Limit.of_process(10.0).end == pytest.approx(time.time() + 10, abs=5)
     monkeypatch.setenv("SLURM_JOB_END_TIME", "tomorrow")
     with pytest.raises(InputError, match="SLURM_JOB_END_TIME is 'tomorrow'"):

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from switchpoint.training import llama
+from switchpoint.training.llama_parameters import Llama
 
 TINY_BASE = Path(__file__).parents[3] / "assets" / "tiny-base"
 SMALL = {
@@ -46,6 +47,16 @@ def make(family: str, **changes):
         for name, weight in model.named_parameters():
             weight.add_(torch.randn_like(weight), alpha=0.3 if "norm" in name else 0.15)
     return model
+
+
+def parts(model) -> Llama:
+    """A model of transformers as ours, with its very parameters."""
+    ours = Llama(model.config.to_dict())
+    for name, weight in model.named_parameters(remove_duplicate=False):
+        module, _, own = name.rpartition(".")
+        ours.get_submodule(module).register_parameter(own, weight)
+    ours.model.rotary_emb = model.model.rotary_emb
+    return ours
 
 
 @pytest.fixture(scope="module", params=CONFIGS)
@@ -91,7 +102,7 @@ def logprobs_and_gradients(model, logits: torch.Tensor, sequences) -> tuple[torc
 
 
 def check_equal(model, sequences) -> None:
-    logits = llama.response_logits(model, sequences)
+    logits = llama.response_logits(parts(model), sequences)
     assert logits.dtype == torch.float32
     assert logits.shape == (sum(len(response) for _, response in sequences), model.config.vocab_size)
     ours, our_gradients = logprobs_and_gradients(model, logits, sequences)
@@ -144,7 +155,7 @@ def test_logits_of_the_shipped_model(tiny_base):
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_logits_without_gradients(model, mode):
     with mode():
-        ours = llama.response_logits(model, BATCHES["shared prompts"])
+        ours = llama.response_logits(parts(model), BATCHES["shared prompts"])
         theirs = padded_logits(model, BATCHES["shared prompts"])
     assert not ours.requires_grad
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
@@ -153,14 +164,14 @@ def test_logits_without_gradients(model, mode):
 def test_logits_and_gradients_are_the_same_every_time(model):
     runs = []
     for _ in range(2):
-        logits = llama.response_logits(model, BATCHES["shared prompts"])
+        logits = llama.response_logits(parts(model), BATCHES["shared prompts"])
         runs.append([logits, *torch.autograd.grad(logits.square().sum(), list(model.parameters()))])
     assert all(torch.equal(first, again) for first, again in zip(*runs, strict=True))
 
 
 def test_low_precision_weights_give_float32_logits():
     model = make("Llama").bfloat16()
-    logits = llama.response_logits(model, BATCHES["shared prompts"])
+    logits = llama.response_logits(parts(model), BATCHES["shared prompts"])
     assert logits.dtype == torch.float32
     logits.sum().backward()
     assert all(weight.grad.dtype == torch.bfloat16 for weight in model.parameters())
@@ -200,7 +211,7 @@ def uniforms(*shape: int, seed: int = 0) -> torch.Tensor:
 def check_sampled(model, prompts, limit, temperature=1.0, ends=frozenset({1}), top_p=1.0, seed=0) -> list:
     """Samples, and compares with ``plain_loop``; a draw closer than 1e-5 to another token may choose it."""
     draws = uniforms(len(prompts), limit, seed=seed)
-    sampled = llama.Decoder(model).sample(prompts, draws, temperature, set(ends), top_p)
+    sampled = llama.Decoder(parts(model)).sample(prompts, draws, temperature, set(ends), top_p)
     near_ties = 0
     for prompt, row, (ids, logprobs) in zip(prompts, draws, sampled, strict=True):
         expected, expected_logprobs, closest = plain_loop(model, prompt, row, temperature, ends, top_p)
@@ -251,7 +262,7 @@ def test_responses_end_at_the_first_end_token(model):
 def test_samples_as_long_as_the_model_takes(tiny_base):
     prompts, draws = [tokens(480), tokens(10, 1)], uniforms(2, 32)
     for prompt, (ids, logprobs) in zip(
-        prompts, llama.Decoder(tiny_base).sample(prompts, draws, 1.0, set()), strict=True
+        prompts, llama.Decoder(parts(tiny_base)).sample(prompts, draws, 1.0, set()), strict=True
     ):
         logits = padded_logits(tiny_base, [(prompt, ids)])
         expected = torch.log_softmax(logits, -1).gather(1, torch.tensor(ids)[:, None])[:, 0]
@@ -261,7 +272,7 @@ def test_samples_as_long_as_the_model_takes(tiny_base):
 def test_near_ties_are_rare(tiny_base):
     """Of 6,400 tokens, single-precision inversion may choose at most 2 others than double precision."""
     prompts, draws = [tokens(8, n % 25) for n in range(200)], uniforms(200, 32)
-    sampled = llama.Decoder(tiny_base).sample(prompts, draws, 1.0, set())
+    sampled = llama.Decoder(parts(tiny_base)).sample(prompts, draws, 1.0, set())
     pairs = [(prompt, ids) for prompt, (ids, _) in zip(prompts, sampled, strict=True)]
     cumulative = torch.softmax(padded_logits(tiny_base, pairs).double(), -1).cumsum(-1)
     exact = (cumulative <= draws.flatten()[:, None] * cumulative[:, -1:]).sum(-1)
@@ -271,7 +282,7 @@ def test_near_ties_are_rare(tiny_base):
 
 def test_a_row_depends_on_no_other(model):
     prompts, draws = MULTIPLICITIES["unequal, not sorted"], uniforms(8, 10)
-    decoder = llama.Decoder(model)
+    decoder = llama.Decoder(parts(model))
     together, again = (decoder.sample(prompts, draws, 1.0, {1, 7}) for _ in range(2))
     assert together == again
     for row, (ids, logprobs) in enumerate(together):
@@ -282,13 +293,13 @@ def test_a_row_depends_on_no_other(model):
 
 def test_a_decoder_keeps_the_weights_that_it_was_made_with():
     model, draws = make("Qwen2"), uniforms(1, 10)
-    decoder = llama.Decoder(model)
+    decoder = llama.Decoder(parts(model))
     before = decoder.sample([PROMPT], draws, 1.0, set())
     with torch.no_grad():
         for weight in model.parameters():
             weight.mul_(-1.5)
     assert decoder.sample([PROMPT], draws, 1.0, set()) == before
-    assert llama.Decoder(model).sample([PROMPT], draws, 1.0, set()) != before
+    assert llama.Decoder(parts(model)).sample([PROMPT], draws, 1.0, set()) != before
 
 
 @given(st.floats(0, 1, width=32, exclude_max=True), st.integers(0, 2**16))
@@ -303,14 +314,16 @@ def test_a_drawn_token_is_possible(uniform, seed):
 
 def test_extreme_draws(tiny_base):
     draws = torch.tensor([[0.0], [torch.nextafter(torch.tensor(1.0), torch.tensor(0.0))]])
-    for ids, logprobs in llama.Decoder(tiny_base).sample([PROMPT] * 2, draws.expand(2, 6), 0.05, set()):
+    for ids, logprobs in llama.Decoder(parts(tiny_base)).sample(
+        [PROMPT] * 2, draws.expand(2, 6), 0.05, set()
+    ):
         assert len(ids) == len(logprobs) == 6
         assert torch.tensor(logprobs).isfinite().all()
 
 
 def test_low_precision_weights_sample():
     model, draws = make("Llama").bfloat16(), uniforms(6, 8)
-    for ids, logprobs in llama.Decoder(model).sample([PROMPT] * 6, draws, 1.0, {1}):
-        logits = llama.response_logits(model, [(PROMPT, ids)])
+    for ids, logprobs in llama.Decoder(parts(model)).sample([PROMPT] * 6, draws, 1.0, {1}):
+        logits = llama.response_logits(parts(model), [(PROMPT, ids)])
         expected = torch.log_softmax(logits, -1).gather(1, torch.tensor(ids)[:, None])[:, 0]
         torch.testing.assert_close(torch.tensor(logprobs), expected, atol=0.2, rtol=0)

@@ -247,3 +247,65 @@ def test_dynamic_sampling_equals_a_simple_loop(outcomes, size, generation, round
         position, used = position + generation, used + 1
     assert [group.prompt["id"] for group in batch.groups] == kept[:size]
     assert (batch.cursor, batch.rounds) == (position, used)
+
+
+def test_surplus_groups_are_the_first_of_the_next_step():
+    """Batches of 2 from rounds of 4, of which all are mixed: every other step generates nothing."""
+    generate, calls = stream([[1, 0]])
+    settings = FILL | {"generation_batch": 4, "carry_over": True}
+    first = fill_batch(generate, 0, **settings)
+    second = fill_batch(generate, first.cursor, **settings, carried=first.surplus)
+    third = fill_batch(generate, second.cursor, **settings, carried=second.surplus)
+    batches = first, second, third
+    assert [[group.prompt["id"] for group in one.groups] for one in batches] == [[0, 1], [2, 3], [4, 5]]
+    assert calls == [(0, 4), (4, 4)]
+    assert [(one.rounds, one.n_carried, len(one.surplus)) for one in batches] == [
+        (1, 0, 2),
+        (0, 2, 0),
+        (1, 0, 2),
+    ]
+    assert [len(one.generated) for one in batches] == [4, 0, 4]  # what is carried over is charged once
+    assert fill_batch(generate, 8, **FILL | {"generation_batch": 4}).surplus == []
+
+
+def test_an_unfilled_batch_with_groups_carried_over():
+    generate, _ = stream([[1, 1]] * 5 + [[1, 0]])
+    carried = [Group({"id": -1}, [], [0, 1])]
+    settings = FILL | {"batch_size": 3, "carry_over": True, "carried": carried}
+    skipped = fill_batch(generate, 0, **settings | {"on_unfilled": "skip"})
+    assert skipped.groups == []
+    assert (skipped.n_carried, [group.prompt["id"] for group in skipped.surplus]) == (0, [-1, 5])
+    partial = fill_batch(generate, 0, **settings)
+    assert (len(partial.groups), partial.n_carried, partial.surplus) == (2, 1, [])
+    with pytest.raises(
+        UnfilledBatchError, match=r"2 rounds of 3 prompts gave 1 groups .* the batch needs 2;"
+    ):
+        fill_batch(generate, 0, **settings | {"on_unfilled": "fail"})
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 1), min_size=2, max_size=4), min_size=1, max_size=9),
+    st.integers(1, 5), st.integers(1, 9), st.integers(1, 4), st.sampled_from(["train_partial", "skip"]),
+)  # fmt: skip
+def test_with_carry_over_nothing_is_generated_or_trained_on_twice_or_lost(
+    outcomes, size, generation, rounds, unfilled
+):
+    generate, calls = stream(outcomes)
+    settings = FILL | {"batch_size": size, "generation_batch": generation, "max_rounds": rounds}
+    cursor, carried, trained, generated = 0, [], [], []
+    for _ in range(6):
+        before = len(carried)
+        batch = fill_batch(
+            generate, cursor, **settings | {"on_unfilled": unfilled}, carried=carried, carry_over=True
+        )
+        cursor, carried = batch.cursor, batch.surplus
+        trained += batch.groups
+        generated += batch.generated
+        assert batch.n_carried == (min(before, len(batch.groups)))
+        assert len(batch.groups) <= size
+        assert batch.rounds <= rounds
+        assert batch.rounds == 0 or before < size
+    assert calls == [(first, generation) for first in range(0, cursor, generation)]
+    assert [group.prompt["id"] for group in generated] == list(range(cursor))
+    mixed = [group.prompt["id"] for group in generated if group.mixed]
+    assert [group.prompt["id"] for group in trained + carried] == mixed  # each once, in order

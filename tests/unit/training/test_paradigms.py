@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from switchpoint.study.algorithms import ALGORITHMS, Algorithm
-from switchpoint.training.engine.batch import Sequence, TokenBatch, Totals
+from switchpoint.training.engine.batch import Sequence, TokenBatch, Totals, collate
 from switchpoint.training.rl import batches, objectives
 from switchpoint.training.rl.dynamic_sampling import Group, Question
 from switchpoint.training.rollouts.sampler import Rollout
@@ -67,7 +67,14 @@ def old_of(logprobs: list[float]) -> list[float]:
     return [value - math.log([0.5, 1.1, 1.5, 0.9][place % 4]) for place, value in enumerate(logprobs)]
 
 
-def by_loops(rows: list[Row], logits: list[list[float]], numbers: Algorithm) -> float:
+def sampling_of(old: list[float]) -> list[float]:
+    """What a sampler drew at that gives the tokens weights of 0.25, 3, 1 and 1.7, in turn."""
+    return [value - math.log([0.25, 3.0, 1.0, 1.7][place % 4]) for place, value in enumerate(old)]
+
+
+def by_loops(
+    rows: list[Row], logits: list[list[float]], numbers: Algorithm, cap: float | None = None
+) -> float:
     """The loss token by token."""
     place, tokens, chosen = 0, tokens_of(rows), []
     for scores, token in zip(logits, tokens, strict=True):
@@ -101,8 +108,11 @@ def by_loops(rows: list[Row], logits: list[list[float]], numbers: Algorithm) -> 
                 imitation = -logprob
             else:
                 other = surrogate
-            imitated.append(imitation)
-            others.append(other - 0.001 * entropies[offset])
+            weight = 1.0
+            if cap is not None and not row.expert:
+                weight = min(math.exp(old[place + offset] - sampling_of(old)[place + offset]), cap)
+            imitated.append(weight * imitation)
+            others.append(weight * other - 0.001 * entropies[offset])
         terms["sft"].append(imitated)
         terms["other"].append(others)
         place += row.length
@@ -114,8 +124,9 @@ def by_loops(rows: list[Row], logits: list[list[float]], numbers: Algorithm) -> 
 
 
 def by_library(
-    rows: list[Row], logits: torch.Tensor, numbers: Algorithm, old: list[float], padding: float = 0.0
-):
+    rows: list[Row], logits: torch.Tensor, numbers: Algorithm, old: list[float], padding: float = 0.0,
+    cap: float | None = None,
+):  # fmt: skip
     """The loss through the library, with garbage behind each response."""
     longest = max(row.length for row in rows)
     mask = torch.tensor(
@@ -141,7 +152,8 @@ def by_library(
     batch.logits, batch.logprobs = logits, batch.pad(chosen) + outside
     entropy = batch.pad(objectives.token_entropy(logits)) + outside
     before = batch.pad(torch.tensor(old, dtype=torch.float64)) + outside
-    return objectives.components(batch, before, entropy, numbers, MAX_TOKENS)
+    batch.sampling_logprobs = batch.pad(torch.tensor(sampling_of(old), dtype=torch.float64)) - outside
+    return objectives.components(batch, before, entropy, numbers, MAX_TOKENS, cap)
 
 
 def chosen_of(rows: list[Row], logits: torch.Tensor) -> list[float]:
@@ -152,11 +164,12 @@ def chosen_of(rows: list[Row], logits: torch.Tensor) -> list[float]:
 
 @pytest.mark.parametrize(("algorithm", "preset"), SYNCHRONIZED)
 @pytest.mark.parametrize("rows", BATCHES.values(), ids=BATCHES)
-def test_losses_equal_loops(algorithm, preset, rows):
+@pytest.mark.parametrize("cap", [None, 2.0])
+def test_losses_equal_loops(algorithm, preset, rows, cap):
     numbers, logits = ALGORITHMS[algorithm][preset], logits_of(rows)
-    expected = by_loops(rows, logits.tolist(), numbers)
+    expected = by_loops(rows, logits.tolist(), numbers, cap)
     for padding in (0.0, -3.0, 2.0):
-        terms = by_library(rows, logits, numbers, old_of(chosen_of(rows, logits)), padding)
+        terms = by_library(rows, logits, numbers, old_of(chosen_of(rows, logits)), padding, cap)
         assert sum(terms.values()).item() == pytest.approx(expected, abs=1e-12)
 
 
@@ -177,6 +190,56 @@ def test_gradients_equal_finite_differences(algorithm, preset, rows):
     if algorithm == "srft":
         analytic = torch.autograd.grad(sum(by_library(rows, logits, numbers, old).values()), logits)[0]
         assert torch.allclose(analytic, torch.autograd.grad(loss(logits), logits)[0], atol=1e-12)
+
+
+def importance_batch(expert: bool = False) -> tuple[TokenBatch, torch.Tensor]:
+    """One response of four tokens of weights 0.25, 3, 1 and 1.7 before the cap, and its old log-probabilities."""
+    logprobs = torch.tensor([[-1.0, -2.0, -0.5, -3.0]], dtype=torch.float64, requires_grad=True)
+    one = Sequence([0], [1, 2, 3, 4], advantage=1.0, expert=expert)
+    batch = collate([one], torch.device("cpu"), Totals.of([one]))
+    batch.logprobs = logprobs
+    batch.sampling_logprobs = torch.tensor([sampling_of(logprobs[0].tolist())], dtype=torch.float64)
+    return batch, logprobs
+
+
+def test_importance_weights_by_hand():
+    """Of ratio 1 and advantage 1: the loss of a token is its weight, and so is its gradient, as without a cap."""
+    numbers = ALGORITHMS["grpo"]["recommended"].model_copy(update={"entropy_coef": 0.5})
+    entropy = torch.tensor([[1.0, 2.0, 3.0, 4.0]], dtype=torch.float64)
+    for cap, expert, weights in (
+        (None, False, [1, 1, 1, 1]),
+        (2.0, False, [0.25, 2, 1, 1.7]),
+        (1.0, False, [0.25, 1, 1, 1]),
+        (2.0, True, [1, 1, 1, 1]),
+    ):
+        batch, logprobs = importance_batch(expert)
+        # The old log-probabilities are given with their graph; no gradient may take it.
+        found = objectives.importance_weights(batch, logprobs, cap)
+        assert found is None if cap is None else found.tolist() == [pytest.approx(weights)]
+        terms = objectives.components(batch, logprobs.detach(), entropy, numbers, MAX_TOKENS, cap)
+        assert terms["rl"].item() == pytest.approx(-sum(weights) / 4)
+        assert terms["entropy"].item() == pytest.approx(-0.5 * 10 / 4)  # of no weight
+        terms["rl"].backward()
+        assert logprobs.grad.tolist() == [pytest.approx([-weight / 4 for weight in weights])]
+        assert found is None or not found.requires_grad
+
+
+@pytest.mark.parametrize("algorithm", ["grpo", "dapo_dc", "luffy", "upt"])
+def test_weighted_gradients_equal_finite_differences(algorithm):
+    numbers, logits = ALGORITHMS[algorithm]["recommended"], logits_of(ROWS, seed=4)
+    old = old_of(chosen_of(ROWS, logits))
+
+    def loss(values, cap=2.0):
+        return sum(by_library(ROWS, values, numbers, old, cap=cap).values())
+
+    assert torch.autograd.gradcheck(loss, logits.requires_grad_(), eps=1e-7, atol=1e-6)
+    assert loss(logits) != loss(logits, cap=None)
+
+
+def test_a_batch_of_experts_alone_has_no_importance_weights():
+    batch, logprobs = importance_batch(expert=True)
+    batch.sampling_logprobs = None
+    assert objectives.importance_weights(batch, logprobs, 2.0) is None
 
 
 def weighed(rows: list[Row], values: torch.Tensor, fixed: torch.Tensor, numbers: Algorithm) -> dict:
@@ -242,6 +305,26 @@ def test_the_gate_replaces_groups_that_fail(gate, replaced):
     assert [one.expert for one in rows].count(True) == replaced
     assert len(rows) == replaced + 8 * (5 - replaced)
     assert all(one.response == [8, 9] for one in rows if one.expert)
+
+
+def test_what_the_length_limit_cut_counts_in_its_group_alone():
+    """Rewards 1, 0, 0, 0, the right one and a wrong one cut: -1/4 is left of the others, of one token each."""
+    cut = group([1, 0, 0, 0])
+    for place in (0, 2):
+        cut.rollouts[place].truncated = True
+    rows = batches.rows([cut], ALGORITHMS["grpo"]["recommended"])
+    assert [one.advantage for one in rows] == [0.75, -0.25, -0.25, -0.25]
+    kept = batches.without_truncated(rows)
+    assert [(one.response, one.advantage, one.reward) for one in kept] == [([1], -0.25, 0), ([3], -0.25, 0)]
+    assert Totals.of(kept) == Totals(tokens=2, expert_tokens=0, sequences=2)
+    numbers = ALGORITHMS["grpo"]["recommended"].model_copy(update={"entropy_coef": 0.0})
+    batch = collate(kept, torch.device("cpu"), Totals.of(kept))
+    batch.logprobs = torch.tensor([[-1.0], [-2.0]])
+    old = batch.logprobs - math.log(1.1)
+    (loss,) = objectives.components(batch, old, torch.zeros(2, 1), numbers, MAX_TOKENS).values()
+    assert loss.item() == pytest.approx(0.25 * 1.1)
+    mixed = batches.rows([group([0, 0])], ALGORITHMS["upt"]["recommended"])
+    assert batches.without_truncated(mixed) == mixed  # an expert is never cut
 
 
 @given(st.lists(st.lists(st.integers(0, 1), min_size=4, max_size=4), min_size=1, max_size=5), st.floats(0, 1))

@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[3]
 NAME = "sft/S/seed_0"
 
 
-def train(directory: Path) -> None:
-    """Two steps; outputs and state lie as in a study."""
+def train(directory: Path, tensorboard: str | None = None) -> None:
+    """Two steps; outputs, state and log lie as in a study."""
     rows = pd.DataFrame(step_lists.make_problems(0, "sft", 14, (2, 3), [1]))
     data, validation = str(directory / "data.parquet"), str(directory / "validation.parquet")
     rows[:8].to_parquet(data)
@@ -29,7 +29,11 @@ def train(directory: Path) -> None:
     config["arms"] = [{"algorithm": "grpo", "starts": ["base"]}]
     job = Expansion(studies.parse(config)).sft_job("S", 0)
     out, state = str(directory / NAME), str(directory / "state" / NAME)
-    sft.run(job, [1, 2], str(ROOT / "assets/tiny-base"), data, validation, out, state)
+    log = str(directory / f"logs/{NAME}.log")
+    sft.run(
+        job, [1, 2], str(ROOT / "assets/tiny-base"), data, validation, out, state,
+        log=log, tensorboard=tensorboard,
+    )  # fmt: skip
 
 
 def outputs(directory: Path) -> tuple[pd.DataFrame, pd.DataFrame]:

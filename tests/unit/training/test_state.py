@@ -27,7 +27,7 @@ from switchpoint.training.job_run import JobRun
 from switchpoint.training.rl.loop import RlRun
 from switchpoint.training.sft import SftRun
 
-VOLATILE = {"attempt", "seconds", "cpu_seconds", "digest"}
+VOLATILE = {"attempt", "seconds", "cpu_seconds", "digest", "throughput"}
 
 
 def published(directory: Path) -> dict[str, bytes | dict]:

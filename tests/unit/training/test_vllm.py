@@ -1,15 +1,12 @@
 """vLLM's sampler beside ours: the same outputs, and the trainer's weights after every sync."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from processes import ROOT, found_by
 
-ROOT = Path(__file__).parents[3]
 BASE = ROOT / "assets/tiny-base"
 
 # In a process of its own: vLLM changes its process for good.
@@ -26,8 +23,8 @@ from switchpoint.training.sft import mean_loss
 configure(0)
 policy = models.load(sys.argv[1])
 sampling = Sampling(temperature=0.8, top_p=1.0, max_new_tokens=12, seed=3, by="vllm")
-engine = Engine(policy.model, Optimizer(learning_rate=3e-3), policy.tokenizer.pad_token_id, temperature=0.8)
-sampler = open_sampler(sampling.by, policy, sys.argv[1])
+engine = Engine(policy.model, Optimizer(learning_rate=float(sys.argv[2])), policy.tokenizer.pad_token_id, temperature=0.8)
+sampler = open_sampler(sampling, policy, sys.argv[1])
 prompts = [Prompt(list(range(5, 12 + row)), f"0/{row}") for row in range(6)]
 gaps, answers = [], []
 for update in range(3):
@@ -68,26 +65,11 @@ print("FOUND" + json.dumps({"status": record["status"], "log": record["log"]}))
 """
 
 
-def found_by(script: str, *arguments: str) -> dict:
-    """What a script prints behind FOUND."""
-    command = [sys.executable, "-c", script, *arguments]
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.partition("FOUND")[2])
-
-
 @pytest.mark.parametrize("tied", [True, False])
 def test_the_weights_after_every_sync_are_the_trainers(tmp_path, tied):
     """Its log-probabilities are the trainer's, at the sampling temperature, before and after updates."""
     directory = BASE if tied else untied(tmp_path / "untied")
-    found = found_by(SYNCS, str(directory))
+    found = found_by(SYNCS, str(directory), "3e-3")
     assert max(found["gaps"]) < 1e-4, found["gaps"]
     first, *others = found["answers"]
     assert all(tokens != first for tokens in (*others, found["again"]))  # the updates are seen

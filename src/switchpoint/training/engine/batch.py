@@ -18,6 +18,7 @@ class Sequence:
     advantage: float = 0.0
     reward: int = 0
     expert: bool = False
+    truncated: bool = False  # a rollout that the length limit cut
     old_logprobs: list[float] | None = None
     sampling_logprobs: list[float] | None = None
 

@@ -1,8 +1,9 @@
-"""The training engine: the one module that names a device.
+"""The training engine in plain torch: with ``ranks`` and ``deepspeed`` all that knows devices, ranks and shards.
 
-Plain torch here; the interface is what a sharded engine has to offer as well.
+Of several ranks each computes every n-th micro-batch of an update, and their gradients are added up.
 """
 
+import contextlib
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from torch.optim.adamw import adamw
 from switchpoint import files
 from switchpoint.errors import DivergedError
 from switchpoint.study.config import Optimizer
+from switchpoint.training.engine import ranks
 from switchpoint.training.engine.batch import Sequence, TokenBatch, Totals, collate
 from switchpoint.training.llama import response_logits
 from switchpoint.training.llama_parameters import Llama
@@ -26,6 +28,11 @@ def device() -> torch.device:
     """The accelerator if there is one, else the CPU."""
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     return accelerator or torch.device("cpu")
+
+
+def device_name() -> str:
+    """The accelerator's name, as its maker gives it, or its kind."""
+    return torch.cuda.get_device_name() if device().type == "cuda" else device().type
 
 
 def configure(seed: int) -> None:
@@ -70,6 +77,7 @@ class Engine:
     """A model and its AdamW optimizer.
 
     The policy is the softmax of logits / ``temperature``; ``schedule(step)`` multiplies the learning rate.
+    With the ``dtype`` bfloat16 the matrix products are in it, weights and moments in float32.
     """
 
     def __init__(
@@ -80,17 +88,22 @@ class Engine:
         *,
         temperature: float = 1.0,
         schedule: Callable[[int], float] = constant,
+        dtype: str = "float32",
     ):
-        self.model = model.to(device())
-        self.numbers, self.pad_token_id = optimizer, pad_token_id
+        self.numbers, self.pad_token_id, self.dtype = optimizer, pad_token_id, dtype
         self.temperature, self.schedule = temperature, schedule
-        self.optimizer = AdamW(self.model, optimizer)
         if optimizer.gradient_checkpointing and not isinstance(model, Llama):
             model.gradient_checkpointing_enable({"use_reentrant": False})
         self.steps, self.seed = 0, torch.initial_seed()
+        self.take(model)
+
+    def take(self, model) -> None:
+        """Puts the model on the device, and makes its optimizer."""
+        self.model = model.to(device())
+        self.optimizer = AdamW(self.model, self.numbers)
 
     def step(self, sequences: list[Sequence], loss_of: LossOf) -> Figures:
-        """One optimizer update on the sequences.
+        """One optimizer update on the sequences, which are the same on all ranks.
 
         ``loss_of`` gets a micro-batch with the policy's log-probabilities, and returns its
         share of the update's loss and of whatever figures are logged; shares add up.  Returns their sums,
@@ -99,28 +112,47 @@ class Engine:
         """
         figures: Figures = {"loss": 0.0}
         self.model.train()
-        torch.manual_seed(self.seed + self.steps)  # of dropout: a resumed run repeats
-        for _, batch in self.microbatches(sequences):
+        torch.manual_seed(self.seed + self.steps + (ranks.rank() << 40))  # of dropout: a resumed run repeats
+        mine = self.deal(sequences)
+        for number, rows in enumerate(mine, start=1):
+            batch = self.microbatch(sequences, rows)
             self.forward(batch)
             loss, shares = loss_of(batch)
-            loss.backward()
+            self.backward(loss if rows else loss * 0.0, last=number == len(mine))
             for name, share in ({"loss": loss.item()} | shares).items():
-                figures[name] = figures.get(name, 0.0) + share
+                figures[name] = figures.get(name, 0.0) + (share if rows else 0.0)
         self.model.eval()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.numbers.max_grad_norm)
-        figures["norm"] = float(norm)
-        if not math.isfinite(figures["loss"]) or not math.isfinite(figures["norm"]):
-            self.model.zero_grad(set_to_none=True)
+        figures = ranks.total(figures)
+        finite = math.isfinite(figures["loss"])
+        rate = self.numbers.learning_rate * self.schedule(self.steps)
+        figures["norm"] = self.update(rate if finite else None)
+        if not finite or not math.isfinite(figures["norm"]):
             raise DivergedError(
                 f"update {self.steps + 1}: loss {figures['loss']}, gradient norm {figures['norm']}; "
                 "lower the learning rate"
             )
-        self.optimizer.step(self.numbers.learning_rate * self.schedule(self.steps))
-        self.model.zero_grad(set_to_none=True)
         self.steps += 1
-        if not all(torch.isfinite(parameter).all() for parameter in self.model.parameters()):
+        if not self.is_finite():
             raise DivergedError(f"update {self.steps}: a weight is not finite; lower the learning rate")
         return figures
+
+    def backward(self, loss: torch.Tensor, last: bool) -> None:
+        """Adds a micro-batch's share to the gradient; ``last``: of this rank's in the update."""
+        loss.backward()
+
+    def update(self, rate: float | None) -> float:
+        """The gradient's norm; updates with its clipped gradient, if there is a rate and the norm is finite."""
+        parameters = list(self.model.parameters())
+        ranks.add_up([one.grad for one in parameters if one.grad is not None])
+        norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.numbers.max_grad_norm))
+        if rate is not None and math.isfinite(norm):
+            self.optimizer.step(rate)
+        self.model.zero_grad(set_to_none=True)
+        return norm
+
+    def is_finite(self) -> bool:
+        """Whether all weights are finite."""
+        return all(torch.isfinite(parameter).all() for parameter in self.model.parameters())
 
     def term_gradients(
         self, sequences: list[Sequence], terms_of: Callable[[TokenBatch], dict[str, torch.Tensor]],
@@ -130,12 +162,15 @@ class Engine:
         ``one_side`` and the sum of the others; 0 where one of them is 0.  Nothing is updated."""
         parameters = [one for one in self.model.parameters() if one.requires_grad]
         sums: dict[str, torch.Tensor] = {}
-        for _, batch in self.microbatches(sequences):
+        for rows in self.deal(sequences):
+            batch = self.microbatch(sequences, rows)
             self.forward(batch)
             for name, term in terms_of(batch).items():
+                term = term if rows else term * 0.0
                 found = torch.autograd.grad(term, parameters, retain_graph=True, materialize_grads=True)
                 gradient = torch.cat([one.flatten() for one in found])
                 sums[name] = sums[name] + gradient if name in sums else gradient
+        ranks.add_up(list(sums.values()))
         first, second = (
             sum((sums[name] for name in sums if (name in one_side) == side), torch.zeros(()))
             for side in (True, False)
@@ -147,12 +182,14 @@ class Engine:
     @torch.no_grad()
     def logprobs(self, sequences: list[Sequence]) -> list[torch.Tensor]:
         """Log-probabilities of every sequence's response tokens, on the CPU."""
-        result: list[torch.Tensor] = [torch.empty(0)] * len(sequences)
-        for rows, batch in self.microbatches(sequences):
+        found = []
+        for rows in self.deal(sequences):
+            batch = self.microbatch(sequences, rows)
             self.forward(batch)
-            for row, logprobs, mask in zip(rows, batch.logprobs, batch.mask, strict=True):
-                result[row] = logprobs[mask.bool()].cpu()
-        return result
+            counted = zip(rows, batch.logprobs, batch.mask, strict=False)  # none of an empty micro-batch
+            found.append([(row, logprobs[mask.bool()].cpu()) for row, logprobs, mask in counted])
+        by_row = dict(pair for part in ranks.gather(found) for pair in part)
+        return [by_row[row] for row in range(len(sequences))]
 
     def check_finite(self, sequence: Sequence) -> None:
         """DivergedError unless the model's log-probabilities of the sequence are finite."""
@@ -171,36 +208,54 @@ class Engine:
         for parameter, kept in zip(self.model.parameters(), weights, strict=True):
             parameter.copy_(kept)
 
-    def microbatches(self, sequences: list[Sequence]) -> Iterator[tuple[list[int], TokenBatch]]:
-        """The sequences in micro-batches: their indices and tensors.
+    def deal(self, sequences: list[Sequence]) -> list[list[int]]:
+        """This rank's micro-batches, by the sequences' indices; empty where others have one more.
 
         In the order given where rows are packed, which keeps the rollouts of a prompt together; else by
         length, which saves padding.
         """
-        size = self.numbers.microbatch_size
-        totals = Totals.of(sequences, microbatches=math.ceil(len(sequences) / size))
-        order = list(range(len(sequences)))
+        size, order = self.numbers.microbatch_size, list(range(len(sequences)))
         if not isinstance(self.model, Llama):
             order.sort(key=lambda row: len(sequences[row]))
-        for first in range(0, len(order), size):
-            rows = order[first : first + size]
-            yield rows, collate([sequences[row] for row in rows], device(), totals)
+        parts = [order[first : first + size] for first in range(0, len(order), size)]
+        parts += [[]] * (-len(parts) % ranks.world())
+        return ranks.share(parts)
+
+    def microbatch(self, sequences: list[Sequence], rows: list[int]) -> TokenBatch:
+        """The micro-batch of these rows of an update; without any, a row whose loss is not to count."""
+        microbatches = math.ceil(len(sequences) / self.numbers.microbatch_size)
+        totals = Totals.of(sequences, microbatches)
+        return collate([sequences[row] for row in rows or [0]], device(), totals)
 
     def forward(self, batch: TokenBatch) -> None:
         """Fills in the policy's logits and its log-probabilities of the response tokens."""
         pairs = [(one.prompt, one.response) for one in batch.sequences]
-        if isinstance(self.model, Llama):
-            recompute = self.numbers.gradient_checkpointing and torch.is_grad_enabled()
-            logits = response_logits(self.model, pairs, recompute)
-        else:
-            logits = padded_response_logits(self.model, pairs, self.pad_token_id)
-        batch.logits = logits / self.temperature
+        batch.logits = self.logits(pairs) / self.temperature
         tokens = torch.tensor([token for _, response in pairs for token in response], device=device())
         chosen = batch.logits.gather(-1, tokens[:, None]).squeeze(-1)
         batch.logprobs = batch.pad(chosen - torch.logsumexp(batch.logits, dim=-1))
 
+    def logits(self, pairs: list[tuple[list[int], list[int]]]) -> torch.Tensor:
+        """Float32 logits (response tokens, vocabulary) of (prompt, response) ids."""
+        with torch.autocast(device().type, torch.bfloat16, enabled=self.dtype == "bfloat16"):
+            if isinstance(self.model, Llama):
+                recompute = self.numbers.gradient_checkpointing and torch.is_grad_enabled()
+                return response_logits(self.model, pairs, recompute)
+            return padded_response_logits(self.model, pairs, self.pad_token_id)
+
+    def gathered(self, *modules: torch.nn.Module) -> contextlib.AbstractContextManager:
+        """A context in which the modules' parameters are whole."""
+        return contextlib.nullcontext()
+
+    def weights(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """The model's weights by transformers' names, one after the other; all ranks take part."""
+        for name, tensor in self.model.state_dict().items():
+            yield name, tensor.detach()
+
     def save(self, path: Path, progress: dict) -> None:
-        """Model, optimizer, step count and the run's own progress, in one atomic write."""
+        """Model, optimizer, step count and the run's own progress, in one atomic write by rank 0."""
+        if not ranks.is_main():
+            return
         state = {
             "model": self.model.state_dict(),
             "moments": self.optimizer.moments,

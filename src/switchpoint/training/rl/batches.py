@@ -17,6 +17,14 @@ def rows(groups: list[Group], numbers: Algorithm) -> list[Sequence]:
     return on_policy(groups, numbers.advantage_std)
 
 
+def without_truncated(sequences: list[Sequence]) -> list[Sequence]:
+    """All but the rollouts that the length limit cut: no token of theirs is trained on, or counted.
+
+    Their rewards stay in their groups' advantages (the overlong filtering of DAPO, arXiv:2503.14476, section 3.4).
+    """
+    return [one for one in sequences if not one.truncated]
+
+
 def on_policy(groups: list[Group], advantage_std: bool) -> list[Sequence]:
     """The rollouts of the groups, in order, each with its group advantage."""
     rewards = torch.tensor([group.rewards for group in groups], dtype=torch.float32)
@@ -51,6 +59,7 @@ def sampled(group: Group, advantages: list[float]) -> list[Sequence]:
             rollout.token_ids,
             advantage=advantage,
             reward=reward,
+            truncated=rollout.truncated,
             sampling_logprobs=rollout.logprobs,
         )
         for rollout, reward, advantage in zip(group.rollouts, group.rewards, advantages, strict=True)

@@ -2,6 +2,11 @@
 
 Deviations: a batch that ``max_rounds`` rounds do not fill is trained on as it is, skipped
 or refused, as the caller chooses, where the official code always stops the run.
+
+Surplus groups may be carried over to the next step, where the official code drops them.  An
+older policy sampled them.  Their old log-probabilities are computed again in the step that
+trains on them, as those of all groups are, so that the ratio starts from the current policy
+and not from the one that sampled; ``rl.importance_cap`` weighs the difference of the two.
 """
 
 import dataclasses
@@ -37,6 +42,12 @@ class Group:
         """Some right, some wrong: 1 .. G - 1 correct (whole numbers, never a float spread)."""
         return 0 < sum(self.rewards) < len(self.rewards)
 
+    @classmethod
+    def read(cls, saved: dict) -> "Group":
+        """The group that ``dataclasses.asdict`` took apart."""
+        rollouts = [Rollout(**one) for one in saved["rollouts"]]
+        return cls(**saved | {"prompt": Question(**saved["prompt"]), "rollouts": rollouts})
+
 
 @dataclasses.dataclass
 class Batch:
@@ -44,8 +55,10 @@ class Batch:
 
     groups: list[Group]
     generated: list[Group]
-    rounds: int  # K of Eq. 22
+    rounds: int  # K of Eq. 22; 0 where the groups carried over fill the batch
     cursor: int  # prompts taken from the stream so far
+    n_carried: int = 0  # how many of the groups, the first, were generated in an earlier step
+    surplus: list[Group] = dataclasses.field(default_factory=list)  # to be carried over
 
     @property
     def counts(self) -> dict[str, int]:
@@ -68,19 +81,23 @@ def fill_batch(
     max_rounds: int,
     filtered: bool,
     on_unfilled: str,
+    carried: Sequence[Group] = (),
+    carry_over: bool = False,
 ) -> Batch:
     """Generates rounds of prompts until ``batch_size`` groups of mixed outcome are there.
 
     ``generate(first, count)`` answers prompts ``first .. first + count - 1`` of the
     endless prompt stream.  Without ``filtered`` (GRPO) one round of ``batch_size`` prompts
-    is the batch, whatever its outcomes.  Surplus groups are dropped, in order.
+    is the batch, whatever its outcomes.  The groups ``carried`` over from the step before are taken
+    first.  Groups of mixed outcome that are not taken are the ``surplus`` if ``carry_over``, else
+    dropped, in order.
 
-    Raises UnfilledBatchError when ``on_unfilled`` is ``fail``; ``skip`` returns no groups.
+    Raises UnfilledBatchError when ``on_unfilled`` is ``fail``; ``skip`` takes no groups.
     """
     if not filtered:
         groups = list(generate(cursor, batch_size))
         return Batch(groups, groups, rounds=1, cursor=cursor + batch_size)
-    kept: list[Group] = []
+    kept = list(carried)
     generated: list[Group] = []
     rounds = 0
     while len(kept) < batch_size and rounds < max_rounds:
@@ -90,10 +107,12 @@ def fill_batch(
         kept += [group for group in groups if group.mixed]
     if len(kept) < batch_size and on_unfilled == "fail":
         raise UnfilledBatchError(
-            f"{rounds} rounds of {generation_batch} prompts gave {len(kept)} groups of mixed outcome, "
-            f"the batch needs {batch_size}; raise rl.max_rounds, widen the prompts' win rates, "
+            f"{rounds} rounds of {generation_batch} prompts gave {len(kept) - len(carried)} groups of mixed "
+            f"outcome, the batch needs {batch_size - len(carried)}; raise rl.max_rounds, widen the prompts' win rates, "
             "or set rl.on_unfilled to train_partial"
         )
+    taken = kept[:batch_size]
     if len(kept) < batch_size and on_unfilled == "skip":
-        kept = []
-    return Batch(kept[:batch_size], generated, rounds, cursor)
+        taken = []
+    surplus = kept[len(taken) :] if carry_over else []
+    return Batch(taken, generated, rounds, cursor, min(len(carried), len(taken)), surplus)

@@ -9,6 +9,7 @@ the ratio is 1 and the clip range cannot act; the log says so.
 
 import dataclasses
 import itertools
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -20,10 +21,13 @@ from switchpoint.errors import DivergedError, InputError
 from switchpoint.grading import grader
 from switchpoint.study.jobs import RlJob
 from switchpoint.study.names import Start
-from switchpoint.training import evaluation, models
+from switchpoint.training import evaluation, models, step_log
+from switchpoint.training.engine import ranks
 from switchpoint.training.engine.batch import Sequence, TokenBatch
+from switchpoint.training.engine.open import open_engine
 from switchpoint.training.engine.torch import Engine, configure
-from switchpoint.training.job_run import JobRun, Limit, Progress
+from switchpoint.training.job_run import JobRun, Progress
+from switchpoint.training.limit import Limit
 from switchpoint.training.rl import batches, objectives
 from switchpoint.training.rl.dynamic_sampling import Batch, Group, Question, fill_batch
 from switchpoint.training.rollouts.sampler import Prompt, open_sampler
@@ -48,29 +52,56 @@ class RlState:
 
     step: int = 0
     cursor: int = 0  # prompts taken from the endless stream
+    carried: list[Group] = dataclasses.field(default_factory=list)  # over to the next step
     flops: float = 0.0
+    work: step_log.Work = dataclasses.field(default_factory=lambda: dict(step_log.NO_WORK))
     log: list[dict] = dataclasses.field(default_factory=list)
     evaluated: dict[str, float] = dataclasses.field(default_factory=dict)  # step to exaFLOPs
     empty_steps: int = 0  # steps in a row, up to the last one, that kept no group
     status: str = "running"
 
+    @classmethod
+    def read(cls, saved: dict) -> "RlState":
+        """The state that ``dataclasses.asdict`` took apart."""
+        return cls(**saved | {"carried": [Group.read(one) for one in saved["carried"]]})
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What a run is told beside its job: it changes nothing that is learned.
+
+    ``save_every``: steps between two states; ``out_of_distribution``: the benchmarks that the overall score leaves out;
+    ``max_logprob_gap``, ``on_logprob_gap``: as in the study's configuration; ``log``, ``tensorboard``: where the steps'
+    figures are shown (``StepLog``).
+    """
+
+    save_every: int = 10
+    out_of_distribution: tuple[str, ...] = ()
+    max_logprob_gap: float | None = None
+    on_logprob_gap: str = "warn"
+    log: str | None = None
+    tensorboard: str | None = None
+
+
+class LogprobGapError(InputError):
+    """Trainer and sampler differ by more than the limit, and the run says ``on_logprob_gap: fail``."""
+
 
 def run(
     job: RlJob, base: str | None, sft: str | None, prompts: str, benchmarks: str, out: str, state: str,
-    *, save_every: int = 10, out_of_distribution: list[str] = [], limit: Limit | None = None,  # noqa: B006
+    options: Options = Options(), limit: Limit | None = None,
 ) -> None:  # fmt: skip
     """Trains; writes ``model/``, ``samples.parquet``, ``points.csv`` and ``run.json``, whatever the end.
 
     A run that keeps no group in ``MAX_EMPTY_STEPS`` steps in a row ends as ``exhausted``, one whose loss,
     gradient or output is not finite as ``diverged``; both keep the last good model and exit well.
-    ``points.csv`` is in the state, too, as far as the run has got; its overall score leaves the benchmarks
-    ``out_of_distribution`` out.
+    ``points.csv`` is in the state, too, as far as the run has got.
     """
     start = resolve_start(job.start, base, sft)
     inputs = {"start": start.model, "prompts": prompts, "benchmarks": benchmarks}
     job_run = JobRun(job, inputs, state, limit=limit)
     tables_read = tables.read_made(prompts), tables.read_made(benchmarks)
-    RlRun(job, job_run, start, *tables_read, save_every, out_of_distribution).train(out)
+    RlRun(job, job_run, start, *tables_read, options).train(out)
 
 
 def resolve_start(start: str, base: str | None, sft: str | None) -> StartPoint:
@@ -96,17 +127,18 @@ class RlRun:
 
     def __init__(
         self, job: RlJob, job_run: JobRun, start: StartPoint, prompts: pd.DataFrame, problems: pd.DataFrame,
-        save_every: int, out_of_distribution: list[str],
+        options: Options,
     ):  # fmt: skip
         configure(job.seed)
-        self.job, self.job_run, self.start = job, job_run, start
-        self.save_every, self.out_of_distribution = save_every, out_of_distribution
+        self.job, self.job_run, self.start, self.options = job, job_run, start, options
+        self.step_log = step_log.StepLog(job.run_name, options.log, options.tensorboard)
         self.policy = models.load(start.model)
         self.architecture = flops.architecture(start.model)
         self.tokenizer, model = self.policy.tokenizer, self.policy.model
         pad = self.tokenizer.pad_token_id
-        self.engine = Engine(model, job.optimizer, pad, temperature=job.sampling.temperature)
-        self.sampler = open_sampler(job.sampling.by, self.policy, start.model)
+        temperature = job.sampling.temperature
+        self.engine = open_engine(job.engine, model, job.optimizer, pad, temperature=temperature)
+        self.sampler = open_sampler(job.sampling, self.policy, start.model, self.engine)
         prompts = evaluation.rendered(self.tokenizer, prompts, job.template)
         self.questions = [self.question(row) for row in prompts.itertuples()]
         if not self.questions:
@@ -117,7 +149,7 @@ class RlRun:
         self.problems = evaluation.rendered(self.tokenizer, problems, job.evaluation.template)
         self.state = RlState()
         if job_run.checkpoint:
-            self.state = RlState(**self.engine.load(job_run.checkpoint))
+            self.state = RlState.read(self.engine.load(job_run.checkpoint))
             self.sampler.sync(self.engine)
             print(f"resumed at step {self.state.step}", flush=True)
         self.last_good = self.engine.snapshot()
@@ -150,8 +182,9 @@ class RlRun:
         self.publish(out)
 
     def write(self, path: Path) -> None:
-        """The file that the run resumes from."""
+        """What the run resumes from; the log of its steps is shown with it."""
         self.engine.save(path, dataclasses.asdict(self.state))
+        self.step_log.write(self.state.log)
 
     def advance(self, show: Progress) -> None:
         """The monitoring evaluation, if it is due, and the steps until the state is to be saved."""
@@ -165,18 +198,22 @@ class RlRun:
         for _ in range(self.steps_until_save()):
             self.job_run.stop_if_due(f"step {state.step}", self.write)
             self.step()
-            show(state.step, **{key: state.log[-1][key] for key in ("reward", "rounds", "response_tokens")})
+            line = state.log[-1]
+            show(
+                state.step,
+                **{key: line[key] for key in ("reward", "rounds", "response_tokens") if key in line},
+            )
             if state.status != "running":
                 break
 
     def steps_until_save(self) -> int:
         """Steps until the state is to be saved: the run's end, an evaluation, or ``save_every`` of them."""
         job, step = self.job, self.state.step
-        return min(self.save_every, job.steps - step, job.eval_every - step % job.eval_every)
+        return min(self.options.save_every, job.steps - step, job.eval_every - step % job.eval_every)
 
     def step(self) -> None:
         """One RL step: sample groups until the batch is full, train on them, log."""
-        state, job = self.state, self.job
+        started, state, job = time.monotonic(), self.state, self.job
         batch = fill_batch(
             self.sample_groups,
             state.cursor,
@@ -185,19 +222,35 @@ class RlRun:
             max_rounds=job.max_rounds,
             filtered=job.numbers.dynamic_sampling,
             on_unfilled=job.on_unfilled,
+            carried=state.carried,
+            carry_over=job.carry_over,
         )
         self.last_good = self.engine.snapshot()  # the batch was sampled with these
-        sequences = batches.rows(batch.groups, job.numbers) if batch.groups else []
+        rows = batches.rows(batch.groups, job.numbers) if batch.groups else []
+        sequences = batches.without_truncated(rows) if job.mask_truncated else rows
         figures = self.update(sequences) if sequences else {}
+        self.check_gap(figures)
         self.sampler.sync(self.engine)
-        state.cursor = batch.cursor
-        state.flops += flops.step(
-            self.architecture,
-            token_sums(generated_lengths(batch.generated, job.numbers.n_experts)),
-            token_sums([len(one) for one in sequences]),
-        )
-        state.step += 1
-        state.log.append(log_line(state.step, batch, figures))
+        if job.mask_truncated:
+            figures["masked"] = len(rows) - len(sequences)
+        if job.carry_over:
+            figures |= {"carried_groups": batch.n_carried, "surplus_groups": len(batch.surplus)}
+        self.record(batch, sequences, figures, started)
+
+    def record(
+        self, batch: Batch, sequences: list[Sequence], figures: dict[str, float], started: float
+    ) -> None:
+        """The state behind a step: its place in the stream, its compute, its line in the log."""
+        state, job = self.state, self.job
+        state.step, state.cursor, state.carried = state.step + 1, batch.cursor, batch.surplus
+        generated = token_sums(generated_lengths(batch.generated, job.numbers.n_experts))
+        sampled = token_sums(generated_lengths(batch.generated, 0))
+        trained = token_sums([len(one) for one in sequences])
+        state.flops += flops.step(self.architecture, generated, trained)
+        state.log.append(log_line(state.step, batch, figures) | {"exaflops": state.flops / flops.EXA})
+        again = job.numbers.updates_per_step > 1  # with_old_logprobs
+        strict = flops.step(self.architecture, sampled, trained, "strict", again)
+        self.step_log.add(state.log[-1], state.work, started, sampled[0] + trained[0], strict)
         state.empty_steps = 0 if batch.groups else state.empty_steps + 1
         if state.empty_steps == MAX_EMPTY_STEPS:
             state.status = "exhausted"
@@ -238,9 +291,26 @@ class RlRun:
         conflict = self.conflict(parts[0])
         updates = [self.engine.step(part, self.loss_of) for part in parts]
         self.engine.check_finite(min(sequences, key=len))
-        return conflict | {
-            name: sum(figures[name] for figures in updates) / len(updates) for name in updates[0]
-        }
+        return conflict | means(updates)
+
+    def is_above_gap(self, figures: dict[str, float]) -> bool:
+        """Whether trainer and sampler differ by more than the limit in a step with these figures."""
+        limit = self.options.max_logprob_gap
+        return limit is not None and figures.get("logprob_gap", 0.0) > limit
+
+    def check_gap(self, figures: dict[str, float]) -> None:
+        """Says so, or raises LogprobGapError, where trainer and sampler differ by more than the limit."""
+        if not self.is_above_gap(figures):
+            return
+        problem = (
+            f"step {self.state.step + 1}: the log-probabilities of trainer and sampler differ by "
+            f"{figures['logprob_gap']:.3g} on average, rl.max_logprob_gap is {self.options.max_logprob_gap:g}"
+        )
+        if self.options.on_logprob_gap == "fail":
+            raise LogprobGapError(
+                f"{problem}; give both the same precision, set rl.importance_cap, or raise the limit"
+            )
+        print(problem, flush=True)
 
     def conflict(self, sequences: list[Sequence]) -> dict[str, float]:
         """At steps that are evaluated: the gradient's norm of each term, and the cosine of imitation and the rest.
@@ -262,7 +332,10 @@ class RlRun:
             ),
         }
         if batch.sampling_logprobs is not None:
-            shares["logprob_gap"] = (batch.logprobs - batch.sampling_logprobs).abs()
+            shares["logprob_gap"] = (old - batch.sampling_logprobs).abs()
+        if (weights := objectives.importance_weights(batch, old, self.job.importance_cap)) is not None:
+            shares["importance_weight"] = weights
+            shares["importance_capped"] = (weights == self.job.importance_cap).float()
         figures = {name: batch.sampled_mean(values) for name, values in shares.items()}
         if len(terms) > 1:
             figures |= {f"loss_{name}": term.item() for name, term in terms.items()}
@@ -270,11 +343,13 @@ class RlRun:
 
     def terms_of(self, batch: TokenBatch) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
         """The terms of the loss, the log-probabilities before the step's first update, and the entropies."""
-        numbers = self.job.numbers
+        job, numbers = self.job, self.job.numbers
         old = batch.logprobs.detach() if batch.old_logprobs is None else batch.old_logprobs
         with torch.set_grad_enabled(numbers.entropy_coef != 0 and torch.is_grad_enabled()):
             entropy = batch.pad(objectives.token_entropy(batch.logits))
-        terms = objectives.components(batch, old, entropy, numbers, self.job.sampling.max_new_tokens)
+        terms = objectives.components(
+            batch, old, entropy, numbers, job.sampling.max_new_tokens, job.importance_cap
+        )
         return terms, old, entropy
 
     def monitor(self) -> None:
@@ -285,7 +360,9 @@ class RlRun:
         )
         state.evaluated[str(state.step)] = state.flops / flops.EXA
         record = self.checkpoint_record(state.step, state.evaluated[str(state.step)])
-        points = scores.points(samples, record, self.out_of_distribution)
+        points = scores.points(samples, record, self.options.out_of_distribution)
+        if not ranks.is_main():
+            return
         tables.write_parquet(samples, self.job_run.state / f"monitor_{state.step}.parquet")
         tables.write_csv(points, self.job_run.state / f"points_{state.step}.csv")
         self.job_run.cover(f"monitor_{state.step}.parquet", f"points_{state.step}.csv")
@@ -309,16 +386,19 @@ class RlRun:
     def publish(self, out: str) -> None:
         """Every declared output."""
         state, job_run = self.state, self.job_run
-        points, samples = self.points(), self.samples()
         card = f"# {self.job.run_name}, step {state.step}\n\nMade by Switchpoint from {self.start.model}.\n"
         exaflops = state.flops / flops.EXA
         record = self.checkpoint_record(state.step, exaflops) | job_run.origin()
-        models.save(self.policy, job_run.state / "model", card, record)
+        models.save(self.policy, job_run.state / "model", card, record, self.engine.weights())
+        grader.close_shared()
+        if not ranks.is_main():
+            return
+        points, samples = self.points(), self.samples()
         job_run.cover("model")
         published = job_run.publish("model", f"{out}/model")
         tables.write_parquet(samples, f"{out}/samples.parquet")
         tables.write_csv(points, f"{out}/points.csv")
-        grader.close_shared()
+        self.step_log.write(state.log)
         job_run.finish(
             f"{out}/run.json",
             state.status,
@@ -328,6 +408,9 @@ class RlRun:
             steps=state.step,
             exaflops=exaflops,
             verdicts=evaluation.counts(samples),
+            steps_above_max_logprob_gap=sum(map(self.is_above_gap, state.log)),
+            steps_without_update=sum("loss" not in line for line in state.log),
+            throughput=step_log.throughput(state.work),
             log=state.log,
         )
 
@@ -348,6 +431,15 @@ def with_old_logprobs(sequences: list[Sequence], engine: Engine) -> list[Sequenc
     ]
 
 
+def means(updates: list[dict[str, float]]) -> dict[str, float]:
+    """The mean of each figure over the updates that have it; one of experts alone has none of a sampler."""
+    values: dict[str, list[float]] = {}
+    for figures in updates:
+        for name, value in figures.items():
+            values.setdefault(name, []).append(value)
+    return {name: sum(found) / len(found) for name, found in values.items()}
+
+
 def generated_lengths(groups: list[Group], n_experts: int) -> list[int]:
     """Lengths of the sequences that are charged a generation pass: all rollouts, and experts in a group (Eq. 24)."""
     responses = [
@@ -364,17 +456,22 @@ def token_sums(lengths: list[int]) -> tuple[int, int]:
 
 
 def log_line(step: int, batch: Batch, figures: dict[str, float]) -> dict:
-    """One line of the run's log."""
+    """One line of the run's log; without what is known of generated responses where there are none."""
     rollouts = [rollout for group in batch.generated for rollout in group.rollouts]
     statuses = [status for group in batch.generated for status in group.statuses]
+    generated = {}
+    if rollouts:
+        generated = {
+            "reward": sum(sum(group.rewards) for group in batch.generated) / len(rollouts),
+            "response_tokens": sum(len(rollout.token_ids) for rollout in rollouts) / len(rollouts),
+            "truncated": sum(rollout.truncated for rollout in rollouts) / len(rollouts),
+        }
     return {
         "step": step,
-        "reward": sum(sum(group.rewards) for group in batch.generated) / len(rollouts),
+        **generated,
         "rounds": batch.rounds,
         **batch.counts,
         "trained_groups": len(batch.groups),
-        "response_tokens": sum(len(rollout.token_ids) for rollout in rollouts) / len(rollouts),
-        "truncated": sum(rollout.truncated for rollout in rollouts) / len(rollouts),
         **{status: statuses.count(status) for status in scores.STATUSES},
         **figures,
     }

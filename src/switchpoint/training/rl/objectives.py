@@ -19,6 +19,13 @@ Deviations from the papers
   sequence, as in the official code.  The four terms share one denominator, all tokens of the batch as in Eq. 4, so
   that their balance does not hang on lengths; the official code takes the token mean of the imitated ones apart.
 - Eq. 8 adds the losses of gated and of other prompts; ours is the mean over all their tokens.
+
+Which policies the ratios are between
+-------------------------------------
+The old log-probabilities are always the trainer's own, computed again before the step's first update, and never what
+the sampler returned: the ratio of Eq. 3 is between two states of one model under one implementation.  What the
+sampler drew at may differ, by its kernels and precision, or since the rollouts were carried over from an earlier
+step.  ``importance_weights`` corrects for it, if asked to; without them such rollouts count as the policy's own.
 """
 
 from collections.abc import Callable
@@ -65,6 +72,20 @@ def policy_loss(
         bounded = torch.minimum(loss, -dual_clip * advantages)
         loss = torch.where(advantages < 0, bounded, loss)
     return loss
+
+
+def importance_weights(batch: TokenBatch, old: torch.Tensor, cap: float | None) -> torch.Tensor | None:
+    """min(exp(old - sampling log-probability), cap) of each token, 1 of an expert's; None without cap or rollouts.
+
+    Truncated importance sampling (TIS), token by token, from the policy that was sampled to the trainer's before the
+    step; no gradient.  Both are taken at the sampling temperature.  With ``top_p`` below 1 vLLM's log-probabilities
+    are those within the nucleus, whose probability is then part of the weight; our sampler's are those of the whole
+    distribution, and the weight does not know of the nucleus.
+    """
+    if cap is None or batch.sampling_logprobs is None:
+        return None
+    weights = (old - batch.sampling_logprobs).detach().exp().clamp(max=cap)
+    return torch.where(batch.experts.bool(), 1.0, weights)
 
 
 def shaped_loss(logprobs: torch.Tensor, advantages: torch.Tensor, gamma: float) -> torch.Tensor:
@@ -120,13 +141,17 @@ LOSSES: dict[str, Callable[[TokenBatch, torch.Tensor, torch.Tensor, Algorithm], 
 
 
 def components(
-    batch: TokenBatch, old: torch.Tensor, entropy: torch.Tensor, numbers: Algorithm, max_tokens: int
-) -> dict[str, torch.Tensor]:
+    batch: TokenBatch, old: torch.Tensor, entropy: torch.Tensor, numbers: Algorithm, max_tokens: int,
+    importance_cap: float | None = None,
+) -> dict[str, torch.Tensor]:  # fmt: skip
     """The terms of a micro-batch's loss by their name, with the entropy bonus; the loss is their sum.
 
-    ``old``: log-probabilities before the step's first update; ``entropy``: of the policy at each token.
+    ``old``: log-probabilities before the step's first update; ``entropy``: of the policy at each token;
+    ``importance_cap``: of ``importance_weights``, of which the bonus has none.
     """
     losses = LOSSES[numbers.loss](batch, old, entropy, numbers)
+    if (weights := importance_weights(batch, old, importance_cap)) is not None:
+        losses = {name: weights * values for name, values in losses.items()}
     if numbers.entropy_coef:
         losses["entropy"] = -numbers.entropy_coef * entropy
     totals = batch.totals

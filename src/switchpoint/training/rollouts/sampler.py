@@ -15,8 +15,8 @@ import torch
 
 from switchpoint.errors import DivergedError
 from switchpoint.study.jobs import Sampling
-from switchpoint.training.engine.torch import Engine
-from switchpoint.training.llama import Decoder
+from switchpoint.training.engine.torch import Engine, device
+from switchpoint.training.llama import Decoder, whole
 from switchpoint.training.llama_parameters import Llama
 from switchpoint.training.models import Policy
 
@@ -54,29 +54,33 @@ def uniforms(seed: int, key: str, count: int) -> np.ndarray:
     return generator.random(count, dtype=np.float32)
 
 
-def open_sampler(by: str, policy: Policy, directory: str | Path) -> "Sampler | VllmSampler":
-    """The sampler of a policy that was loaded from the directory."""
-    if by == "torch":
-        return Sampler(policy.model, policy.ends)
+def open_sampler(
+    sampling: Sampling, policy: Policy, directory: str | Path, engine: Engine | None = None
+) -> "Sampler | VllmSampler":
+    """The sampler of a policy that was loaded from the directory, and that an engine may have taken since."""
+    if sampling.by == "torch":
+        return Sampler(policy.model, policy.ends, sampling.dtype, engine)
     from switchpoint.training.rollouts.vllm import VllmSampler
 
-    return VllmSampler(directory, policy.ends)
+    return VllmSampler(directory, policy.ends, sampling.dtype)
 
 
 class Sampler:
-    """Samples from a model; ``ends`` are the tokens that end a response."""
+    """Samples from a model, or an engine's; ``ends`` are the tokens that end a response."""
 
-    def __init__(self, model, ends: set[int]):
-        self.ends = ends
-        self.load(model)
+    def __init__(self, model, ends: set[int], dtype: str = "float32", engine: Engine | None = None):
+        self.ends, self.dtype = ends, getattr(torch, dtype)
+        self.load(model) if engine is None else self.sync(engine)
 
-    def load(self, model) -> None:
+    def load(self, model, gathered=whole) -> None:
         """Takes over a model's weights."""
-        self.model, self.decoder = model, Decoder(model) if isinstance(model, Llama) else None
+        self.model, self.decoder = model.to(device()), None
+        if isinstance(model, Llama):
+            self.decoder = Decoder(model, gathered, self.dtype)
 
     def sync(self, engine: Engine) -> None:
         """Takes over the weights of the engine."""
-        self.load(engine.model)
+        self.load(engine.model, engine.gathered)
 
     @torch.inference_mode()
     def sample(self, prompts: list[Prompt], sampling: Sampling) -> list[Rollout]:
@@ -97,7 +101,8 @@ class Sampler:
         if self.decoder is None:
             from switchpoint.training.rollouts import transformers
 
-            answers = transformers.sample(self.model, *asked, **numbers)
+            with torch.autocast(device().type, self.dtype, enabled=self.dtype != torch.float32):
+                answers = transformers.sample(self.model, *asked, **numbers)
         else:
             answers = self.decoder.sample(*asked, **numbers)
         if not all(math.isfinite(logprob) for _, logprobs in answers for logprob in logprobs):

@@ -6,10 +6,11 @@ response's depend on (seed, problem, sample) alone here as well.
 Deviations: with ``top_p`` below 1 its log-probabilities are those within the nucleus, where ours are the policy's.
 """
 
+import contextlib
 import hashlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -34,7 +35,7 @@ GPU_SHARE = 0.4  # of a GPU's memory, which the trainer shares
 class VllmSampler:
     """Samples from the model of a directory, or with the weights that it took over since; ``ends`` end a response."""
 
-    def __init__(self, directory: str | Path, ends: set[int]):
+    def __init__(self, directory: str | Path, ends: set[int], dtype: str = "float32"):
         os.environ.update(ENVIRONMENT)
         try:
             from vllm import LLM
@@ -48,23 +49,27 @@ class VllmSampler:
             memory = {"gpu_memory_utilization": GPU_SHARE}
         with any_kernels():
             self.llm = LLM(
-                str(directory), skip_tokenizer_init=True, dtype="float32", enforce_eager=True,
+                str(directory), skip_tokenizer_init=True, dtype=dtype, enforce_eager=True,
                 distributed_executor_backend="uni", logprobs_mode="processed_logprobs", disable_log_stats=True,
                 **memory,
             )  # fmt: skip
 
     def load(self, model: torch.nn.Module) -> None:
-        """Takes over a model's weights, tensor by tensor."""
-        stream = iter(named_weights(model))
-        with any_kernels():
-            self.llm.collective_rpc("reload_weights", kwargs={"weights_iterator": stream})
-            if model.config.tie_word_embeddings and device().type == "cpu":
-                self.llm.apply_model(repack_tied_head)
-            self.llm.reset_prefix_cache()
+        """Takes over a model's weights."""
+        self.stream(model.state_dict().items(), model.config.tie_word_embeddings)
 
     def sync(self, engine: Engine) -> None:
         """Takes over the weights of the engine."""
-        self.load(engine.model)
+        self.stream(engine.weights(), engine.model.config.tie_word_embeddings)
+
+    def stream(self, weights: Iterable[tuple[str, torch.Tensor]], tied: bool) -> None:
+        """Takes over weights under transformers' names, one after the other, a tied head once."""
+        stream = ((name, one.detach()) for name, one in weights if not (tied and name == "lm_head.weight"))
+        with any_kernels():
+            self.llm.collective_rpc("reload_weights", kwargs={"weights_iterator": stream})
+            if tied and device().type == "cpu":
+                self.llm.apply_model(repack_tied_head)
+            self.llm.reset_prefix_cache()
 
     def sample(self, prompts: list[Prompt], sampling: Sampling) -> list[Rollout]:
         """One response per prompt, in the order given; DivergedError where a log-probability is not finite."""
@@ -99,27 +104,20 @@ class VllmSampler:
         return Rollout(tokens, logprobs, truncated=tokens[-1] not in self.ends)
 
 
-class any_kernels:
+@contextlib.contextmanager
+def any_kernels() -> Iterator[None]:
     """Without the demand for deterministic kernels, which vLLM's are not."""
-
-    def __enter__(self):
-        self.mode = torch.get_deterministic_debug_mode()
-        torch.set_deterministic_debug_mode("default")
-
-    def __exit__(self, *_):
-        torch.set_deterministic_debug_mode(self.mode)
+    mode = torch.get_deterministic_debug_mode()
+    torch.set_deterministic_debug_mode("default")
+    try:
+        yield
+    finally:
+        torch.set_deterministic_debug_mode(mode)
 
 
 def seed_of(seed: int, key: str) -> int:
     """The seed of a response, a function of (seed, key) alone."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{key}".encode()).digest()[:4], "little")
-
-
-def named_weights(model: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """The weights under transformers' names, a tied head once."""
-    for name, tensor in model.state_dict().items():
-        if not (name == "lm_head.weight" and model.config.tie_word_embeddings):
-            yield name, tensor.detach()
 
 
 def repack_tied_head(model: torch.nn.Module) -> None:

@@ -1,0 +1,143 @@
+"""Where problems and base models come from: generated, a file, an installed package, the hub.
+
+What is not generated is named by a lock: a small committed file (name, revision, sha256), which is the workflow's input.
+"""
+
+import os
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+
+from switchpoint.study.strict import Strict
+
+
+def within(most: int) -> AfterValidator:
+    """Refuses what is no range within 1 to ``most``."""
+
+    def ordered(steps: tuple[int, int]) -> tuple[int, int]:
+        if not 1 <= steps[0] <= steps[1] <= most:
+            raise ValueError(f"{list(steps)}: give two whole numbers with 1 <= low <= high <= {most}")
+        return steps
+
+    return AfterValidator(ordered)
+
+
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
+Steps = Annotated[
+    tuple[int, int],
+    within(12),
+    Field(description="Inclusive range of the number of steps per problem."),
+]
+# "./models/a/" is "models/a": however a directory is written, what was made with it stands.
+Directory = Annotated[str, AfterValidator(os.path.normpath)]
+# The benchmarks whose usual file schemas can be read.
+BENCHMARK_SCHEMAS = (
+    "gsm8k", "math500", "olympiadbench", "minerva", "aime24", "aime25", "aime_1983_2024", "amc", "records",
+)  # fmt: skip
+
+
+class StepLists(Strict):
+    """A generated source: step-list arithmetic."""
+
+    kind: Literal["step_lists"]
+    size: Count = Field(description="Number of problems.")
+    n_steps: Steps
+    tiers: list[Literal[1, 2, 3]] = Field(min_length=1, description="Difficulty tiers to draw from.")
+    solutions: bool = Field(True, description="Keep the expert trajectories.")
+    lock: str = Field("config/sources/step_lists.lock", description="The lock file that names the source.")
+
+    @property
+    def may_have_solutions(self) -> bool:
+        """Whether the rows have expert trajectories."""
+        return self.solutions
+
+
+class WordProblems(Strict):
+    """A generated source: short arithmetic word problems in English."""
+
+    kind: Literal["word_problems"]
+    size: int = Field(ge=1, le=100_000, description="Number of problems, no two alike.")
+    operations: Annotated[tuple[int, int], within(3)] = Field(
+        (1, 3), description="Inclusive range of the number of operations per problem."
+    )
+    solutions: bool = Field(True, description="Keep the expert trajectories.")
+    lock: str = Field("config/sources/word_problems.lock", description="The lock file that names the source.")
+
+    @property
+    def may_have_solutions(self) -> bool:
+        """Whether the rows have expert trajectories."""
+        return self.solutions
+
+
+class File(Strict):
+    """A local jsonl or parquet file of records (`problem`, `answer`, optional `id`, `solution`; no others are kept)."""
+
+    kind: Literal["file"]
+    path: str = Field(description="The raw file.")
+    lock: str = Field(description="Its lock file, written by `switchpoint lock PATH`.")
+    may_have_solutions: ClassVar[bool] = True
+
+
+class BenchmarkFile(Strict):
+    """A benchmark in its usual file schema: a local file, or a data set on the hub."""
+
+    kind: Literal["benchmark"]
+    benchmark: Literal[BENCHMARK_SCHEMAS] = Field(description="Whose schema the rows have.")
+    path: str = Field(description="A .jsonl, .json or .parquet file, or a data set's name on the hub.")
+    split: str = Field("test", description="The data set's split.")
+    lock: str = Field(description="Its lock file: the file's sha256, or the data set's revision.")
+    may_have_solutions: ClassVar[bool] = False
+
+
+Source = Annotated[StepLists | WordProblems | File | BenchmarkFile, Field(discriminator="kind")]
+Generated = StepLists | WordProblems
+
+
+class Gguf(Strict):
+    """A base model in a GGUF file: `file` of an installed `package`, or the file at `path`."""
+
+    kind: Literal["gguf"]
+    package: str | None = Field(
+        None, pattern=r"^[A-Za-z_]\w*$", description="The installed Python package that holds the file."
+    )
+    file: str | None = Field(None, description="The file's path in the package.")
+    path: str | None = Field(None, description="Instead of both: the file.")
+    lock: str = Field(description="The file's lock, written by `switchpoint lock FILE`.")
+
+    @model_validator(mode="after")
+    def one_place(self):
+        """Refuses no place, half a place, and two."""
+        if ((self.package is None) != (self.file is None)) or ((self.package is None) == (self.path is None)):
+            raise ValueError("give `package` and `file`, or `path` alone")
+        return self
+
+
+class Hub(Strict):
+    """A base model on the Hugging Face hub, at one commit."""
+
+    kind: Literal["hub"]
+    name: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", description="Its name, `organisation/model`.")
+    revision: str = Field(
+        pattern="^[0-9a-f]{40}$", description="The commit, which never changes as a branch does."
+    )
+    lock: str = Field(
+        description="Its lock, written by `switchpoint lock NAME --revision REVISION`, or of the downloaded directory."
+    )
+
+
+def form_of(base) -> str:
+    """How a base is given: as a directory, or as a section of some kind."""
+    if isinstance(base, str):
+        return "directory"
+    return str(base.get("kind") if isinstance(base, dict) else getattr(base, "kind", None))
+
+
+Pretrained = Annotated[Gguf | Hub, Field(discriminator="kind")]
+Base = Annotated[
+    Annotated[Directory, Tag("directory")] | Annotated[Gguf, Tag("gguf")] | Annotated[Hub, Tag("hub")],
+    Discriminator(
+        form_of,
+        custom_error_type="base",
+        custom_error_message="Give a model directory, or a section of kind gguf or hub",
+    ),
+]
