@@ -8,7 +8,7 @@ import yaml
 from switchpoint import files
 from switchpoint.flops import n_weights
 from switchpoint.study import config as studies
-from switchpoint.study import paths
+from switchpoint.study import paths, sources
 from switchpoint.study.expand import Expansion
 from switchpoint.study.plan import Planned, disk, shown, state_of
 
@@ -19,6 +19,8 @@ WEIGHTS = 1000
 def study(**changes) -> Expansion:
     """The default study, with other sections."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config["rl"] |= {"steps": 100, "eval_every": 5}
+    config["evaluation"] |= {"monitor_samples": 2}
     for name, values in changes.items():
         config[name] |= values
     return Expansion(studies.parse(config))
@@ -59,7 +61,7 @@ def test_what_jobs_take_by_hand():
 def test_what_is_not_known_yet_is_said(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     raw = study()
-    raw.study.data.sources["gsm"] = studies.File(kind="file", path="gone", lock="gone.lock")
+    raw.study.data.sources["gsm"] = sources.File(kind="file", path="gone", lock="gone.lock")
     assert taken(raw, "evaluate", "evaluations/base") == (None, 0)
     files.write_json(raw.path(paths.SOURCE, source="gsm") + files.RECORD, {"rows": 200})  # as it was read
     assert taken(raw, "evaluate", "evaluations/base") == (2 * (MONITORED + TESTED) * SAMPLE, 0)
