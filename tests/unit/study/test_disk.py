@@ -8,9 +8,9 @@ import yaml
 from switchpoint import files
 from switchpoint.flops import n_weights
 from switchpoint.study import config as studies
-from switchpoint.study import paths
+from switchpoint.study import paths, sources
 from switchpoint.study.expand import Expansion
-from switchpoint.study.plan import Planned, disk, shown
+from switchpoint.study.plan import Planned, disk, shown, state_of
 
 ROOT = Path(__file__).parents[3]
 WEIGHTS = 1000
@@ -19,6 +19,8 @@ WEIGHTS = 1000
 def study(**changes) -> Expansion:
     """The default study, with other sections."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config["rl"] |= {"steps": 100, "eval_every": 5}
+    config["evaluation"] |= {"monitor_samples": 2}
     for name, values in changes.items():
         config[name] |= values
     return Expansion(studies.parse(config))
@@ -59,7 +61,7 @@ def test_what_jobs_take_by_hand():
 def test_what_is_not_known_yet_is_said(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     raw = study()
-    raw.study.data.sources["gsm"] = studies.File(kind="file", path="gone", lock="gone.lock")
+    raw.study.data.sources["gsm"] = sources.File(kind="file", path="gone", lock="gone.lock")
     assert taken(raw, "evaluate", "evaluations/base") == (None, 0)
     files.write_json(raw.path(paths.SOURCE, source="gsm") + files.RECORD, {"rows": 200})  # as it was read
     assert taken(raw, "evaluate", "evaluations/base") == (2 * (MONITORED + TESTED) * SAMPLE, 0)
@@ -74,3 +76,11 @@ def test_the_weights_are_those_of_the_file():
 def test_bytes_are_shown_in_their_unit():
     counts = (0, 999, 1000, 499_040, 91_400_000_000, 10**16, None)
     assert list(map(shown, counts)) == ["0 B", "999 B", "1 kB", "499 kB", "91.4 GB", "1e+04 TB", "?"]
+
+
+def test_a_segment_goes_on_from_the_state_of_its_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked, job = study(), Planned("sft_S_segment_2", Path("log"), ["step_4/model.safetensors"])
+    assert state_of(job, asked, "sft/S/seed_0/segment_4") == "waiting"
+    files.write_text(asked.path("state/sft/S/seed_0/0123/state_1.pt"), "")
+    assert state_of(job, asked, "sft/S/seed_0/segment_4") == "resumable"
