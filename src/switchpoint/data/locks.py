@@ -52,7 +52,7 @@ def write_lock(path: str, lock: str, revision: str | None) -> None:
     there = Path(path).is_file() or paths.given_model(path)
     if not there and revision is None:
         raise InputError(
-            f"{path} does not exist; correct the path, or give the revision of what is on the hub"
+            f"{path} is no file and no model directory; correct the path, or give the revision of what is on the hub"
         )
     sha256 = content_hash(path) if there else "unresolved"
     files.write_json(lock, {"name": Path(path).name, "revision": revision, "sha256": sha256})

@@ -72,7 +72,7 @@ def unpack(file: Path, directory: Path) -> Path:
 
     logging.disable_progress_bar()
     logging.set_verbosity_error()
-    where = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name}
+    where = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name, "local_files_only": True}
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(**where)
         model = transformers.AutoModelForCausalLM.from_pretrained(

@@ -121,7 +121,13 @@ def seed_of(seed: int, key: str) -> int:
 
 
 def repack_tied_head(model: torch.nn.Module) -> None:
-    """vLLM on a CPU keeps a packed copy of a tied head, which it does not renew with the embeddings."""
-    from vllm.model_executor.layers.utils import dispatch_cpu_unquantized_gemm
+    """Renews the packed copy of a tied head that vLLM keeps on a CPU: reloading the embedding leaves it as it was.
 
-    dispatch_cpu_unquantized_gemm(model.model.embed_tokens, remove_weight=False)
+    The head is the embedding itself or, as in Llama and Qwen2, a layer of its own that shares its weights.
+    """
+    from vllm.model_executor.layers.utils import dispatch_cpu_unquantized_gemm
+    from vllm.model_executor.layers.vocab_parallel_embedding import VocabParallelEmbedding
+
+    for layer in model.modules():
+        if isinstance(layer, VocabParallelEmbedding):
+            dispatch_cpu_unquantized_gemm(layer, remove_weight=False)
