@@ -1,6 +1,7 @@
 """The engines and several processes beside one process of plain torch."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -92,6 +93,7 @@ def test_every_engine_makes_the_same_updates(one_process, processes):
         assert list(norms.values()) == pytest.approx(list(their_norms.values()), rel=1e-5)
 
 
+@pytest.mark.soak
 def test_bfloat16_is_near_float32(one_process):
     """Its weights and products have 8 bits, so a loss 3 digits; both engines, and the parameters as they are saved."""
     found = found_by(UPDATES, "bfloat16", "keep")
@@ -161,7 +163,7 @@ except InputError as error:
 """
 
 
-@pytest.mark.parametrize("stage", [2, 3])
+@pytest.mark.parametrize("stage", [pytest.param(2, marks=pytest.mark.soak), 3])
 def test_a_sharded_run_resumes_exactly(tmp_path, stage):
     found = found_by(RESUMED, str(tmp_path), str(stage), processes=2)
     assert found["resumed"] == found["whole"]
@@ -203,28 +205,35 @@ if ranks.is_main():
 """
 
 
-@pytest.mark.parametrize(
-    ("engine", "rollouts"), [("torch", "torch"), ("2", "vllm"), ("3", "torch"), ("3", "vllm")]
-)
-def test_two_processes_make_what_one_makes(tmp_path, engine, rollouts):
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory) -> tuple[Path, dict]:
+    """The outputs of one process of plain torch, and its RL run's record."""
+    directory = tmp_path_factory.mktemp("alone")
+    return directory, found_by(JOBS, str(directory), "torch", "torch")
+
+
+SLOW = [
+    pytest.param(*one, marks=pytest.mark.soak) for one in (("torch", "torch"), ("2", "vllm"), ("3", "torch"))
+]
+
+
+@pytest.mark.parametrize(("engine", "rollouts"), [*SLOW, ("2", "torch"), ("3", "vllm")])
+def test_two_processes_make_what_one_makes(tmp_path, alone, engine, rollouts):
     """SFT and RL with all their outputs; rank 0 alone writes, and the sampler has the trainer's weights."""
-    one, two = tmp_path / "one", tmp_path / "two"
-    one.mkdir()
-    two.mkdir()
-    alone = found_by(JOBS, str(one), "torch", "torch")
-    shared = found_by(JOBS, str(two), engine, rollouts, processes=2)
+    one, single = alone
+    shared = found_by(JOBS, str(tmp_path), engine, rollouts, processes=2)
     assert shared["status"] == "finished"
     assert [line["step"] for line in shared["log"]] == [1, 2]
     assert all(line["logprob_gap"] < 1e-4 for line in shared["log"])
-    assert shared["outputs"].keys() == alone["outputs"].keys()
+    assert shared["outputs"].keys() == single["outputs"].keys()
     if engine == "3":
         assert "cosine" not in shared["log"][0]
     else:
         for name in ("norm_off", "norm_rl", "cosine"):
-            close = pytest.approx(alone["log"][0][name], rel=1e-3, abs=1e-4)
+            close = pytest.approx(single["log"][0][name], rel=1e-3, abs=1e-4)
             assert shared["log"][0][name] == close or rollouts == "vllm"
-    first, other = (pd.read_csv(directory / "sft/losses.csv") for directory in (one, two))
+    first, other = (pd.read_csv(directory / "sft/losses.csv") for directory in (one, tmp_path))
     assert list(first["loss"]) == pytest.approx(list(other["loss"]), abs=1e-4)
-    weights = [models.load(directory / "rl/model").model.state_dict() for directory in (one, two)]
+    weights = [models.load(directory / "rl/model").model.state_dict() for directory in (one, tmp_path)]
     assert weights[0].keys() == weights[1].keys()
-    assert json.loads((two / "rl/model/config.json").read_text())["dtype"] == "float32"
+    assert json.loads((tmp_path / "rl/model/config.json").read_text())["dtype"] == "float32"
