@@ -15,7 +15,7 @@ TARGETS = [
     *(file for step in STEPS for file in paths.model_files(f"{RUN}/step_{step}")),
     *(f"{RUN}/{name}" for name in paths.SFT_FILES),
 ]
-VOLATILE = ("attempt", "seconds", "cpu_seconds", "digest")
+VOLATILE = ("attempt", "seconds", "cpu_seconds", "throughput", "digest")
 
 
 def segmented(segments: int, steps: list[int] = STEPS) -> dict:
