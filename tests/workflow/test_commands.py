@@ -29,7 +29,7 @@ def test_a_fresh_clone_lists_every_job(fresh):
 
 def test_the_default_study_plans(tmp_path):
     clone = make_clone(tmp_path / "clone", yaml.safe_load((ROOT / "config.yaml").read_text()))
-    assert pending(clone)["rl"] == 11  # seven checkpoints, one with three seeds, and twice the base
+    assert pending(clone)["rl"] == 13  # six checkpoints, one with three seeds, and five times the base
 
 
 def test_the_path_of_a_model_may_have_spaces(tmp_path):
