@@ -20,7 +20,7 @@ from switchpoint.training.job_run import JobRun
 UNREADABLE = (*models.UNREADABLE, NotImplementedError, struct.error)
 CARD = """# {name}
 
-Made by Switchpoint's rule `convert_base` from {origin}, in float32; the licence is that of the source.
+Made by Switchpoint's rule `convert_base`, in float32, of the model in {origin}; its licence is the model's own.
 `run.json` records what it was made of.
 """
 
@@ -36,15 +36,13 @@ def run(job: ConvertJob, out: str, state: str) -> None:
         file = find(source)
         locks.check_lock(file, source.lock)
         directory = unpack(file, job_run.state / "unpacked")
-        origin = f"`{file.name}`" + (f" of the package `{source.package}`" if source.package else "")
+        name, origin = file.name, f"the package {source.package}" if source.package else "a GGUF file"
     else:
         directory = fetch(source)
-        origin = f"`{source.name}` on the hub, commit {source.revision}"
+        name, origin = source.name, f"commit {source.revision} on the hub"
     policy = models.load(directory)
-    name = origin.split("`")[1]
-    models.write(
-        policy, policy.model.state_dict(), job_run.state / "model", CARD.format(name=name, origin=origin)
-    )
+    card = CARD.format(name=name, origin=origin)
+    models.write(policy, policy.model.state_dict(), job_run.state / "model", card)
     job_run.cover("model")
     job_run.finish(Path(out) / "run.json", "finished", job_run.publish("model", out))
 

@@ -27,7 +27,7 @@ SPECIAL = tuple(f"{name}_token" for name in ("bos", "eos", "pad", "unk", "sep", 
 TEMPLATE_ERRORS = (
     jinja2.TemplateError, TypeError, ValueError, LookupError, ArithmeticError, RecursionError,
 )  # fmt: skip
-PROBE, ANSWER = "?", "!"  # a problem that is no other problem, and an answer to it
+PROBE, ANSWER = "?", "(answer)"  # a problem that is no other problem, and an answer to it
 
 
 class Generation(Extension):

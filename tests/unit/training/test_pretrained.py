@@ -151,7 +151,10 @@ def test_the_file_may_lie_in_a_package_which_is_not_imported(tmp_path, monkeypat
     monkeypatch.syspath_prepend(str(package.parent))
     importlib.invalidate_caches()
     assert models.load(convert(tmp_path, **source)).ends == {0, 2}
-    assert "`model.gguf` of the package `some_model`" in (tmp_path / "base/README.md").read_text()
+    assert (
+        "# model.gguf\n\nMade by Switchpoint's rule `convert_base`, in float32, of the model in the package some_model;"
+        in (tmp_path / "base/README.md").read_text()
+    )
     with pytest.raises(InputError, match=r"some_model/other\.gguf does not exist"):
         convert(tmp_path, **source | {"file": "other.gguf"})
 
@@ -221,7 +224,7 @@ def test_a_model_of_the_hub_at_its_commit(tmp_path, hub):
     assert sorted(path.name for path in made.iterdir()) == sorted(paths.MODEL_FILES)
     ours, theirs = (models.load(path).model.state_dict() for path in (made, BASE))
     assert all(torch.equal(ours[name], tensor) for name, tensor in theirs.items())
-    assert "`some/model` on the hub, commit 0123" in (made / "README.md").read_text()
+    assert f"of the model in commit {COMMIT} on the hub;" in (made / "README.md").read_text()
     # With the hash of the directory in the lock, its content is checked as well.
     locks.write_lock(str(hub), str(tmp_path / "model.lock"), COMMIT)
     assert convert(tmp_path, **source)
