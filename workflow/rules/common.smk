@@ -1,3 +1,4 @@
+import itertools
 import shlex
 from pathlib import Path
 
@@ -91,6 +92,9 @@ def deadline(wildcards, resources):
     minutes = resources.get("runtime")
     return repeat("deadline", [60 * (minutes - 1)] if isinstance(minutes, int) else [])
 
+
+# Of the rules that read or write whole data sets.
+DATA_THREADS = 16 if expansion.is_large else 1
 
 # The rules whose every output is a result.
 ANALYSES = [

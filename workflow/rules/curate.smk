@@ -41,6 +41,11 @@ if study.model.converted:
 rule ingest:
     input:
         lambda wildcards: job_file(expansion.ingest_job(wildcards.source)),
+        lambda wildcards: (
+            model_inputs(expansion.base)
+            if expansion.counts_tokens(wildcards.source)
+            else []
+        ),
         lock=lambda wildcards: study.data.sources[wildcards.source].lock,
     output:
         out(paths.SOURCE, source="{source}"),
@@ -48,10 +53,15 @@ rule ingest:
         log_file("ingest/{source}"),
     conda:
         "../../envs/data.yaml"
+    threads: DATA_THREADS
     params:
         job=lambda wildcards: expansion.ingest_job(wildcards.source).model_dump_json(),
+        base=lambda wildcards: repeat(
+            "base",
+            [expansion.base] if expansion.counts_tokens(wildcards.source) else [],
+        ),
     shell:
-        "python -m switchpoint ingest --job {params.job:q} --out {output} > {log} 2>&1"
+        "python -m switchpoint ingest --job {params.job:q} {params.base} --out {output} > {log} 2>&1"
 
 
 rule deduplicate:
@@ -64,6 +74,7 @@ rule deduplicate:
         log_file("deduplicate"),
     conda:
         "../../envs/data.yaml"
+    threads: DATA_THREADS
     params:
         sources=repeat(
             "source", [out(paths.SOURCE, source=name) for name in study.data.pool]
@@ -75,20 +86,21 @@ rule deduplicate:
 rule hold_out_validation:
     input:
         job_file(expansion.validation_job()),
-        pool=out(paths.POOL),
+        pool=expansion.source(study.data.validation_source),
     output:
         out(paths.VALIDATION),
     log:
         log_file("hold_out_validation"),
     conda:
         "../../envs/data.yaml"
+    threads: DATA_THREADS
     params:
         job=expansion.validation_job().model_dump_json(),
     shell:
         "python -m switchpoint validation --job {params.job:q} --pool {input.pool} --out {output} > {log} 2>&1"
 
 
-if study.data.solver.model is None:
+if study.data.trains_solver:
 
     rule train_solver:
         input:
@@ -104,6 +116,8 @@ if study.data.solver.model is None:
             log_file("train_solver"),
         conda:
             "../../envs/train.yaml"
+        resources:
+            launcher=expansion.launcher,
         params:
             job=expansion.solver_job().model_dump_json(),
             base=directory_of("base"),
@@ -112,56 +126,127 @@ if study.data.solver.model is None:
             state=state("train_solver"),
             deadline=deadline,
         shell:
-            "python -m switchpoint sft --job {params.job:q} --save-step {params.steps} --base {params.base:q}"
+            "{resources.launcher} sft --job {params.job:q} --save-step {params.steps} --base {params.base:q}"
             " --data {input.data} --validation {input.validation} --out {params.out} --state {params.state}"
             " --log {log} {params.deadline} > {log} 2>&1"
 
 
-rule measure_win_rates:
-    input:
-        job_file(expansion.win_rates_job()),
-        model=model_inputs(expansion.solver),
-        pool=out(paths.POOL),
-    output:
-        out(paths.WIN_RATES),
-    log:
-        log_file("measure_win_rates"),
-    conda:
-        "../../envs/train.yaml"
-    params:
-        job=expansion.win_rates_job().model_dump_json(),
-        model=directory_of("model"),
-        state=state("measure_win_rates"),
-        deadline=deadline,
-    shell:
-        "python -m switchpoint win-rates --job {params.job:q} --model {params.model:q} --pool {input.pool}"
-        " --out {output} --state {params.state} {params.deadline} > {log} 2>&1"
+if study.data.solver and study.data.solver.given:
+
+    rule give_win_rates:
+        input:
+            job_file(expansion.given_job()),
+            pool=out(paths.POOL),
+        output:
+            out(paths.WIN_RATES),
+        log:
+            log_file("give_win_rates"),
+        conda:
+            "../../envs/data.yaml"
+        threads: DATA_THREADS
+        params:
+            job=expansion.given_job().model_dump_json(),
+        shell:
+            "python -m switchpoint given-win-rates --job {params.job:q} --pool {input.pool} --out {output} > {log} 2>&1"
+
+elif study.data.solver:
+    SOLVER_PARTS = study.data.solver.parts
+    MEASURED = paths.WIN_RATES if SOLVER_PARTS == 1 else paths.WIN_RATES_PART
+
+    rule:
+        name:
+            "measure_win_rates" if SOLVER_PARTS == 1 else "measure_win_rates_part"
+        input:
+            job_file(expansion.win_rates_job()),
+            model=model_inputs(expansion.solver),
+            pool=out(paths.POOL),
+        output:
+            out(MEASURED),
+        log:
+            log_file(MEASURED),
+        conda:
+            "../../envs/train.yaml"
+        params:
+            job=expansion.win_rates_job().model_dump_json(),
+            model=directory_of("model"),
+            part=lambda wildcards: f"{wildcards.get('part', 0)}/{SOLVER_PARTS}",
+            state=state(MEASURED),
+            deadline=deadline,
+        shell:
+            "python -m switchpoint win-rates --job {params.job:q} --model {params.model:q} --pool {input.pool}"
+            " --part {params.part} --out {output} --state {params.state} {params.deadline} > {log} 2>&1"
+
+    if SOLVER_PARTS > 1:
+
+        rule merge_win_rates:
+            input:
+                job_file(expansion.win_rates_job()),
+                parts=[
+                    out(paths.WIN_RATES_PART, part=part)
+                    for part in range(SOLVER_PARTS)
+                ],
+            output:
+                out(paths.WIN_RATES),
+            log:
+                log_file("merge_win_rates"),
+            conda:
+                "../../envs/data.yaml"
+            params:
+                job=expansion.win_rates_job().model_dump_json(),
+                parts=lambda wildcards, input: repeat("part", input.parts),
+            shell:
+                "python -m switchpoint merge-win-rates --job {params.job:q} {params.parts} --out {output} > {log} 2>&1"
+
+
+if expansion.measured_lengths:
+
+    rule count_tokens:
+        input:
+            base=model_inputs(expansion.base),
+            tables=expansion.measured_lengths,
+        output:
+            out(paths.LENGTHS),
+        log:
+            log_file("count_tokens"),
+        conda:
+            "../../envs/data.yaml"
+        threads: DATA_THREADS
+        params:
+            base=directory_of("base"),
+            tables=repeat("table", expansion.measured_lengths),
+        shell:
+            "python -m switchpoint count-tokens {params.tables} --base {params.base:q} --out {output} > {log} 2>&1"
 
 
 rule select_set:
     input:
         lambda wildcards: job_file(expansion.select_job(wildcards.set)),
-        pool=out(paths.POOL),
-        win_rates=out(paths.WIN_RATES),
-        validation=out(paths.VALIDATION),
+        lambda wildcards: list(
+            itertools.chain(*expansion.set_inputs(wildcards.set).values())
+        ),
     output:
         out(paths.SET, set="{set}"),
     log:
         log_file("select_set/{set}"),
     conda:
         "../../envs/data.yaml"
+    threads: DATA_THREADS
     params:
         job=lambda wildcards: expansion.select_job(wildcards.set).model_dump_json(),
+        inputs=lambda wildcards: " ".join(
+            repeat(option, files)
+            for option, files in expansion.set_inputs(wildcards.set).items()
+        ),
     shell:
-        "python -m switchpoint select --job {params.job:q} --pool {input.pool} --win-rates {input.win_rates}"
-        " --validation {input.validation} --out {output} > {log} 2>&1"
+        "python -m switchpoint select --job {params.job:q} {params.inputs} --out {output} > {log} 2>&1"
 
 
 rule select_prompts:
     input:
         job_file(expansion.prompts_job()),
+        win_rates=expansion.prompt_win_rates,
+        sources=[expansion.source(name) for name in study.data.prompts.sources],
         pool=out(paths.POOL),
-        win_rates=out(paths.WIN_RATES),
         validation=out(paths.VALIDATION),
     output:
         out(paths.PROMPTS),
@@ -169,10 +254,13 @@ rule select_prompts:
         log_file("select_prompts"),
     conda:
         "../../envs/data.yaml"
+    threads: DATA_THREADS
     params:
         job=expansion.prompts_job().model_dump_json(),
+        win_rates=repeat("win-rates", expansion.prompt_win_rates),
+        sources=lambda wildcards, input: repeat("source", input.sources),
     shell:
-        "python -m switchpoint prompts --job {params.job:q} --pool {input.pool} --win-rates {input.win_rates}"
+        "python -m switchpoint prompts --job {params.job:q} {params.sources} {params.win_rates} --pool {input.pool}"
         " --validation {input.validation} --out {output} > {log} 2>&1"
 
 
@@ -187,6 +275,7 @@ rule select_mix:
         log_file("select_mix"),
     conda:
         "../../envs/data.yaml"
+    threads: DATA_THREADS
     params:
         job=expansion.mix_job().model_dump_json(),
         base=directory_of("base"),
@@ -199,7 +288,7 @@ rule select_mix:
 rule decontaminate:
     input:
         lambda wildcards: job_file(expansion.benchmarks_job(wildcards.part)),
-        pool=out(paths.POOL),
+        train=expansion.training_tables,
         sources=lambda wildcards: expansion.benchmark_sources(wildcards.part),
         others=lambda wildcards: (
             expansion.benchmarks("monitored") if wildcards.part == "test_only" else []
@@ -207,25 +296,32 @@ rule decontaminate:
     output:
         kept=out(paths.BENCHMARKS),
         dropped=out(paths.DROPPED),
+        nearest=out(paths.NEAREST),
+        sweep=out(paths.SWEEP),
     log:
         log_file("decontaminate/{part}"),
     conda:
         "../../envs/data.yaml"
+    threads: DATA_THREADS
     params:
         job=lambda wildcards: expansion.benchmarks_job(wildcards.part).model_dump_json(),
+        train=repeat("train", expansion.training_tables),
         sources=lambda wildcards, input: repeat("source", input.sources),
         others=lambda wildcards, input: repeat("other", input.others),
+        store=out(paths.EMBEDDINGS),
     shell:
-        "python -m switchpoint benchmarks --job {params.job:q} --pool {input.pool} {params.sources}"
-        " {params.others} --out {output.kept} --dropped {output.dropped} > {log} 2>&1"
+        "python -m switchpoint benchmarks --job {params.job:q} {params.train} {params.sources} {params.others}"
+        " --out {output.kept} --dropped {output.dropped} --nearest {output.nearest} --sweep {output.sweep}"
+        " --store {params.store} > {log} 2>&1"
 
 
 rule report_data:
     input:
         base=model_inputs(expansion.base),
         sets=[out(paths.SET, set=name) for name in study.data.sets],
+        sources=[out(paths.SOURCE, source=name) for name in study.data.sources],
         pool=out(paths.POOL),
-        win_rates=out(paths.WIN_RATES),
+        win_rates=expansion.win_rates,
         validation=out(paths.VALIDATION),
         prompts=out(paths.PROMPTS),
         mix=out(paths.MIX),
@@ -233,16 +329,23 @@ rule report_data:
     output:
         overlaps=out(paths.OVERLAPS),
         statistics=out(paths.STATISTICS),
+        strata=out(paths.STRATA),
+        sources=out(paths.SOURCES),
     log:
         log_file("report_data"),
     conda:
         "../../envs/data.yaml"
+    threads: DATA_THREADS
     params:
         sets=repeat("sets", [out(paths.SET, set=name) for name in study.data.sets]),
+        sources=lambda wildcards, input: repeat("source", input.sources),
+        strata=repeat("stratum", [one.stratum for one in study.data.sets.values()]),
         benchmarks=repeat("benchmarks", expansion.benchmarks()),
         base=directory_of("base"),
+        win_rates=repeat("win-rates", expansion.win_rates),
+        max_length=study.model.max_length,
     shell:
-        "python -m switchpoint data-report {params.sets} --pool {input.pool} --win-rates {input.win_rates}"
-        " --validation {input.validation} --prompts {input.prompts} --mix {input.mix}"
-        " {params.benchmarks} --base {params.base:q} --overlaps {output.overlaps}"
-        " --statistics {output.statistics} > {log} 2>&1"
+        "python -m switchpoint data-report {params.sets} {params.strata} {params.sources} --pool {input.pool}"
+        " {params.win_rates} --validation {input.validation} --prompts {input.prompts} --mix {input.mix}"
+        " {params.benchmarks} --base {params.base:q} --max-length {params.max_length} --overlaps {output.overlaps}"
+        " --statistics {output.statistics} --strata {output.strata} --sources {output.sources} > {log} 2>&1"

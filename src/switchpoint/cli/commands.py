@@ -275,19 +275,47 @@ def import_command(
 @app.command()
 def lock(
     path: Annotated[
-        str, typer.Argument(help="A data file, a model file or directory, or a name on the hub.")
+        list[str],
+        typer.Argument(help="Data files, a model file or directory, or a name on the hub."),
     ],
     out: Annotated[str | None, typer.Option(help="The lock file; PATH.lock without it.")] = None,
     revision: Annotated[
         str | None, typer.Option(help="The commit, on the hub; the version, of a package's file.")
     ] = None,
 ) -> None:
-    """Writes the lock file of a file or model directory (its hash), or of what is on the hub (its revision)."""
+    """Writes the lock file of files or a model directory (their hash), or of what is on the hub (its revision)."""
     from switchpoint.data import locks
 
-    out = out or f"{path}.lock"
-    check_out(out, path)
+    out = out or f"{path[0]}.lock"
+    check_out(out, *path)
     locks.write_lock(path, out, revision)
+
+
+@app.command()
+def decontaminate(
+    train: Annotated[list[str], typer.Option(help="A .jsonl or .parquet file with a column problem; repeat it.")],
+    benchmarks: Annotated[list[str], typer.Option(help="A file of records (problem, answer); repeat it.")],
+    out: PathOption,
+    threshold: Annotated[float, typer.Option(help="Drop above this cosine.")] = 0.8,
+    match_numbers: Annotated[
+        bool, typer.Option(help="Drop only where the same numbers stand in the same order, too.")
+    ] = False,
+    embedder: Annotated[
+        str, typer.Option(help="The packaged model, a directory, or a name on the hub.")
+    ] = "all-MiniLM-L6-v2",
+) -> None:  # fmt: skip
+    """Drops the benchmark problems that are too near to a training problem.
+
+    Into the directory OUT: kept.jsonl, dropped.csv (with the nearest training row, its cosine and the reason), nearest.csv
+    (the same of every row) and sweep.csv (what each threshold would drop).
+    """
+    from switchpoint.data import decontaminate as screening
+
+    check_out(f"{out}/kept.jsonl", *train, *benchmarks)
+    if not 0 < threshold < 1:
+        raise InputError(f"--threshold is {threshold}; give a cosine between 0 and 1")
+    counts = screening.screen_files(train, benchmarks, embedder, match_numbers, out, threshold)
+    typer.echo(json.dumps(counts, indent=2))
 
 
 @app.command()

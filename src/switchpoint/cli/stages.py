@@ -7,7 +7,6 @@ Training and sampling modules are imported inside their commands, so that the ot
 from pathlib import Path
 from typing import Annotated, Literal
 
-import pandas as pd
 import typer
 
 from switchpoint import files, tables
@@ -26,109 +25,153 @@ Paths = Annotated[list[str], typer.Option()]
 Deadline = Annotated[float | None, typer.Option(help="Seconds by which to save and stop, if it is not done.")]
 
 
-def publish(table: pd.DataFrame, out: str, job: jobs.Job) -> None:
-    """Writes a table and, behind it, the record of its job."""
-    tables.write_parquet(table, out)
+def publish(out: str, job: jobs.Job, rows: int, **figures) -> None:
+    """Writes, behind a table, the record of its job."""
     outputs = files.measure(Path(out).parent, [Path(out).name])
-    record = {"job": job.model_dump(mode="json"), "outputs": outputs, "rows": len(table)}
+    record = {"job": job.model_dump(mode="json"), "outputs": outputs, "rows": rows, **figures}
     files.write_record(f"{out}{files.RECORD}", record)
 
 
+def lengths_in(base: str):
+    """Counts the tokens of texts, with the base's tokenizer."""
+    from switchpoint.training.tokenizer import Tokenizer
+
+    return Tokenizer(base).counts
+
+
 @app.command()
-def ingest(job: Job, out: PathOption) -> None:
+def ingest(
+    job: Job, out: PathOption,
+    base: Annotated[str | None, typer.Option(help="The model whose tokens limit the rows.")] = None,
+) -> None:  # fmt: skip
     """Reads or generates one source and checks its rows."""
     from switchpoint.data import sources
 
     asked = jobs.IngestJob.read(job, "--job")
-    publish(sources.ingest(asked), out, asked)
+    census = sources.ingest(asked, out, lengths_in(base) if base else None)
+    publish(out, asked, census["kept"], census=census)
 
 
 @app.command()
 def pool(source: Paths, out: PathOption, counts: PathOption) -> None:
     """Joins the pool's sources and drops duplicates."""
-    from switchpoint.data import select
+    from switchpoint.data.pool import deduplicate
 
-    kept, dropped = select.deduplicate([tables.read_made(path) for path in source])
-    tables.write_parquet(kept, out)
-    files.write_json(counts, dropped)
+    files.write_json(counts, deduplicate(source, out))
 
 
 @app.command()
 def validation(job: Job, pool: PathOption, out: PathOption) -> None:
-    """Holds examples out of the pool for the validation loss."""
+    """Holds examples out for the validation loss."""
     from switchpoint.data import select
 
     asked = jobs.ValidationJob.read(job, "--job")
-    publish(select.split_validation(tables.read_made(pool), asked.size, asked.seed), out, asked)
+    publish(out, asked, select.hold_out(asked, pool, out))
 
 
 @app.command("win-rates")
 def win_rates(
-    job: Job,
-    model: PathOption,
-    pool: PathOption,
-    out: PathOption,
-    state: PathOption,
+    job: Job, model: PathOption, pool: PathOption, out: PathOption, state: PathOption,
+    part: Annotated[str, typer.Option(help="i/n: only the i-th of n parts, from 0.")] = "0/1",
     deadline: Deadline = None,
-) -> None:
+) -> None:  # fmt: skip
     """Measures the weak solver's win rate on every pool problem."""
     limit = Limit.of_process(deadline)
     from switchpoint.data import difficulty
     from switchpoint.training import evaluation
 
     asked = jobs.EvaluateJob.read(job, "--job")
-    job_run, samples = evaluation.measure_win_rates(asked, model, pool, state, limit)
+    job_run, samples = evaluation.measure_win_rates(
+        asked, model, pool, state, evaluation.part_of(part), limit
+    )
     tables.write_parquet(difficulty.win_rates(samples), out)
     outputs = files.measure(Path(out).parent, [Path(out).name])
     verdicts = evaluation.counts(samples)
     job_run.finish(f"{out}{files.RECORD}", "finished", outputs, keep_state=True, verdicts=verdicts)
 
 
+@app.command("merge-win-rates")
+def merge_win_rates(job: Job, part: Paths, out: PathOption) -> None:
+    """Puts the parts of a split measurement of win rates together."""
+    from switchpoint.data import difficulty
+
+    asked = jobs.EvaluateJob.read(job, "--job")
+    merged = difficulty.merge(
+        [tables.read_made(path) for path in part], asked.settings.samples["test"]["pool"]
+    )
+    tables.write_parquet(merged, out)
+    publish(out, asked, len(merged))
+
+
+@app.command("given-win-rates")
+def given_win_rates(job: Job, pool: PathOption, out: PathOption) -> None:
+    """Takes the win rates that the pool's sources give."""
+    from switchpoint.data import select
+
+    asked = jobs.GivenJob.read(job, "--job")
+    publish(out, asked, select.given_win_rates(pool, asked.solver, out))
+
+
+@app.command("count-tokens")
+def count_tokens(table: Paths, base: PathOption, out: PathOption) -> None:
+    """Counts the tokens of the problems and of the expert trajectories."""
+    from switchpoint.data import select
+
+    select.count_tokens(table, lengths_in(base), out)
+
+
 @app.command()
 def select(
-    job: Job, pool: PathOption, win_rates: PathOption, validation: PathOption, out: PathOption
-) -> None:
+    job: Job, out: PathOption,
+    pool: Annotated[str | None, typer.Option(help="The pool, or a source of the set's own.")] = None,
+    validation: Annotated[str | None, typer.Option(help="The held-out examples.")] = None,
+    win_rates: Annotated[str | None, typer.Option(help="Where the stratum asks for them.")] = None,
+    prompts: Annotated[str | None, typer.Option(help="The RL prompts, to be left out.")] = None,
+    lengths: Annotated[str | None, typer.Option(help="The tokens, where the order asks for them.")] = None,
+    union: Annotated[list[str], typer.Option(help="Instead of all these: sets to unite.")] = [],  # noqa: B006
+) -> None:  # fmt: skip
     """Draws one SFT data set."""
     from switchpoint.data import select as selection
 
     asked = jobs.SelectJob.read(job, "--job")
-    held_out = set(tables.read_made(validation)["id"])
-    rates = tables.read_made(win_rates)
-    chosen = selection.select_set(
-        tables.read_made(pool), rates, held_out, asked.stratum, asked.size, asked.seed
-    )
-    publish(chosen, out, asked)
+    if union:
+        publish(out, asked, selection.unite(asked, union, out))
+        return
+    inputs = {
+        "pool": pool,
+        "validation": validation,
+        "win_rates": win_rates,
+        "prompts": prompts,
+        "lengths": lengths,
+    }
+    publish(out, asked, selection.select_set(asked, **inputs, out=out))
 
 
 @app.command()
 def prompts(
-    job: Job, pool: PathOption, win_rates: PathOption, validation: PathOption, out: PathOption
-) -> None:
+    job: Job, source: Paths, pool: PathOption, validation: PathOption, out: PathOption,
+    win_rates: Annotated[str | None, typer.Option(help="The measured ones, where they decide.")] = None,
+) -> None:  # fmt: skip
     """Draws the RL prompts."""
     from switchpoint.data import select as selection
 
     asked = jobs.PromptsJob.read(job, "--job")
-    chosen = selection.select_prompts(
-        tables.read_made(pool), tables.read_made(win_rates), set(tables.read_made(validation)["id"]),
-        asked.sources, asked.size, *asked.win_rate, asked.seed,
-    )  # fmt: skip
-    publish(chosen, out, asked)
+    publish(out, asked, selection.select_prompts(asked, source, pool, win_rates, validation, out))
 
 
 @app.command()
 def mix(job: Job, prompts: PathOption, base: PathOption, out: PathOption) -> None:
     """Picks the mix set: the RL prompts that have an expert trajectory."""
     from switchpoint.data import select as selection
-    from switchpoint.training.tokenizer import Tokenizer
 
     asked = jobs.MixJob.read(job, "--job")
-    mixed = selection.mix(tables.read_made(prompts), Tokenizer(base).count, asked.max_tokens)
-    publish(mixed, out, asked)
+    publish(out, asked, selection.mix(asked, prompts, lengths_in(base), out))
 
 
 @app.command("benchmarks")
 def benchmarks_command(
-    job: Job, pool: PathOption, source: Paths, out: PathOption, dropped: PathOption,
+    job: Job, train: Paths, source: Paths, out: PathOption, dropped: PathOption, nearest: PathOption,
+    sweep: PathOption, store: PathOption,
     other: Annotated[list[str], typer.Option(help="Benchmark tables whose problems are not repeated.")] = [],  # noqa: B006
 ) -> None:  # fmt: skip
     """Gathers benchmark slices, decontaminates them and splits off the monitoring problems."""
@@ -137,35 +180,37 @@ def benchmarks_command(
     asked = jobs.BenchmarksJob.read(job, "--job")
     read = {Path(path).stem: tables.read_made(path) for path in source}
     rows = benchmarks.gather(asked.benchmarks, read, [tables.read_made(path) for path in other])
-    kept, gone = decontaminate.decontaminate(
-        tables.read_made(pool), rows, asked.threshold, asked.match_numbers, asked.embedder
-    )
+    screened = decontaminate.screen(train, rows, asked.embedder, asked.match_numbers, store, asked.threshold)
+    kept, gone = decontaminate.split(screened)
+    rows = benchmarks.split(kept, asked.benchmarks)
     tables.write_csv(gone, dropped)
-    publish(benchmarks.split(kept, asked.benchmarks), out, asked)
+    tables.write_csv(screened[["id", "benchmark", *decontaminate.FOUND]], nearest)
+    tables.write_csv(decontaminate.sweep(screened), sweep)
+    tables.write_parquet(rows, out)
+    publish(out, asked, len(rows))
 
 
 @app.command("data-report")
 def data_report(
-    sets: Paths, pool: PathOption, win_rates: PathOption, validation: PathOption, prompts: PathOption,
-    mix: PathOption, benchmarks: Paths, base: PathOption, overlaps: PathOption, statistics: PathOption,
+    sets: Paths, source: Paths, pool: PathOption, validation: PathOption,
+    prompts: PathOption, mix: PathOption, benchmarks: Paths, base: PathOption, overlaps: PathOption,
+    statistics: PathOption, strata: PathOption, sources: PathOption, max_length: Annotated[int, typer.Option()],
+    stratum: Paths, win_rates: Annotated[str | None, typer.Option()] = None,
 ) -> None:  # fmt: skip
-    """Writes the overlap table, which must be 0 where overlap is forbidden, and the data statistics."""
-    from switchpoint.data import select as selection
-    from switchpoint.training.tokenizer import Tokenizer
+    """Writes the overlap table, which must be 0 where overlap is forbidden, and the data cards."""
+    from switchpoint.data import cards
 
-    drawn = {Path(path).stem: tables.read_made(path) for path in sets}
-    read = {"validation": validation, "prompts": prompts, "mix": mix}
-    read = {name: tables.read_made(path) for name, path in read.items()}
-    read |= {f"set:{name}": rows for name, rows in drawn.items()}
-    problems = pd.concat([tables.read_made(path) for path in benchmarks])
-    read |= {f"benchmark:{name}": rows for name, rows in problems.groupby("benchmark")}
-    table = selection.overlaps(read)
-    if problems := selection.forbidden(table):
+    drawn = {Path(path).stem: path for path in sets}
+    others = {"validation": validation, "prompts": prompts, "mix": mix}
+    table = cards.overlaps(others | {f"set:{name}": path for name, path in drawn.items()}, benchmarks)
+    if problems := cards.forbidden(table):
         raise InputError("data overlap where they must not:\n  " + "\n  ".join(problems))
     with files.atomic(overlaps) as temporary:
         table.to_csv(temporary)
-    rates = tables.read_made(win_rates)
-    tables.write_csv(selection.statistics(drawn, rates, Tokenizer(base).count), statistics)
+    rows = cards.statistics(drawn | others, win_rates, pool, lengths_in(base), max_length)
+    tables.write_csv(rows, statistics)
+    tables.write_csv(cards.strata_table(rows, dict(zip(drawn, stratum, strict=True))), strata)
+    tables.write_csv(cards.source_table({Path(path).stem: path for path in source}), sources)
 
 
 @app.command("make-base")
@@ -237,9 +282,8 @@ def evaluate(
     limit = Limit.of_process(deadline)
     from switchpoint.training import evaluation
 
-    index, _, count = part.partition("/")
     asked = jobs.EvaluateJob.read(job, "--job")
-    evaluation.run(asked, checkpoint, benchmarks, out, state, (int(index), int(count)), limit)
+    evaluation.run(asked, checkpoint, benchmarks, out, state, evaluation.part_of(part), limit)
 
 
 @app.command("merge-parts")

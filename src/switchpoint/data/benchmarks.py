@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from switchpoint.data import select
+from switchpoint.data import records
 from switchpoint.errors import InputError
 from switchpoint.study.jobs import Slice
 
@@ -19,9 +19,10 @@ def gather(
         rows = sources[benchmark.source].copy()
         rows["id"] = f"{name}/" + rows["id"].astype(str)
         slices.append(rows.assign(benchmark=name))
-    rows, _ = select.deduplicate(slices)
-    known = {select.key(problem) for table in others for problem in table["problem"]}
-    return rows[~rows["problem"].map(select.key).isin(known)].reset_index(drop=True)
+    rows = pd.concat(slices, ignore_index=True)
+    rows["answer"] = records.alike(rows["answer"])
+    known = {problem for table in others for problem in table["key"]}
+    return rows[~rows["key"].duplicated() & ~rows["key"].isin(known)].reset_index(drop=True)
 
 
 def split(kept: pd.DataFrame, benchmarks: dict[str, Slice]) -> pd.DataFrame:

@@ -32,35 +32,45 @@ def read_lock(lock: str) -> Lock:
         raise InputError(f"{error}; write it with `python -m switchpoint lock PATH --out {lock}`") from None
 
 
-def check_lock(path: str | Path, lock: str) -> None:
-    """InputError unless the content of the file or model directory is the one that its lock names."""
-    if not Path(path).exists():
-        raise InputError(f"{path} does not exist; correct the path in the study")
-    expected, found = read_lock(lock).sha256, content_hash(path)
+def check_lock(given: str | Path | list[str], lock: str) -> None:
+    """InputError unless the content of the file, the files or the model directory is the one that the lock names."""
+    several = given if isinstance(given, list) else [str(given)]
+    for path in several:
+        if not Path(path).exists():
+            raise InputError(f"{path} does not exist; correct the path in the study")
+    expected, found = read_lock(lock).sha256, content_hash(*several)
     if expected != found:
+        shown = " ".join(several)
         raise InputError(
-            f"{path} has sha256 {found[:12]}..., its lock {lock} says {expected[:12]}...; "
-            f"if the change is meant, run `python -m switchpoint lock {path} --out {lock}`"
+            f"{shown} has sha256 {found[:12]}..., its lock {lock} says {expected[:12]}...; "
+            f"if the change is meant, run `python -m switchpoint lock {shown} --out {lock}`"
         )
 
 
-def write_lock(path: str, lock: str, revision: str | None) -> None:
-    """Writes the lock of a file, of a model directory, or of a revision on the hub.
+def write_lock(given: str | list[str], lock: str, revision: str | None) -> None:
+    """Writes the lock of files, of a model directory, or of a revision on the hub.
 
     Rows are checked by the job that reads them.
     """
-    there = Path(path).is_file() or paths.given_model(path)
-    if not there and revision is None:
+    several = given if isinstance(given, list) else [given]
+    there = all(Path(path).is_file() for path in several) or (
+        len(several) == 1 and paths.given_model(several[0])
+    )
+    if not there and (revision is None or len(several) > 1):
         raise InputError(
-            f"{path} is no file and no model directory; correct the path, or give the revision of what is on the hub"
+            f"{' '.join(several)} is no file and no model directory; correct the path, or give the revision of what is "
+            "on the hub"
         )
-    sha256 = content_hash(path) if there else "unresolved"
-    files.write_json(lock, {"name": Path(path).name, "revision": revision, "sha256": sha256})
+    sha256 = content_hash(*several) if there else "unresolved"
+    name = " ".join(Path(path).name for path in several)
+    files.write_json(lock, {"name": name, "revision": revision, "sha256": sha256})
 
 
-def content_hash(path: str | Path) -> str:
-    """The sha256 of a file; of a model directory, that of the ``sha256sum`` of the files that the model is made of."""
-    if Path(path).is_file():
-        return files.sha256(path)
-    lines = [f"{files.sha256(file)}  {Path(file).name}\n" for file in paths.given_model(path)]
+def content_hash(*given: str | Path) -> str:
+    """The sha256 of a file; of several, and of what a model directory is made of, that of their ``sha256sum``."""
+    [first, *others] = given
+    if Path(first).is_file() and not others:
+        return files.sha256(first)
+    several = given if others else paths.given_model(first)
+    lines = [f"{files.sha256(file)}  {Path(file).name}\n" for file in several]
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -9,7 +9,7 @@ from switchpoint.errors import InputError
 from switchpoint.tables import SHOWN
 
 COLUMNS = ("id", "problem", "answer", "solution")
-RESERVED = ("source", "win_rate", "benchmark", "split")  # columns that the study adds
+RESERVED = ("source", "win_rate", "benchmark", "split", "key", "has_solution")  # columns that the study adds
 
 
 def validate(frame: pd.DataFrame, where: str) -> pd.DataFrame:

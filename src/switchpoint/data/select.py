@@ -1,121 +1,215 @@
-"""Selection: de-duplication, held-out validation, strata, RL prompts, the mix set, overlaps.
+"""Selection: held-out validation, strata, RL prompts and the mix set.
 
-Draws follow the order of a hash of (seed, id), so they do not depend on the order of the
-rows, and a larger draw extends a smaller one.
+Draws follow the order of a hash of (seed, id), so they do not depend on the order of the rows, and a larger draw extends
+a smaller one.  What is drawn is decided on the narrow columns alone; then the chosen rows are fetched.
 """
 
-import hashlib
-import re
-import unicodedata
 from collections.abc import Callable
 
-import pandas as pd
+import numpy as np
+import pyarrow
+from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
-from switchpoint.data import records
+from switchpoint.data import relations
 from switchpoint.data.difficulty import STRATA
 from switchpoint.errors import InputError
+from switchpoint.study.jobs import MixJob, PromptsJob, SelectJob, ValidationJob
+
+Lengths = Callable[[list[str]], list[int]]
+"""Tokens of each text."""
+COLUMNS = "id, key, problem, answer, solution, source"
+SOURCE = 2**40  # rows of a table, at most
 
 
-def key(problem: str) -> str:
-    """NFKC, white space collapsed, case folded: what makes two problems the same."""
-    return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", problem)).strip().casefold()
+def draw(
+    connection: DuckDBPyConnection, rows: DuckDBPyRelation, size: int | None, seed: int, what: str,
+    first: str = "0", keep: str = "NULL",
+) -> DuckDBPyRelation:  # fmt: skip
+    """``row`` and ``place`` of ``size`` rows (all when None), in the order of ``first`` and then of a hash of (seed, id).
+
+    InputError, beginning with ``what``, when there are fewer.
+    """
+    order = f"{first}, sha256('{seed}/' || id), id"
+    rows.project(f"row, row_number() OVER (ORDER BY {order}) AS place, {keep}").create("drawn")
+    [(there,)] = connection.sql("SELECT count(*) FROM drawn").fetchall()
+    if size is not None and size > there:
+        raise InputError(f"{what}: {size} rows are asked for, {there} are there; lower the size or add data")
+    return connection.table("drawn").filter(f"place <= {there if size is None else size}")
 
 
-def deduplicate(frames: list[pd.DataFrame]) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Rows with distinct problems, the first of each kept, and how many were dropped and why."""
-    rows = pd.concat(frames, ignore_index=True)
-    rows["answer"] = records.alike(rows["answer"])
-    exact = rows["problem"].duplicated()
-    normalised = rows["problem"].map(key).duplicated()
-    counts = {"rows": len(rows), "exact": int(exact.sum()), "normalised": int((normalised & ~exact).sum())}
-    return rows[~normalised].reset_index(drop=True), counts
+def fetch(connection: DuckDBPyConnection, path: str, chosen: DuckDBPyRelation) -> DuckDBPyRelation:
+    """The chosen rows of a table, whole, in their order."""
+    every = relations.rows(connection, path).join(chosen.project("row, place").set_alias("chosen"), "row")
+    return every.order("place").project("* EXCLUDE (row, place)")
 
 
-def draw(rows: pd.DataFrame, size: int | None, seed: int, what: str) -> pd.DataFrame:
-    """``size`` rows (all when None) in the order of a hash of (seed, id)."""
-    if size is not None and size > len(rows):
-        raise InputError(
-            f"{what}: {size} rows are asked for, {len(rows)} are there; lower the size or add data"
-        )
-    order = rows["id"].map(lambda name: hashlib.sha256(f"{seed}/{name}".encode()).hexdigest())
-    return rows.loc[order.sort_values().index[:size]].reset_index(drop=True)
+def outside(rows: DuckDBPyRelation, *others: DuckDBPyRelation) -> DuckDBPyRelation:
+    """The rows whose problem is in none of the other tables."""
+    for other in others:
+        rows = rows.join(other.project("key").distinct().set_alias("other"), "key", "anti")
+    return rows
 
 
-def split_validation(pool: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:
-    """Held-out examples with an expert trajectory."""
-    return draw(pool[pool["solution"].notna()], size, seed, "data.validation")
+def hold_out(job: ValidationJob, pool: str, out: str) -> int:
+    """Writes the held-out examples: of the pool, or of a source of their own, with an expert trajectory."""
+    with relations.connect(out) as connection:
+        rows = relations.rows(connection, pool)
+        rows = rows.filter("solution IS NOT NULL" if "has_solution" not in rows.columns else "has_solution")
+        rows = one_per_problem(connection, rows)
+        chosen = draw(connection, rows, job.size, job.seed, "data.validation")
+        return relations.save(fetch(connection, pool, chosen), out)
 
 
-def with_win_rate(pool: pd.DataFrame, win_rates: pd.DataFrame, validation_ids: set[str]) -> pd.DataFrame:
-    """Pool rows outside the validation set, with their win rate."""
-    rows = pool[~pool["id"].isin(validation_ids)]
-    return rows.merge(win_rates[["id", "win_rate"]], on="id", how="left", validate="one_to_one")
+def one_per_problem(connection: DuckDBPyConnection, rows: DuckDBPyRelation) -> DuckDBPyRelation:
+    """The rows without repeated problems, which a source may have and the pool has not: the first by preference and row."""
+    if "has_solution" in rows.columns:
+        return rows
+    order = "preference, row" if "preference" in rows.columns else "row"
+    return rows.query(
+        "rows", f"SELECT * FROM rows QUALIFY row_number() OVER (PARTITION BY key ORDER BY {order}) = 1"
+    )
+
+
+def given_win_rates(pool: str, solver: str, out: str) -> int:
+    """Writes the win rates that the sources give: id, win_rate (missing where none does)."""
+    column = f"win_rate_{solver}"
+    with relations.connect(out) as connection:
+        rows = relations.read(connection, pool)
+        if column not in rows.columns:
+            raise InputError(
+                f"data.solver.given is {solver}, but no source of the pool gives that win rate; name another, "
+                "or a solver to measure it with"
+            )
+        return relations.save(rows.project(f"id, {column} AS win_rate"), out)
 
 
 def select_set(
-    pool: pd.DataFrame,
-    win_rates: pd.DataFrame,
-    validation_ids: set[str],
-    stratum: str,
-    size: int | None,
-    seed: int,
-) -> pd.DataFrame:
-    """An SFT set: rows of the stratum that have an expert trajectory."""
-    rows = with_win_rate(pool, win_rates, validation_ids)
-    rows = rows[rows["solution"].notna() & STRATA[stratum](rows["win_rate"])]
-    return draw(rows, size, seed, f"stratum {stratum}")
+    job: SelectJob, pool: str, win_rates: str | None, validation: str, prompts: str | None, lengths: str | None,
+    out: str,
+) -> int:  # fmt: skip
+    """Writes an SFT set: rows of the stratum that have an expert trajectory, none of them held out.
+
+    ``pool`` may be a single source; without ``win_rates`` all of it is the stratum.  With ``prompts`` the RL prompts'
+    problems are left out, with ``lengths`` the order may be that of the responses' tokens.
+    """
+    with relations.connect(out) as connection:
+        rows = relations.rows(connection, pool)
+        rows = rows.filter("has_solution" if "has_solution" in rows.columns else "solution IS NOT NULL")
+        rows = one_per_problem(connection, rows).project("row, id, key")
+        rows = outside(rows, *(relations.read(connection, path) for path in (validation, prompts) if path))
+        if win_rates is not None:
+            rates = relations.read(connection, win_rates)
+            rows = rows.join(rates.project("id, win_rate").set_alias("rates"), "id", "left")
+            rows = rows.filter(STRATA[job.stratum])
+        first = "0"
+        if lengths is not None:
+            counted = relations.read(connection, lengths)
+            rows = rows.join(counted.project("id, response_tokens").set_alias("counted"), "id")
+            first = {"shortest": "response_tokens", "longest": "-response_tokens"}[job.order]
+        chosen = draw(connection, rows, job.size, job.seed, f"data.sets.{job.name}", first)
+        return relations.save(fetch(connection, pool, chosen), out)
+
+
+def unite(job: SelectJob, sets: list[str], out: str) -> int:
+    """Writes the union of sets, every example once."""
+    with relations.connect(out) as connection:
+        united = relations.union(connection, [relations.read(connection, path) for path in sets], COLUMNS)
+        return relations.save(united.query("united", "SELECT * FROM (SELECT DISTINCT ON (id) * FROM united) "
+                              f"ORDER BY sha256('{job.seed}/' || id), id"), out)  # fmt: skip
 
 
 def select_prompts(
-    pool: pd.DataFrame, win_rates: pd.DataFrame, validation_ids: set[str], sources: list[str], size: int,
-    low: float, high: float, seed: int,
-) -> pd.DataFrame:  # fmt: skip
-    """RL prompts of the given sources whose win rate is within [low, high]."""
-    rows = with_win_rate(pool, win_rates, validation_ids)
-    rows = rows[rows["source"].isin(sources) & rows["win_rate"].between(low, high)]
-    return draw(rows, size, seed, "data.prompts")
+    job: PromptsJob, sources: list[str], pool: str, win_rates: str | None, validation: str, out: str
+) -> int:
+    """Writes the RL prompts: problems of the sources within the win rates, none of them held out.
 
-
-def mix(prompts: pd.DataFrame, n_tokens: Callable[[str], int], max_tokens: int) -> pd.DataFrame:
-    """The prompts that have an expert trajectory of at most ``max_tokens`` tokens (MIX37K)."""
-    rows = prompts[prompts["solution"].notna()]
-    return rows[rows["solution"].map(n_tokens) <= max_tokens].reset_index(drop=True)
-
-
-def overlaps(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """How many problems each pair of tables shares (normalised)."""
-    keys = {name: set(rows["problem"].map(key)) for name, rows in tables.items()}
-    cells = {name: {other: len(mine & keys[other]) for other in keys} for name, mine in keys.items()}
-    return pd.DataFrame(cells).T.rename_axis("table")
-
-
-def forbidden(table: pd.DataFrame) -> list[str]:
-    """The pairs that must share nothing and do: validation or a benchmark with anything else.
-
-    Training sets, RL prompts and the mix set may overlap.
+    The win rate is the one that the source gives (``job.given``), else that of the pool's row of the problem; where
+    neither is known, all are taken.  A prompt has the expert trajectory of the pool's row, where there is one.
     """
-    apart = [name for name in table.index if name == "validation" or name.startswith("benchmark:")]
-    return [
-        f"{name} and {other} share {table.loc[name, other]} problems"
-        for name in apart
-        for other in table.index
-        if other != name and table.loc[name, other] > 0
-    ]
+    with relations.connect(out) as connection:
+        rows = relations.union(
+            connection, [prompt_rows(connection, *one, job.given) for one in enumerate(sources)]
+        )
+        # The first source's row of a problem.
+        rows = rows.query(
+            "rows", "SELECT * FROM rows QUALIFY row_number() OVER (PARTITION BY key ORDER BY row) = 1"
+        )
+        experts = relations.read(connection, pool).filter("has_solution").project("key, solution")
+        if not job.given and win_rates is not None:
+            rates = relations.read(connection, win_rates).project("id, win_rate")
+            measured = (
+                relations.read(connection, pool).project("id, key").join(rates, "id").project("key, win_rate")
+            )
+            rows = rows.project("* EXCLUDE (win_rate)").join(measured.set_alias("measured"), "key", "left")
+        rows = outside(rows, relations.read(connection, validation))
+        if job.given or win_rates is not None:
+            rows = rows.filter(f"win_rate BETWEEN {job.win_rate[0]!r} AND {job.win_rate[1]!r}")
+        chosen = draw(connection, rows, job.size, job.seed, "data.prompts", keep="key, win_rate")
+        texts = relations.union(connection, [prompt_texts(connection, *one) for one in enumerate(sources)])
+        prompts = chosen.join(texts, "row").join(experts, "key", "left").order("place")
+        return relations.save(prompts.project("id, key, problem, answer, solution, source, win_rate"), out)
 
 
-def statistics(
-    sets: dict[str, pd.DataFrame], win_rates: pd.DataFrame, n_tokens: Callable[[str], int]
-) -> pd.DataFrame:
-    """Size, mean token counts and mean win rate of each set (RETU Table 3)."""
-    rates = win_rates.set_index("id")["win_rate"]
-    rows = [
-        {
-            "set": name,
-            "n": len(frame),
-            "prompt_tokens": frame["problem"].map(n_tokens).mean(),
-            "response_tokens": frame["solution"].map(n_tokens).mean(),
-            "win_rate": frame["id"].map(rates).mean(),
-        }
-        for name, frame in sets.items()
-    ]
-    return pd.DataFrame(rows)
+def prompt_rows(
+    connection: DuckDBPyConnection, number: int, path: str, given: str | None
+) -> DuckDBPyRelation:
+    """The narrow columns of a source of prompts; ``row`` tells its rows from those of the other sources."""
+    rows = relations.rows(connection, path)
+    if given and f"win_rate_{given}" not in rows.columns:
+        raise InputError(f"data.prompts.given is {given}, but {path} has no such win rate; name another")
+    rate = f"win_rate_{given}" if given else "NULL::DOUBLE"
+    return rows.project(f"row + {number} * {SOURCE} AS row, id, key, {rate} AS win_rate")
+
+
+def prompt_texts(connection: DuckDBPyConnection, number: int, path: str) -> DuckDBPyRelation:
+    """The problems of a source of prompts."""
+    return relations.rows(connection, path).project(
+        f"row + {number} * {SOURCE} AS row, id, problem, answer, source"
+    )
+
+
+def mix(job: MixJob, prompts: str, n_tokens: Lengths, out: str) -> int:
+    """Writes the prompts that have an expert trajectory, neither of them too long in tokens (MIX37K)."""
+    with relations.connect(out) as connection:
+        reader = (
+            relations.read(connection, prompts).filter("solution IS NOT NULL").to_arrow_reader(relations.ROWS)
+        )
+        parts = (short(batch, n_tokens, job.max_tokens, job.max_prompt_tokens) for batch in reader)
+        return relations.write(parts, reader.schema, out)
+
+
+def short(
+    batch: pyarrow.RecordBatch, n_tokens: Lengths, max_tokens: int, max_prompt_tokens: int
+) -> pyarrow.RecordBatch:
+    """The rows whose solution, with the token that ends it, and problem have at most so many tokens."""
+    if not batch.num_rows:
+        return batch
+    fits = np.asarray(n_tokens(batch["solution"].to_pylist())) < max_tokens
+    fits &= np.asarray(n_tokens(batch["problem"].to_pylist())) <= max_prompt_tokens
+    return batch.filter(pyarrow.array(fits))
+
+
+def count_tokens(tables: list[str], n_tokens: Lengths, out: str) -> int:
+    """Writes the tokens of the problem and of the expert trajectory of every row that has one."""
+    schema = pyarrow.schema(
+        [("id", pyarrow.string()), ("prompt_tokens", pyarrow.int64()), ("response_tokens", pyarrow.int64())]
+    )
+    with relations.connect(out) as connection:
+        rows = relations.union(
+            connection, [relations.read(connection, path) for path in tables], "id, problem, solution"
+        )
+        reader = rows.filter("solution IS NOT NULL").to_arrow_reader(relations.ROWS)
+        parts = (
+            pyarrow.RecordBatch.from_arrays(
+                [
+                    batch["id"],
+                    *(
+                        pyarrow.array(n_tokens(batch[name].to_pylist()), pyarrow.int64())
+                        for name in ("problem", "solution")
+                    ),
+                ],
+                schema=schema,
+            )
+            for batch in reader
+        )
+        return relations.write(parts, schema, out)

@@ -4,17 +4,41 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from switchpoint.data import adapters, records, step_lists, word_problems
+from switchpoint import tables
+from switchpoint.data import adapters, raw, records, relations, step_lists, word_problems
 from switchpoint.data.locks import check_lock, read_lock
+from switchpoint.data.raw import Lengths
 from switchpoint.study.jobs import IngestJob
-from switchpoint.study.sources import BenchmarkFile, File, Generated
+from switchpoint.study.sources import BenchmarkFile, Dataset, File, Generated
 
 
-def ingest(job: IngestJob) -> pd.DataFrame:
-    """The checked rows of one source; column ``source`` is its name."""
+def ingest(job: IngestJob, out: str, n_tokens: Lengths | None = None) -> dict:
+    """Writes the checked rows of one source and returns what became of its rows (``raw.Census``).
+
+    ``n_tokens`` counts tokens, where the source is filtered by them.
+    """
+    source = job.source
+    if isinstance(source, Dataset):
+        check_dataset(source)
+        return raw.ingest(source, job.name, n_tokens, out).summary()
+    rows = read_rows(job)
+    tables.write_parquet(rows.assign(key=rows["problem"].map(relations.key), source=job.name), out)
+    return raw.Census(rows=len(rows), kept=len(rows)).summary()
+
+
+def check_dataset(source: Dataset) -> None:
+    """InputError unless the files are those that the lock names; of the hub the revision is asked for."""
+    if source.path is not None:
+        check_lock([str(path) for path in raw.files_of(source.path)], source.lock)
+    else:
+        read_lock(source.lock)
+
+
+def read_rows(job: IngestJob) -> pd.DataFrame:
+    """The checked rows of a generated source, of a user's file or of a benchmark."""
     source = job.source
     if not isinstance(source, Generated):
-        return read(source).assign(source=job.name)
+        return read(source)
     read_lock(source.lock)
     frame = pd.DataFrame(generate(job))
     if not source.solutions:

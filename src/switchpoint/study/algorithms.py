@@ -6,6 +6,9 @@ batch and rollouts at temperature 1, so that the trained policy is the sampled o
 
 LUFFY, SRFT and UPT also train on the expert trajectories of the mix set.  Prefix-RFT is left out: neither the paper
 nor a released code specifies it.
+
+Deviations: the official code of UPT makes one or two updates of 512 sequences, as many as a step happens to have, and for
+Qwen skips one whose gradient norm is above 80; under ``official`` it is always two here, and none is skipped.
 """
 
 from typing import Annotated, Literal

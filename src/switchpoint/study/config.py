@@ -9,19 +9,14 @@ from pydantic import AfterValidator, Field, model_validator
 from switchpoint.errors import InputError
 from switchpoint.study import paths
 from switchpoint.study.algorithms import ALGORITHMS, PRESETS, Betas
+from switchpoint.study.curation import Data, check_sources
 from switchpoint.study.names import Start
-from switchpoint.study.sources import Base, Count, Directory, Generated, Gguf, Hub, Source, Steps
-from switchpoint.study.strict import Strict, read_yaml, shown
+from switchpoint.study.sources import Base, Count, Gguf, Hub, Steps
+from switchpoint.study.strict import Strict, read_yaml
 from switchpoint.study.templates import TEMPLATES
+from switchpoint.study.values import Counts, Extraction, Name, Optimizer, Seed, Seeds
 
 MAX_RUNS = 20_000  # evaluations, in all their parts: more than Snakemake plans in a reasonable time
-
-
-def shares(bounds: tuple[float, float]) -> tuple[float, float]:
-    """The bounds; refuses what is no range within 0..1."""
-    if not 0 <= bounds[0] <= bounds[1] <= 1:
-        raise ValueError(f"{list(bounds)}: give two numbers with 0 <= low <= high <= 1")
-    return bounds
 
 
 def grouped(rollouts: int) -> int:
@@ -29,39 +24,6 @@ def grouped(rollouts: int) -> int:
     if rollouts < 2:
         raise ValueError(f"{rollouts}: one response has advantage 0, and teaches nothing; give 2 or more")
     return rollouts
-
-
-def distinct(values: list) -> list:
-    """The values; refuses any that is there twice."""
-    if len(set(values)) < len(values):
-        raise ValueError(f"{shown(values)} repeats a value; list each once")
-    return values
-
-
-Extraction = Annotated[
-    Literal["any", "boxed_or_answer", "boxed"],
-    Field(description="Where the answer is looked for: the last box, the answer block, the whole text."),
-]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=100)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Names = Annotated[list[Name], Field(min_length=1), AfterValidator(distinct)]
-Counts = Annotated[list[Count], AfterValidator(distinct)]
-Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(distinct)]
-RESERVED = ("overall", "macro", "easy", "medium", "hard", "all")
-
-
-class Optimizer(Strict):
-    """AdamW, shared by SFT and RL."""
-
-    learning_rate: float = Field(gt=0, description="Peak learning rate.")
-    betas: Betas = Field((0.9, 0.95), description="AdamW's decay rates (RETU: SFT's).")
-    weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay.")
-    max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
-    microbatch_size: Count = Field(64, description="Sequences per forward and backward pass.")
-    gradient_checkpointing: bool = Field(
-        False,
-        description="Compute activations again in the backward pass: less memory, more time, the same result.",
-    )
 
 
 Dtype = Annotated[Literal["float32", "bfloat16"], Field(description="What matrix products are computed in.")]
@@ -128,79 +90,6 @@ class Model(Strict):
     def converted(self) -> Gguf | Hub | None:
         """The pretrained model that a rule makes the base of, where no directory is given and none is pretrained."""
         return self.base if isinstance(self.base, Gguf | Hub) else None
-
-
-class Solver(Optimizer):
-    """The weak solver that win rates are measured with."""
-
-    model: Directory | None = Field(
-        None, description="A model directory; none: the base, fine-tuned as below."
-    )
-    source: Name | None = Field(None, description="Source it is fine-tuned on.")
-    steps: Count = Field(100, description="SFT steps.")
-    batch_size: Count = Field(32, description="Examples per step.")
-    learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate.")
-    samples: Count = Field(4, description="Rollouts per problem, N; the win rate is successes / N.")
-    temperature: float = Field(1.0, gt=0, description="Sampling temperature.")
-    max_new_tokens: Count = Field(8192, description="Longest response.")
-    extraction: Extraction = "any"
-
-
-class TrainingSet(Strict):
-    """An SFT data set, drawn from the pool."""
-
-    stratum: Literal["easy", "hard", "uniform", "full"] = Field(
-        description="easy: win rate 1; hard: at most 0.25; uniform: at random; full: everything."
-    )
-    size: Count | None = Field(None, description="Number of examples; none: all of the stratum.")
-
-
-class Prompts(Strict):
-    """The RL prompts; the mix set is those that have an expert trajectory."""
-
-    sources: Names = Field(description="Pool sources to draw from.")
-    size: Count = Field(description="Number of prompts.")
-    win_rate: Annotated[tuple[float, float], AfterValidator(shares)] = Field(
-        (0.0, 1.0), description="Keep prompts with a win rate in this range."
-    )
-    mix_max_tokens: Count = Field(8192, description="Longest expert trajectory in the mix set.")
-
-
-class Benchmark(Strict):
-    """A benchmark slice."""
-
-    source: Name = Field(description="Its source.")
-    monitor: int = Field(
-        ge=0, description="Problems used for monitoring, 0 for none; the others are the test problems."
-    )
-    samples: Count | None = Field(
-        None, description="Samples per test problem, where not `evaluation.test_samples` (AIME: 16)."
-    )
-    group: Literal["easy", "medium", "hard"] | None = Field(
-        None, description="Difficulty group that it is also reported in."
-    )
-    out_of_distribution: bool = Field(False, description="Reported apart, in neither `overall` nor `macro`.")
-
-
-class Decontamination(Strict):
-    """Drops benchmark problems that are too near to a training problem."""
-
-    embedder: str = Field("all-MiniLM-L6-v2", description="Sentence-transformers model (packaged or a path).")
-    threshold: float = Field(0.8, gt=0, lt=1, description="Drop above this cosine.")
-    match_numbers: bool = Field(True, description="Drop only if the sequence of numbers is the same too.")
-
-
-class Data(Strict):
-    """Sources, strata and benchmarks."""
-
-    sources: dict[Name, Source] = Field(description="Where problems come from.")
-    pool: Names = Field(description="Sources that training data are drawn from, in order.")
-    validation: Count = Field(200, description="Held-out pool examples for the validation loss.")
-    solver: Solver = Field(description="Measures win rates.")
-    sets: dict[Name, TrainingSet] = Field(min_length=1, description="SFT data sets.")
-    prompts: Prompts
-    benchmarks: dict[Name, Benchmark] = Field(min_length=1, description="Evaluation slices.")
-    decontamination: Decontamination = Decontamination()
 
 
 class Sft(Optimizer):
@@ -311,6 +200,13 @@ class RlDefaults(Optimizer):
     eval_every: Count = Field(description="Steps between two monitoring evaluations.")
     save_every: Count = Field(10, description="Steps between two resumable states.")
 
+    @model_validator(mode="after")
+    def gap_can_fail(self):
+        """Refuses an action on a gap without a limit, which could never be taken."""
+        if self.on_logprob_gap == "fail" and self.max_logprob_gap is None:
+            raise ValueError("on_logprob_gap is fail, but there is no max_logprob_gap; give one")
+        return self
+
 
 class Arm(Strict):
     """RL runs of one algorithm: every start with every seed."""
@@ -417,16 +313,21 @@ def check_references(study: Study) -> None:
     data = study.data
     users = {"data.pool": data.pool, "data.prompts.sources": data.prompts.sources}
     users["data.benchmarks"] = [bench.source for bench in data.benchmarks.values()]
-    if data.solver.model is None:
+    users |= {f"data.sets.{name}.source": [one.source] for name, one in data.sets.items() if one.source}
+    if data.validation_source:
+        users["data.validation_source"] = [data.validation_source]
+    if data.trains_solver:
         users["data.solver.source"] = [data.solver.source]
     for key, names in users.items():
         for name in names:
             if name not in data.sources:
                 raise ValueError(f"{key} names the source {name!r}; data.sources has {sorted(data.sources)}")
-    in_pool = set(data.pool)
-    for name in data.prompts.sources:
-        if name not in in_pool:
-            raise ValueError(f"data.prompts.sources names {name!r}, which is not in data.pool {data.pool}")
+    for name, one in data.sets.items():
+        for other in one.union or []:
+            if other not in data.sets or data.sets[other].union:
+                raise ValueError(
+                    f"data.sets.{name}.union names {other!r}, which is no set, or a union itself"
+                )
     for name in study.sft:
         if name not in data.sets:
             raise ValueError(f"sft names the set {name!r}; data.sets has {sorted(data.sets)}")
@@ -434,59 +335,6 @@ def check_references(study: Study) -> None:
         for start in study.starts_of(arm):
             for seed in arm.seeds:
                 check_start(study, start, seed)
-
-
-def check_sources(data: Data) -> None:
-    """Sources must have the expert trajectories and the problems that are asked of them; else ValueError.
-
-    What files hold is known when they are read.
-    """
-    solver = data.sources.get(data.solver.source)
-    if data.solver.model is None and not solver.may_have_solutions:
-        raise ValueError(
-            f"data.solver.source is {data.solver.source!r}, which has no expert trajectories to train on; "
-            "name another source, or set `solutions: true`"
-        )
-    pool = [data.sources[name] for name in data.pool]
-    if all(isinstance(source, Generated) for source in pool):
-        size = sum(source.size for source in pool if source.solutions)
-        left = size - data.validation
-        if left < 1:
-            raise ValueError(
-                f"data.validation is {data.validation}, but the pool has {size} expert trajectories; lower it"
-            )
-        for name, chosen in data.sets.items():
-            if chosen.size and chosen.size > left:
-                raise ValueError(
-                    f"data.sets.{name}.size is {chosen.size}, but the pool has {size} expert trajectories, "
-                    f"{data.validation} of them held out for validation; lower the size or raise the pool's"
-                )
-        prompts = sum(data.sources[name].size for name in data.prompts.sources)
-        if data.prompts.size > prompts:
-            raise ValueError(
-                f"data.prompts.size is {data.prompts.size}, but its sources have {prompts}; lower it"
-            )
-    elif not any(source.may_have_solutions for source in pool):
-        raise ValueError(f"data.pool {data.pool} has no expert trajectories; add a source of kind file")
-    check_benchmarks(data)
-
-
-def check_benchmarks(data: Data) -> None:
-    """Each slice must keep test problems, and some slice must be monitored; else ValueError."""
-    for name, bench in data.benchmarks.items():
-        if name in RESERVED:
-            raise ValueError(f"data.benchmarks has {name!r}, which names a score of its own; rename it")
-        source = data.sources[bench.source]
-        if isinstance(source, Generated) and bench.monitor >= source.size:
-            raise ValueError(
-                f"data.benchmarks.{name}.monitor is {bench.monitor}, but its source has {source.size} "
-                "problems; leave some for the test"
-            )
-    if not any(bench.monitor for bench in data.benchmarks.values() if not bench.out_of_distribution):
-        raise ValueError(
-            "data.benchmarks monitors no problem that counts towards the overall score; RL needs one to follow: "
-            "raise the `monitor` of a benchmark that is not out_of_distribution"
-        )
 
 
 def check_start(study: Study, text: str, seed: int) -> None:
@@ -519,7 +367,10 @@ def parse(config: dict) -> Study:
 
 def check_files(study: Study) -> None:
     """Checks that the lock files and the given models are there; reads no raw data.  InputError before any job."""
-    models = {"model.base": study.model.base, "data.solver.model": study.data.solver.model}
+    models = {
+        "model.base": study.model.base,
+        "data.solver.model": study.data.solver and study.data.solver.model,
+    }
     for key, directory in models.items():
         if isinstance(directory, str):
             check_model(study, key, directory)

@@ -11,16 +11,17 @@ from switchpoint.study import jobs, paths
 from switchpoint.study.algorithms import Algorithm, numbers_of
 from switchpoint.study.config import Optimizer, Sft, Study
 from switchpoint.study.names import RunName, Start
+from switchpoint.study.sources import Dataset
 from switchpoint.study.templates import template_hash
 
 # Raise a stage's number when its results change: its jobs, and all below, run again.
 RECIPES = {
     "base": 1,
     "convert": 1,
-    "ingest": 1,
-    "curate": 1,
+    "ingest": 2,
+    "curate": 2,
     "win_rates": 4,
-    "decontaminate": 1,
+    "decontaminate": 2,
     "sft": 4,
     "rl": 4,
     "evaluate": 4,
@@ -64,7 +65,8 @@ class Expansion:
 
         Of a directory of the user's every file of the model is one.
         """
-        given = directory in (self.study.model.base, self.study.data.solver.model)
+        solver = self.study.data.solver
+        given = directory in (self.study.model.base, solver and solver.model)
         return paths.given_model(directory) if given else paths.made_model(directory)
 
     def benchmarks(self, *parts: str) -> list[str]:
@@ -83,6 +85,61 @@ class Expansion:
         """The tables that a part's problems come from, each once."""
         names = [self.study.data.benchmarks[name].source for name in self.benchmark_parts[part]]
         return [self.path(paths.SOURCE, source=name) for name in dict.fromkeys(names)]
+
+    def source(self, name: str | None) -> str:
+        """The table of a source; without a name, the pool."""
+        return self.path(paths.SOURCE, source=name) if name else self.path(paths.POOL)
+
+    def set_inputs(self, name: str) -> dict[str, list[str]]:
+        """What an SFT set is drawn from, by the option of the command that takes it."""
+        data = self.study.data
+        chosen = data.sets[name]
+        if chosen.union:
+            return {"union": [self.path(paths.SET, set=other) for other in chosen.union]}
+        drawn = {"pool": [self.source(chosen.source)], "validation": [self.path(paths.VALIDATION)]}
+        if chosen.stratum != "full":
+            drawn["win-rates"] = [self.path(paths.WIN_RATES)]
+        if data.overlap == "exclude":
+            drawn["prompts"] = [self.path(paths.PROMPTS)]
+        if chosen.order != "random":
+            drawn["lengths"] = [self.path(paths.LENGTHS)]
+        return drawn
+
+    @property
+    def measured_lengths(self) -> list[str]:
+        """The tables whose tokens are counted: those that a set takes the shortest or the longest of."""
+        sets = self.study.data.sets.values()
+        return list(dict.fromkeys(self.source(one.source) for one in sets if one.order != "random"))
+
+    @property
+    def training_tables(self) -> list[str]:
+        """All that may be trained on: the pool, and the sources that sets and prompts are drawn from beside it."""
+        data = self.study.data
+        beside = [one.source for one in data.sets.values() if one.source]
+        beside += [name for name in data.prompts.sources if name not in data.pool]
+        return [self.source(None), *(self.source(name) for name in dict.fromkeys(beside))]
+
+    @property
+    def win_rates(self) -> list[str]:
+        """The table of win rates, if there are any."""
+        return [self.path(paths.WIN_RATES)] if self.study.data.solver else []
+
+    @property
+    def prompt_win_rates(self) -> list[str]:
+        """The measured win rates, if the RL prompts are chosen by them."""
+        prompts = self.study.data.prompts
+        chosen = not prompts.given and prompts.win_rate != (0.0, 1.0)
+        return self.win_rates if chosen else []
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the data are real ones, whose curation takes all cores that it gets."""
+        return any(isinstance(source, Dataset) for source in self.study.data.sources.values())
+
+    def counts_tokens(self, source: str) -> bool:
+        """Whether a source is filtered by the tokens of the base's tokenizer."""
+        given = self.study.data.sources[source]
+        return isinstance(given, Dataset) and given.keep.counts_tokens
 
     # Runs.
 
@@ -156,17 +213,25 @@ class Expansion:
 
     def select_job(self, name: str) -> jobs.SelectJob:
         """Of `select_set`."""
-        return jobs.SelectJob(**self.curation(), **dict(self.study.data.sets[name]))
+        chosen, overlap = self.study.data.sets[name], self.study.data.overlap
+        drawn = {key: getattr(chosen, key) for key in ("stratum", "size", "order")}
+        return jobs.SelectJob(**self.curation(), name=name, overlap=overlap, **drawn)
 
     def prompts_job(self) -> jobs.PromptsJob:
         """Of `select_prompts`."""
         prompts = self.study.data.prompts
-        drawn = {name: getattr(prompts, name) for name in ("sources", "size", "win_rate")}
+        drawn = {name: getattr(prompts, name) for name in ("size", "win_rate", "given")}
         return jobs.PromptsJob(**self.curation(), **drawn)
 
     def mix_job(self) -> jobs.MixJob:
         """Of `select_mix`."""
-        return jobs.MixJob(**self.curation(), max_tokens=self.study.data.prompts.mix_max_tokens)
+        prompts = self.study.data.prompts
+        limits = {"max_tokens": prompts.mix_max_tokens, "max_prompt_tokens": prompts.mix_max_prompt_tokens}
+        return jobs.MixJob(**self.curation(), **limits)
+
+    def given_job(self) -> jobs.GivenJob:
+        """Of `give_win_rates`."""
+        return jobs.GivenJob(recipe=RECIPES["curate"], solver=self.study.data.solver.given)
 
     def curation(self) -> dict:
         """What all draws share."""
@@ -184,7 +249,16 @@ class Expansion:
     def solver_job(self) -> jobs.SftJob:
         """Of the weak solver's SFT."""
         solver = dict(self.study.data.solver)
-        for name in ("model", "source", "samples", "temperature", "max_new_tokens", "extraction"):
+        for name in (
+            "model",
+            "given",
+            "source",
+            "samples",
+            "temperature",
+            "max_new_tokens",
+            "extraction",
+            "parts",
+        ):
             del solver[name]
         return self.sft_like("solver", 0, Sft(**solver, save_steps=[self.study.data.solver.steps]))
 
@@ -304,11 +378,11 @@ class Expansion:
 
     @property
     def launcher(self) -> str:
-        """What starts a training command: Python, or torchrun with several processes."""
+        """What starts a training command: Python, or several processes of it."""
         processes = self.study.model.processes
         if processes == 1:
             return "python -m switchpoint"
-        return f"python -m torch.distributed.run --standalone --nproc-per-node {processes} -m switchpoint"
+        return f"python -m switchpoint.training.launch {processes}"
 
     @property
     def sampler(self) -> dict[str, str]:

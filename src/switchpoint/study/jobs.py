@@ -87,24 +87,35 @@ class ValidationJob(CurateJob):
 
 
 class SelectJob(CurateJob):
-    """Draw one SFT data set."""
+    """Draw one SFT data set, or unite some."""
 
+    name: str
     stratum: str
     size: int | None
+    order: Literal["random", "shortest", "longest"]
+    overlap: Literal["keep", "exclude"]
 
 
 class PromptsJob(CurateJob):
     """Draw the RL prompts."""
 
-    sources: list[str]
-    size: int
+    size: int | None
     win_rate: tuple[float, float]
+    given: str | None
 
 
 class MixJob(CurateJob):
     """Pick the mix set out of the RL prompts."""
 
     max_tokens: int
+    max_prompt_tokens: int
+
+
+class GivenJob(Job):
+    """Take the win rates that the pool's sources give."""
+
+    stage: Literal["given"] = "given"
+    solver: str
 
 
 class Slice(Strict):

@@ -197,7 +197,9 @@ def jobs_recorded(study: Expansion) -> list[tuple[str, str, Job]]:
     data = study.study.data
     made = [(study.path(paths.SOURCE, source=name), study.ingest_job(name)) for name in data.sources]
     made.append((study.path(paths.VALIDATION), study.validation_job()))
-    made.append((study.path(paths.WIN_RATES), study.win_rates_job()))
+    if data.solver:
+        job = study.given_job() if data.solver.given else study.win_rates_job()
+        made.append((study.path(paths.WIN_RATES), job))
     made += [(study.path(paths.SET, set=name), study.select_job(name)) for name in data.sets]
     made += [(study.path(paths.PROMPTS), study.prompts_job()), (study.path(paths.MIX), study.mix_job())]
     made += [
@@ -208,7 +210,7 @@ def jobs_recorded(study: Expansion) -> list[tuple[str, str, Job]]:
     if study.study.model.converted:
         path = f"{study.base}/run.json"
         rows.append((path, path, study.convert_job()))
-    if data.solver.model is None:
+    if data.trains_solver:
         path = f"{study.solver}/run.json"
         rows.append((path, path, study.solver_job()))
     for run in study.sft_runs:

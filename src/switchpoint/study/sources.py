@@ -89,7 +89,87 @@ class BenchmarkFile(Strict):
     may_have_solutions: ClassVar[bool] = False
 
 
-Source = Annotated[StepLists | WordProblems | File | BenchmarkFile, Field(discriminator="kind")]
+# What the real data sets tell of their rows: what can be filtered on, and of which solvers they give win rates.
+FILTERS = ("domains", "teachers", "origins", "verified")
+DATASETS: dict[str, tuple[str, ...]] = {
+    "am_1_4m": ("teachers", "origins", "solutions"),
+    "am_40m": ("domains", "teachers", "origins", "verified", "solutions", "1_5b", "7b", "671b"),
+    "skywork_or1": ("domains", "origins", "1_5b", "7b", "32b"),
+    "s1k_1_1": ("domains", "origins", "verified", "solutions"),
+    "retu_sft": ("origins", "solutions"),
+    "retu_rl": ("domains", "origins"),
+    "retu_mix": ("origins", "solutions"),
+    "llama_nemotron": ("domains", "teachers", "solutions"),
+    "acereason": ("domains", "origins", "solutions"),
+    "openr1_math": ("domains", "origins", "solutions"),
+    "math_train": ("domains", "solutions"),
+    "deepscaler": (),
+    "records": ("solutions",),
+}
+SOLVERS = ("1_5b", "7b", "32b", "671b")
+Texts = Annotated[list[str], Field(min_length=1)]
+
+
+class Keep(Strict):
+    """Which rows of a data set are wanted; what a schema does not tell cannot be asked."""
+
+    domains: Texts | None = Field(
+        None, description="Of these domains (categories, abilities, problem types)."
+    )
+    teachers: Texts | None = Field(None, description="With an expert trajectory of these models.")
+    origins: Texts | None = Field(None, description="That the data set took from these data sets.")
+    verified: bool = Field(False, description="Only where the expert's answer was found right.")
+    chinese: bool = Field(True, description="Rows whose problem has Chinese characters, too.")
+    max_prompt_tokens: Count | None = Field(None, description="Longest problem, in tokens of the base model.")
+    max_response_tokens: Count | None = Field(None, description="Longest expert trajectory, in tokens.")
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether a tokenizer is needed."""
+        return self.max_prompt_tokens is not None or self.max_response_tokens is not None
+
+
+class Dataset(Strict):
+    """A real data set in its own schema: files, or a data set on the hub."""
+
+    kind: Literal["dataset"]
+    dataset: Literal[tuple(DATASETS)] = Field(description="Whose schema the rows have.")
+    path: Texts | None = Field(
+        None, description="Its files (.jsonl, .jsonl.zst, .jsonl.gz, .parquet) or patterns, in order."
+    )
+    hub: str | None = Field(None, description="Instead: its name on the hub.")
+    subset: str | None = Field(None, description="The configuration of the data set on the hub.")
+    split: str = Field("train", description="Its split.")
+    lock: str = Field(
+        description="Its lock: the files' hash (`switchpoint lock FILE...`), or the hub's revision."
+    )
+    keep: Keep = Keep()
+    max_rejects: float = Field(
+        0.001, ge=0, lt=1, description="Largest share of broken rows; they are left out, counted and listed."
+    )
+
+    @model_validator(mode="after")
+    def can_be_asked(self):
+        """Refuses no place and two, and filters on what the schema does not tell."""
+        if (self.path is None) == (self.hub is None):
+            raise ValueError("give `path` or `hub`, one of them")
+        for name in FILTERS:
+            if getattr(self.keep, name) and name not in DATASETS[self.dataset]:
+                known = [other for other in FILTERS if other in DATASETS[self.dataset]]
+                raise ValueError(f"keep.{name}: {self.dataset} does not tell it; it has {known}")
+        return self
+
+    @property
+    def may_have_solutions(self) -> bool:
+        """Whether the rows have expert trajectories."""
+        return "solutions" in DATASETS[self.dataset]
+
+    def gives(self, solver: str) -> bool:
+        """Whether the rows tell a solver's win rate."""
+        return solver in DATASETS[self.dataset]
+
+
+Source = Annotated[StepLists | WordProblems | File | BenchmarkFile | Dataset, Field(discriminator="kind")]
 Generated = StepLists | WordProblems
 
 

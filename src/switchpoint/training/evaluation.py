@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from switchpoint import files, scores, tables
+from switchpoint.data import relations
 from switchpoint.errors import DivergedError, InputError
 from switchpoint.grading import grader
 from switchpoint.study.jobs import EvaluateJob, EvaluationSettings, Sampling, Template
@@ -156,14 +157,29 @@ def run(
     job_run.finish(f"{out}/run.json", "finished", outputs, keep_state=True, **figures)
 
 
+def part_of(text: str) -> tuple[int, int]:
+    """The i and the n of `i/n`; InputError when it is none."""
+    index, slash, count = text.partition("/")
+    if not (slash and index.isdigit() and count.isdigit() and int(index) < int(count)):
+        raise InputError(f"--part is {text!r}; give i/n, with i from 0 to n - 1")
+    return int(index), int(count)
+
+
 def measure_win_rates(
-    job: EvaluateJob, model: str, pool: str, state: str, limit: Limit | None = None
+    job: EvaluateJob,
+    model: str,
+    pool: str,
+    state: str,
+    part: tuple[int, int] = (0, 1),
+    limit: Limit | None = None,
 ) -> tuple[JobRun, pd.DataFrame]:
-    """The weak solver's graded samples on every problem of the pool, and the job to finish."""
+    """The weak solver's graded samples on every problem of the pool (or of one of n parts), and the job to finish."""
     job_run = open_run(job, [model], {"pool": pool}, state, limit)
-    problems = tables.read_made(pool).assign(split="test", benchmark="pool")
+    with relations.connect(state) as connection:
+        problems = relations.read(connection, pool).project("id, problem, answer").df()
+    problems = problems.assign(split="test", benchmark="pool")
     record = {"run": "solver", "step": 0}
-    samples = evaluate_checkpoints(job_run, job, [record], [model], problems)
+    samples = evaluate_checkpoints(job_run, job, [record], [model], problems, part)
     grader.close_shared()
     return job_run, samples
 

@@ -57,7 +57,24 @@ def test_every_command_with_an_output_is_here():
     named = {name for name, made in APP.commands.items() if any(one.name == "out" for one in made.params)}
     stages = set(cli.stages.app.registered_commands and [
         one.name or one.callback.__name__.replace("_", "-") for one in cli.stages.app.registered_commands])  # fmt: skip
-    assert named - stages == {command.split()[0] for command in COMMANDS}
+    assert named - stages - {"decontaminate"} == {command.split()[0] for command in COMMANDS}
+
+
+def test_the_folder_of_decontaminate(here, monkeypatch, capsys):
+    """It is no file, and its files are none of the inputs."""
+    monkeypatch.setattr("switchpoint.data.decontaminate.screen_files", lambda *_: pytest.fail("it computed"))
+    (here / "folder/kept.jsonl").write_text("{}")
+    command = "decontaminate --train pairs.jsonl --benchmarks folder/kept.jsonl --out"
+    monkeypatch.setattr(sys, "argv", ["switchpoint", *command.split(), "folder"])
+    for out, words in {
+        "folder": "is the input folder/kept.jsonl",
+        "pairs.jsonl": "cannot be written",
+    }.items():
+        monkeypatch.setattr(sys, "argv", ["switchpoint", *command.split(), out])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == 2
+        assert words in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", COMMANDS)

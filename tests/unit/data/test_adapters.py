@@ -60,7 +60,7 @@ def test_a_row_becomes_a_record(benchmark, suffix, tmp_path):
         pd.DataFrame([row]).to_parquet(path)
     else:
         path.write_text(json.dumps(row) + "\n" if suffix == "jsonl" else json.dumps([row]))
-    (record,) = sources.ingest(job(benchmark, str(path))).to_dict("records")
+    (record,) = sources.read_rows(job(benchmark, str(path))).to_dict("records")
     assert record["answer"] == gold
     assert record["problem"] in ("p", "q", "2 + 2?")
     assert record["id"] == f"{benchmark}-0"
@@ -69,7 +69,7 @@ def test_a_row_becomes_a_record(benchmark, suffix, tmp_path):
 def test_a_folder_is_read_as_the_hub_is(tmp_path):
     write(tmp_path / "test.jsonl", [ROWS["gsm8k"][0]])
     write(tmp_path / "train.jsonl", [ROWS["gsm8k"][0]] * 3)
-    frame = sources.ingest(job("gsm8k", str(tmp_path)))
+    frame = sources.read_rows(job("gsm8k", str(tmp_path)))
     assert frame["answer"].tolist() == ["1004"]
 
 
@@ -88,7 +88,7 @@ def test_a_wrong_row_is_named(benchmark, row, words, tmp_path):
     rows = [ROWS[benchmark][0], row] if words != "none of the columns" else [row]
     path = write(tmp_path / "test.jsonl", rows)
     with pytest.raises(InputError, match=words):
-        sources.ingest(job(benchmark, path))
+        sources.read_rows(job(benchmark, path))
 
 
 def test_a_changed_file_is_refused(tmp_path):
@@ -96,7 +96,7 @@ def test_a_changed_file_is_refused(tmp_path):
     made = job("gsm8k", path)
     write(tmp_path / "test.jsonl", [ROWS["gsm8k"][0]] * 2)
     with pytest.raises(InputError, match="sha256"):
-        sources.ingest(made)
+        sources.read_rows(made)
 
 
 def test_the_real_files_have_their_published_sizes(tmp_path):
@@ -105,7 +105,7 @@ def test_the_real_files_have_their_published_sizes(tmp_path):
         copy = tmp_path / f"{name}.jsonl"
         copy.write_bytes(reference("benchmarks", f"{name}.jsonl").read_bytes())
         # These files hold plain records already.
-        assert len(sources.ingest(job("records", str(copy)))) == size
+        assert len(sources.read_rows(job("records", str(copy)))) == size
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "not json", '{"sha256": "0"}'])

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from switchpoint import files, tables
-from switchpoint.data import adapters, locks, records, select, sources
+from switchpoint.data import adapters, locks, pool, records, relations, sources
 from switchpoint.errors import InputError
 from switchpoint.study.jobs import IngestJob
 from switchpoint.study.sources import File, StepLists
@@ -131,11 +131,15 @@ def test_other_columns_are_left_and_answers_are_of_one_kind(tmp_path):
     again = records.read(tmp_path / "mine.parquet")
     assert [list(answer) for answer in again["answer"]] == [["2"], ["1", "2"]]
     text = records.validate(pd.DataFrame([ROW | {"problem": "other"}]), "other")
-    joined, _ = select.deduplicate([again, text])
+    for name, frame in {"again": again, "text": text}.items():
+        frame = frame.assign(key=frame["problem"].map(relations.key), source=name)
+        tables.write_parquet(frame, tmp_path / f"{name}.parquet")
+    paths = [str(tmp_path / "again.parquet"), str(tmp_path / "text.parquet")]
+    pool.deduplicate(paths, str(tmp_path / "pool.parquet"))
+    joined = tables.read_made(tmp_path / "pool.parquet")
     assert [list(answer) for answer in joined["answer"]] == [["2"], ["1", "2"], ["2"]]
-    tables.write_parquet(joined, tmp_path / "pool.parquet")
-    alone, _ = select.deduplicate([text])
-    assert alone["answer"].tolist() == ["2"]
+    pool.deduplicate(paths[1:], str(tmp_path / "pool.parquet"))
+    assert tables.read_made(tmp_path / "pool.parquet")["answer"].tolist() == ["2"]
 
 
 def test_a_hub_that_cannot_be_reached(tmp_path, monkeypatch):
@@ -179,7 +183,7 @@ def test_a_lock_that_is_none(tmp_path, how):
     generated = {"kind": "step_lists", "size": 3, "n_steps": (2, 3), "tiers": [1], "lock": str(lock)}
     for source in (File(kind="file", path=str(data), lock=str(lock)), StepLists(**generated)):
         with pytest.raises(InputError) as error:
-            sources.ingest(IngestJob(recipe=1, name="mine", seed=0, source=source))
+            sources.read_rows(IngestJob(recipe=1, name="mine", seed=0, source=source))
         assert str(lock) in str(error.value)
         assert words in str(error.value)
         assert str(error.value).endswith(f"; write it with `python -m switchpoint lock PATH --out {lock}`")
@@ -191,7 +195,7 @@ def test_a_lock_that_is_one(tmp_path):
     data.write_text(LINES)
     locks.write_lock(str(data), str(lock), None)
     source = File(kind="file", path=str(data), lock=str(lock))
-    assert len(sources.ingest(IngestJob(recipe=1, name="mine", seed=0, source=source))) == 3
+    assert len(sources.read_rows(IngestJob(recipe=1, name="mine", seed=0, source=source))) == 3
     files.write_json(lock, LOCK)
     with pytest.raises(InputError, match="if the change is meant"):
         sources.read(source)

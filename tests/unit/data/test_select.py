@@ -1,62 +1,241 @@
-"""Curation: draws, strata, overlaps, decontamination."""
+"""Curation: draws, strata, RL prompts, overlaps, benchmarks."""
+
+from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from switchpoint.data import benchmarks, decontaminate, difficulty, order, select
+from switchpoint import tables
+from switchpoint.data import benchmarks, cards, difficulty, order, pool, relations, select
 from switchpoint.errors import InputError
-from switchpoint.study.jobs import Slice
+from switchpoint.study.jobs import GivenJob, MixJob, PromptsJob, SelectJob, Slice, ValidationJob
 
 
-def rows(problems: list[str], prefix: str = "p") -> pd.DataFrame:
+def rows(problems: list[str], prefix: str = "p", **columns) -> pd.DataFrame:
     ids = [f"{prefix}{number}" for number in range(len(problems))]
-    return pd.DataFrame({"id": ids, "problem": problems, "answer": "1", "solution": "s", "source": "pool"})
+    keys = [relations.key(problem) for problem in problems]
+    frame = {"id": ids, "key": keys, "problem": problems, "answer": "1", "solution": "s", "source": "pool"}
+    return pd.DataFrame(frame | columns)
 
 
-POOL = rows([f"problem {number}" for number in range(40)])
-RATES = pd.DataFrame({"id": POOL["id"], "win_rate": [(number % 5) / 4 for number in range(40)]})
+PROBLEMS = [f"problem {number}" for number in range(40)]
+RATES = pd.DataFrame({"id": [f"p{n}" for n in range(40)], "win_rate": [(n % 5) / 4 for n in range(40)]})
 
 
-def test_duplicates_are_dropped_and_counted():
-    kept, counts = select.deduplicate([rows(["a  b", "A b", "c"]), rows(["c", "ａ b", "d"], "q")])
+class Tables:
+    """Tables of a folder, by their names."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __call__(self, name: str) -> str:
+        return str(self.folder / f"{name}.parquet")
+
+    def write(self, **frames: pd.DataFrame) -> None:
+        for name, frame in frames.items():
+            tables.write_parquet(frame, self(name))
+
+    def read(self, name: str) -> pd.DataFrame:
+        return tables.read_made(self(name))
+
+
+@pytest.fixture
+def folder(tmp_path) -> Tables:
+    made = Tables(tmp_path)
+    made.write(source=rows(PROBLEMS), rates=RATES, none=rows([]))
+    pool.deduplicate([made("source")], made("pool"))
+    return made
+
+
+def job(stratum: str = "full", size: int | None = None, seed: int = 0, order: str = "random") -> SelectJob:
+    return SelectJob(recipe=1, seed=seed, name="S", stratum=stratum, size=size, order=order, overlap="keep")
+
+
+def drawn(folder: Tables, asked: SelectJob, **inputs: str) -> pd.DataFrame:
+    """The set that the job draws."""
+    given = dict.fromkeys(("win_rates", "validation", "prompts", "lengths"))
+    select.select_set(asked, **{"pool": folder("pool")} | given | inputs, out=folder("S"))
+    return folder.read("S")
+
+
+def test_duplicates_are_dropped_and_counted(folder):
+    folder.write(one=rows(["a  b", "A b", "c"]), two=rows(["c", "ａ b", "d"], "q"))
+    counts = pool.deduplicate([folder("one"), folder("two")], folder("pool"))
+    kept = folder.read("pool")
     assert kept["problem"].tolist() == ["a  b", "c", "d"]
-    assert counts == {"rows": 6, "exact": 1, "normalised": 2}
+    assert kept["id"].tolist() == ["p0", "p2", "q2"]
+    assert counts == {"rows": 6, "exact": 1, "normalised": 2, "kept": {"one": 2, "two": 1}}
+
+
+def test_of_several_solutions_the_preferred_is_kept_and_win_rates_come_from_any(folder):
+    folder.write(
+        one=rows(["a", "A", "b"], solution=["long", "s", None], preference=[4, 1, 9]),
+        two=rows(["b", "a", "c"], "q", win_rate_7b=[0.25, 0.5, None], answer=[["1", "2"]] * 3, solution=None),
+    )
+    pool.deduplicate([folder("one"), folder("two")], folder("pool"))
+    kept = folder.read("pool")
+    assert kept["id"].tolist() == ["p1", "p2", "q2"]
+    assert kept["win_rate_7b"].tolist()[:2] == [0.5, 0.25]
+    assert pd.isna(kept["win_rate_7b"].iloc[2])
+    assert [list(answer) for answer in kept["answer"]] == [["1"], ["1"], ["1", "2"]]
+    assert kept["has_solution"].tolist() == [True, False, False]
+    select.given_win_rates(folder("pool"), "7b", folder("rates"))
+    assert folder.read("rates")["win_rate"].tolist()[:2] == [0.5, 0.25]
+    assert GivenJob(recipe=1, solver="7b").stage == "given"
+    with pytest.raises(InputError, match=r"data\.solver\.given is 32b"):
+        select.given_win_rates(folder("pool"), "32b", folder("rates"))
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=30))
+@settings(max_examples=300, deadline=None)
+def test_the_key_in_sql_is_the_key_in_python(text):
+    with relations.connect("results/x") as connection:
+        [(found,)] = connection.execute("SELECT key_of(?)", [text]).fetchall()
+    assert found == relations.key(text)
 
 
 @given(st.permutations(range(40)), st.integers(1, 39))
-def test_a_draw_ignores_the_row_order_and_a_larger_one_extends_it(order_of_rows, size):
-    drawn = select.draw(POOL, size, 0, "x")["id"].tolist()
-    assert select.draw(POOL.iloc[list(order_of_rows)], size, 0, "x")["id"].tolist() == drawn
-    assert select.draw(POOL, size + 1, 0, "x")["id"].tolist()[:size] == drawn
+@settings(max_examples=15, deadline=None)
+def test_a_draw_ignores_the_row_order_and_a_larger_one_extends_it(tmp_path_factory, order_of_rows, size):
+    made = Tables(tmp_path_factory.mktemp("draw"))
+    made.write(source=rows(PROBLEMS), mixed=rows(PROBLEMS).iloc[list(order_of_rows)])
+    first = drawn(made, job(size=size), pool=made("source"))["id"].tolist()
+    assert drawn(made, job(size=size), pool=made("mixed"))["id"].tolist() == first
+    assert drawn(made, job(size=size + 1), pool=made("source"))["id"].tolist()[:size] == first
+    assert drawn(made, job(size=40, seed=1), pool=made("source"))["id"].tolist()[:size] != first or size < 3
 
 
-def test_strata_respect_win_rates_and_the_validation_set():
-    held_out = set(select.split_validation(POOL, 10, 0)["id"])
+def test_strata_respect_win_rates_and_the_validation_set(folder):
+    select.hold_out(ValidationJob(recipe=1, seed=0, size=10), folder("pool"), folder("validation"))
+    held_out = set(folder.read("validation")["id"])
+    inputs = {"win_rates": folder("rates"), "validation": folder("validation")}
     rates = RATES.set_index("id")["win_rate"]
     for stratum, allowed in {"easy": {1.0}, "hard": {0.0, 0.25}}.items():
-        drawn = select.select_set(POOL, RATES, held_out, stratum, None, 0)
-        assert set(drawn["id"].map(rates)) <= allowed
-        assert not set(drawn["id"]) & held_out
-    assert len(select.select_set(POOL, RATES, held_out, "full", None, 0)) == 30
-    with pytest.raises(InputError, match="31 rows are asked for, 30 are there"):
-        select.select_set(POOL, RATES, held_out, "uniform", 31, 0)
+        chosen = drawn(folder, job(stratum), **inputs)
+        assert set(chosen["id"].map(rates)) <= allowed
+        assert not set(chosen["id"]) & held_out
+    assert len(drawn(folder, job("full"), **inputs)) == 30
+    with pytest.raises(InputError, match=r"data\.sets\.S: 31 rows are asked for, 30 are there"):
+        drawn(folder, job("uniform", 31), **inputs)
 
 
-def test_the_mix_set_is_the_prompts_with_a_short_solution():
-    prompts = POOL.head(3).copy()
-    prompts["solution"] = [None, "short", "much longer"]
-    assert select.mix(prompts, len, 5)["id"].tolist() == ["p1"]
+def test_rows_of_unknown_win_rate_are_of_the_full_stratum_alone(folder):
+    rates = RATES.assign(win_rate=[None, *RATES["win_rate"][1:]])
+    folder.write(rates=rates)
+    for stratum, there in {"full": True, "uniform": False, "hard": False}.items():
+        chosen = drawn(folder, job(stratum), win_rates=folder("rates"))
+        assert ("p0" in set(chosen["id"])) == there
 
 
-def test_forbidden_overlaps_are_named():
-    tables = {"validation": POOL.head(3), "set:S": POOL.iloc[2:6], "prompts": POOL.iloc[4:8]}
-    table = select.overlaps(tables | {"benchmark:b": POOL.iloc[7:9]})
-    problems = "; ".join(select.forbidden(table))
+def test_the_shortest_and_the_longest_responses_and_their_union(folder):
+    folder.write(source=rows(PROBLEMS, solution=["x" * (n % 20 + 1) for n in range(40)]))
+    pool.deduplicate([folder("source")], folder("pool"))
+    select.count_tokens([folder("pool")], lambda texts: [len(text) for text in texts], folder("lengths"))
+    lengths = folder.read("lengths").set_index("id")["response_tokens"]
+    ends = {}
+    for name, ordered in {"shortest": [1, 1, 2, 2, 3], "longest": [20, 20, 19, 19, 18]}.items():
+        chosen = drawn(folder, job(size=5, order=name), lengths=folder("lengths"))
+        assert chosen["id"].map(lengths).tolist() == ordered
+        folder.write(**{name: chosen})
+        ends[name] = set(chosen["id"])
+    select.unite(job(), [folder("shortest"), folder("longest"), folder("shortest")], folder("union"))
+    united = folder.read("union")["id"].tolist()
+    assert sorted(united) == sorted(ends["shortest"] | ends["longest"])
+    select.unite(job(), [folder("longest"), folder("shortest")], folder("union"))
+    assert folder.read("union")["id"].tolist() == united
+
+
+def test_a_set_of_a_source_of_its_own_has_every_problem_once(folder):
+    folder.write(own=rows(["a", "A ", "b"], "o", preference=[5, 2, 1]), validation=rows(["b"]))
+    chosen = drawn(folder, job(), pool=folder("own"), validation=folder("validation"))
+    assert chosen["id"].tolist() == ["o1"]
+
+
+def prompts(folder: Tables, *sources: str, win_rates: str | None = None, **fields) -> pd.DataFrame:
+    asked = PromptsJob(
+        **{"recipe": 1, "seed": 0, "size": None, "win_rate": (0.0, 1.0), "given": None} | fields
+    )
+    paths = [folder(name) for name in sources]
+    select.select_prompts(asked, paths, folder("pool"), win_rates, folder("none"), folder("prompts"))
+    return folder.read("prompts")
+
+
+def test_prompts_have_the_pools_solutions_and_its_win_rates(folder):
+    folder.write(own=rows([" Problem 1", "another", "problem 4"], "o", solution=None))
+    found = prompts(folder, "own").sort_values("id")
+    assert found["id"].tolist() == ["o0", "o1", "o2"]
+    assert found["solution"].tolist()[0::2] == ["s", "s"]
+    assert pd.isna(found["solution"].iloc[1])
+    measured = prompts(folder, "own", win_rates=folder("rates"), win_rate=(0.9, 1.0))
+    assert measured[["id", "win_rate"]].values.tolist() == [["o2", 1.0]]
+
+
+def test_prompts_by_the_win_rate_that_their_source_gives(folder):
+    folder.write(own=rows(["a", "b", "c"], "o", solution=None, win_rate_7b=[0.0, 0.5, 1.0]))
+    assert prompts(folder, "own", given="7b", win_rate=(0.0625, 0.9375))["id"].tolist() == ["o1"]
+    with pytest.raises(InputError, match="has no such win rate"):
+        prompts(folder, "own", given="32b", win_rate=(0.1, 0.9))
+
+
+def test_sets_without_the_prompts(folder):
+    folder.write(prompts=rows(PROBLEMS[:39]))
+    assert drawn(folder, job(), prompts=folder("prompts"))["id"].tolist() == ["p39"]
+
+
+def test_the_mix_set_is_the_prompts_with_a_short_solution(folder):
+    folder.write(prompts=rows(["a", "bb", "cc", "d"], solution=[None, "short", "short", "much longer"]))
+    asked = MixJob(recipe=1, seed=0, max_tokens=6, max_prompt_tokens=2)
+    select.mix(asked, folder("prompts"), lambda texts: [len(text) for text in texts], folder("mix"))
+    assert folder.read("mix")["id"].tolist() == ["p1", "p2"]
+    asked = MixJob(recipe=1, seed=0, max_tokens=6, max_prompt_tokens=1)
+    select.mix(asked, folder("prompts"), lambda texts: [len(text) for text in texts], folder("mix"))
+    assert folder.read("mix").empty
+    asked = MixJob(recipe=1, seed=0, max_tokens=5, max_prompt_tokens=2)  # 5 and the end
+    select.mix(asked, folder("prompts"), lambda texts: [len(text) for text in texts], folder("mix"))
+    assert folder.read("mix").empty
+
+
+def test_forbidden_overlaps_are_named(folder):
+    whole = rows(PROBLEMS)
+    folder.write(
+        v=whole.head(3), s=whole.iloc[2:6], p=whole.iloc[4:8], b=whole.iloc[7:9].assign(benchmark="b")
+    )
+    table = cards.overlaps(
+        {"validation": folder("v"), "set:S": folder("s"), "prompts": folder("p")}, [folder("b")]
+    )
+    problems = "; ".join(cards.forbidden(table))
     assert "validation and set:S share 1" in problems
     assert "benchmark:b and prompts share 1" in problems
     assert "set:S and prompts" not in problems
+    assert table.loc["set:S", "prompts"] == 2
+
+
+def test_the_card_of_a_set(folder):
+    folder.write(
+        Easy=rows(PROBLEMS[4:40:5]),
+        Hard=rows(PROBLEMS[0:40:5]),
+        Uniform=rows(PROBLEMS[:20], solution=["x" * 50] * 10 + ["x"] * 10),
+    )
+    ids = {name: [f"p{n}" for n in picked] for name, picked in
+           {"Easy": range(4, 40, 5), "Hard": range(0, 40, 5), "Uniform": range(20)}.items()}  # fmt: skip
+    for name, given_ids in ids.items():
+        folder.write(**{name: folder.read(name).assign(id=given_ids)})
+    paths = {name: folder(name) for name in ids}
+    card = cards.statistics(paths, folder("rates"), folder("pool"), lambda texts: [len(t) for t in texts], 20)
+    card = card.set_index("set")
+    assert card["n"].tolist() == card["unique"].tolist() == [8, 8, 20]
+    assert card["win_rate"].tolist() == [1.0, 0.0, 0.5]
+    assert card.loc["Uniform", "truncated"] == 0.5
+    assert card.loc["Uniform", "response_tokens"] == 25.5
+    assert card.loc["Easy", "sources"] == "pool:8"
+    strata = {"Easy": "easy", "Hard": "hard", "Uniform": "uniform"}
+    ordered = cards.strata_table(card.reset_index(), strata)
+    assert ordered.values.tolist() == [["win_rate", 1.0, 0.5, 0.0, True]]
+    wrong = cards.strata_table(card.reset_index(), {"Easy": "hard", "Hard": "easy", "Uniform": "uniform"})
+    assert not wrong["ordered"].any()
+    assert cards.strata_table(card.reset_index(), {"Easy": "easy"}).empty
 
 
 def test_benchmarks_are_gathered_and_split():
@@ -78,34 +257,29 @@ def test_win_rates():
     assert difficulty.win_rates(samples).values.tolist() == [["a", 0.5, 2], ["b", 1.0, 2]]
 
 
+def test_win_rates_of_parts_are_those_of_the_whole():
+    draws = [(name, sample, (ord(name) * 7 + sample) % 3 == 0) for name in "abcdef" for sample in range(3)]
+    samples = pd.DataFrame(draws, columns=["id", "sample", "correct"])
+    parts = [difficulty.win_rates(samples[samples.index % 4 == part]) for part in range(4)]
+    whole = difficulty.win_rates(samples)
+    assert difficulty.merge(parts, 3).values.tolist() == whole.values.tolist()
+    with pytest.raises(InputError, match="give every part, once"):
+        difficulty.merge(parts[:3], 3)
+
+
+def test_a_table_that_was_made_is_checked(folder):
+    path = folder("source")
+    content = Path(path).read_bytes()
+    Path(path).write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match="not as it was written"):
+        pool.deduplicate([path], folder("pool"))
+    with pytest.raises(InputError, match="does not exist"):
+        pool.deduplicate([folder("nothing")], folder("pool"))
+
+
 @given(st.integers(1, 30), st.integers(0, 5), st.integers(0, 100), st.integers(0, 70))
 def test_the_stream_of_rows_needs_no_state(size, seed, first, count):
     whole = order.rows(size, seed, 0, first + count)
     assert order.rows(size, seed, first, count) == whole[first:]
     for epoch in range((first + count) // size):
         assert sorted(whole[epoch * size : (epoch + 1) * size]) == list(range(size))
-
-
-def test_decontamination_by_embeddings_and_numbers():
-    train = rows(["Tom has 3 apples and buys 4 more. How many apples does he have?", "What is 12 times 7?"])
-    bench = rows(
-        [
-            "Tom has 3 apples and buys 4 more. How many apples has he got?",  # paraphrase, same numbers
-            "Tom has 5 apples and buys 9 more. How many apples does he have?",  # same template, other numbers
-            "what is 12  times 7?",  # the same, normalised
-            "Prove that 3 and 4 are coprime.",  # same numbers, another problem
-        ],
-        "b",
-    )
-    kept, dropped = decontaminate.decontaminate(train, bench, 0.8, True, decontaminate.PACKAGED)
-    assert kept["id"].tolist() == ["b1", "b3"]
-    assert dropped[["id", "nearest_id", "reason"]].values.tolist() == [
-        ["b0", "p0", "cosine"],
-        ["b2", "p1", "exact"],
-    ]
-    assert (dropped["cosine"] > 0.8).all()
-    kept, _ = decontaminate.decontaminate(train, bench, 0.8, False, decontaminate.PACKAGED)
-    assert kept["id"].tolist() == ["b3"]
-    kept, dropped = decontaminate.decontaminate(train, bench.iloc[1:2], 0.8, True, decontaminate.PACKAGED)
-    assert len(kept) == 1
-    assert dropped.empty

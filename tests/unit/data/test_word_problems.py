@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from switchpoint.data import select, sources, word_problems
+from switchpoint.data import relations, sources, word_problems
 from switchpoint.errors import InputError
 from switchpoint.grading import grader
 from switchpoint.study.jobs import IngestJob
@@ -75,7 +75,7 @@ def test_the_grader_takes_the_solution_and_no_other_number(seed, operations):
 def test_no_two_problems_are_alike_and_a_larger_source_extends_a_smaller_one(operations):
     many = list(word_problems.make_problems(3, "many", 20_000, operations))
     assert many[:50] == list(word_problems.make_problems(3, "many", 50, operations))
-    assert len({select.key(row["problem"]) for row in many}) == len({row["id"] for row in many}) == 20_000
+    assert len({relations.key(row["problem"]) for row in many}) == len({row["id"] for row in many}) == 20_000
     assert many[:5] != list(word_problems.make_problems(4, "many", 5, operations))
     drawn = list(word_problems.make_problems(3, "other", 5, operations))
     assert [row["problem"] for row in drawn] != [row["problem"] for row in many[:5]]
@@ -96,10 +96,9 @@ def test_a_study_ingests_them(tmp_path, solutions):
     source = WordProblems(
         kind="word_problems", size=20, operations=(2, 2), solutions=solutions, lock=str(lock)
     )
-    frame = sources.ingest(IngestJob(recipe=1, name="words", seed=0, source=source))
-    assert (frame["source"] == "words").all()
+    frame = sources.read_rows(IngestJob(recipe=1, name="words", seed=0, source=source))
     assert frame["solution"].notna().all() == source.may_have_solutions == solutions
     assert (frame["operations"] == 2).all()
     lock.unlink()
     with pytest.raises(InputError, match="switchpoint lock"):
-        sources.ingest(IngestJob(recipe=1, name="words", seed=0, source=source))
+        sources.read_rows(IngestJob(recipe=1, name="words", seed=0, source=source))

@@ -41,6 +41,31 @@ first = [[one.token_ids, one.truncated] for one in sampler.sample(prompts, sampl
 print("FOUND" + json.dumps({"gaps": gaps, "answers": answers, "again": again, "first": first, "ends": sorted(policy.ends)}))
 """
 
+MANY = """
+import json, sys
+from switchpoint.errors import InputError
+from switchpoint.study.jobs import Sampling
+from switchpoint.training import models
+from switchpoint.training.engine.torch import configure
+from switchpoint.training.rollouts.sampler import Prompt, open_sampler
+
+configure(0)
+policy = models.load(sys.argv[1])
+sampling = Sampling(temperature=0.8, top_p=1.0, max_new_tokens=3, seed=3, by="vllm")
+ids = policy.tokenizer.encode("Tom has 9. (1) gets 7 (2) loses 3 (3) has times 2.")
+prompts = [Prompt((ids * 4)[: 40 + row % 9], f"{row}/0") for row in range(1000)]
+sampler = open_sampler(sampling, policy, sys.argv[1])
+rollouts = sampler.sample(prompts, sampling)
+refused = []
+for change in ({"max_new_tokens": 10**5}, {"temperature": 2.5}):
+    try:
+        sampler.sample(prompts[:1], sampling.model_copy(update=change))
+    except InputError as error:
+        refused.append(str(error))
+print("FOUND" + json.dumps({"tokens": sum(len(one.token_ids) for one in prompts), "refused": refused,
+                            "lengths": [len(one.token_ids) for one in rollouts]}))
+"""
+
 RUN = """
 import json, sys
 from pathlib import Path
@@ -88,3 +113,14 @@ def test_an_rl_run_samples_with_vllm(tmp_path):
     assert all(line["logprob_gap"] < 1e-4 for line in found["log"])
     samples = pd.read_parquet(tmp_path / "out/samples.parquet")
     assert sorted(samples["step"].unique()) == [0, 1, 2]
+
+
+def test_more_prompts_than_vllm_takes_at_once(tmp_path):
+    """It would take a prompt in pieces, and then fails on a CPU; what it would cut short or choke on is refused."""
+    make_directory(tmp_path / "model", FAMILIES["llama"] | LARGER)
+    found = found_by(MANY, str(tmp_path / "model"))
+    assert found["tokens"] > 8192
+    assert len(found["lengths"]) == 1000
+    assert all(1 <= length <= 3 for length in found["lengths"])
+    assert "positions" in found["refused"][0]
+    assert "temperature is 2.5" in found["refused"][1]

@@ -157,13 +157,18 @@ class RlRun:
             print("one update per step: the ratio is 1 and the clip range cannot act", flush=True)
 
     def question(self, row) -> Question:
-        """One RL prompt; with its expert trajectory, cut to the longest response, where the algorithm uses it."""
+        """One RL prompt; with its expert trajectory where the algorithm uses it: whole, or its end would not be learned."""
         asked = Question(row.id, evaluation.gold(row.answer), row.token_ids)
         if self.job.numbers.experts == "none":
             return asked
         if not isinstance(row.solution, str):
             raise InputError(f"the prompt {row.id!r} has no solution; {self.job.algorithm} needs the mix set")
-        tokens = self.tokenizer.render_response(row.solution)[: self.job.sampling.max_new_tokens]
+        tokens, most = self.tokenizer.render_response(row.solution), self.job.sampling.max_new_tokens
+        if len(tokens) > most:
+            raise InputError(
+                f"the expert trajectory of the prompt {row.id!r} has {len(tokens)} tokens, more than rl.max_new_tokens {most}; "
+                f"raise it, or lower data.prompts.mix_max_tokens to that"
+            )
         return dataclasses.replace(asked, solution=row.solution, expert=tokens)
 
     def train(self, out: str) -> None:

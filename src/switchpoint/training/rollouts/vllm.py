@@ -29,6 +29,7 @@ ENVIRONMENT = {
     "VLLM_LOGGING_LEVEL": "ERROR",
 }
 CACHE_BYTES = 1 << 29  # of keys and values, on a CPU
+HOTTEST = 2.0  # temperature that it takes
 GPU_SHARE = 0.4  # of a GPU's memory, which the trainer shares
 
 
@@ -44,7 +45,12 @@ class VllmSampler:
 
         self.ends = ends
         if device().type == "cpu":
-            memory = {"gpu_memory_utilization": 0.1, "kv_cache_memory_bytes": CACHE_BYTES}
+            # A prompt in several pieces fails there: the random numbers of a CPU cannot be set back.
+            memory = {
+                "gpu_memory_utilization": 0.1,
+                "kv_cache_memory_bytes": CACHE_BYTES,
+                "enable_chunked_prefill": False,
+            }
         else:
             memory = {"gpu_memory_utilization": GPU_SHARE}
         with any_kernels():
@@ -75,6 +81,7 @@ class VllmSampler:
         """One response per prompt, in the order given; DivergedError where a log-probability is not finite."""
         from vllm import SamplingParams
 
+        self.check(prompts, sampling)
         asked = [{"prompt_token_ids": prompt.token_ids} for prompt in prompts]
         numbers = [
             SamplingParams(
@@ -92,6 +99,20 @@ class VllmSampler:
         with any_kernels():
             outputs = self.llm.generate(asked, numbers, use_tqdm=False)
         return [self.rollout(output.outputs[0]) for output in outputs]
+
+    def check(self, prompts: list[Prompt], sampling: Sampling) -> None:
+        """InputError for what vLLM would cut short without a word, or refuse in the middle."""
+        longest = max((len(prompt.token_ids) for prompt in prompts), default=0)
+        most = self.llm.model_config.max_model_len
+        if longest + sampling.max_new_tokens > most:
+            raise InputError(
+                f"a prompt has {longest} tokens and a response up to {sampling.max_new_tokens} (max_new_tokens), but the model "
+                f"has {most} positions, and vLLM takes no more; lower max_new_tokens, or say model.rollouts: torch"
+            )
+        if sampling.temperature > HOTTEST:
+            raise InputError(
+                f"temperature is {sampling.temperature:g}; vLLM takes up to {HOTTEST:g}: lower it, or say model.rollouts: torch"
+            )
 
     def rollout(self, output) -> Rollout:
         """A response of vLLM's as ours."""

@@ -1,0 +1,141 @@
+"""Curation at scale, and beside the same steps in pandas: seconds, rows/s and peak memory, each run in a process of its own.
+
+Rows have the schema of AM-DeepSeek-Distilled-40M and about 1.1 KB of text; one in seven repeats a problem, one in twenty is
+of another domain.  From the raw file to the pool, the validation set, the win rates and four SFT sets.
+
+    python benchmarks/curation.py --rows 100000 1000000 10000000
+"""
+
+import argparse
+import hashlib
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import duckdb
+
+SETS = {"easy": 0.01, "uniform": 0.01, "hard": 0.01, "full": None}  # shares of the rows
+
+ROWS = """
+SELECT 'Problem ' || (i * 7 % {distinct}) || ': a tank holds ' || (i * 7 % {distinct} * 7919 % 1000)
+    || CASE WHEN i % 10 = 0 THEN ' litres, ≤ ' ELSE ' litres, at most ' END || (i % 97)
+    || ' an hour flow out; how many hours until it is half empty?' AS question,
+  '<think>' || md5(i::VARCHAR) || repeat(' after ' || (i % 89) || ' hours ' || md5((i * 3)::VARCHAR) || ' are left', 17)
+    || '</think> \\boxed{{' || (i % 997) || '}}' AS answer,
+  'openR1' AS question_source, 'deepseek-r1' AS answer_source,
+  CASE WHEN i % 20 = 0 THEN 'code' ELSE 'math' END AS category, (i % 997)::VARCHAR AS ground_truth,
+  (i % 5) / 4.0::DOUBLE AS pass_rate_r1, (i % 5) / 4.0::DOUBLE AS pass_rate_7b,
+  (i // 7 % 5) / 4.0::DOUBLE AS "pass_rate_1.5b", 1.0::DOUBLE AS verify_score, 'deepseek-r1' AS model_name
+FROM range({n}) rows(i)
+"""
+
+
+def make(path: Path, n: int) -> None:
+    """A raw file of so many rows: .parquet or .jsonl.zst."""
+    how = "FORMAT parquet, COMPRESSION zstd" if path.suffix == ".parquet" else "FORMAT json, COMPRESSION zstd"
+    with duckdb.connect(config={"memory_limit": "2GB"}) as connection:
+        connection.execute(f"COPY ({ROWS.format(n=n, distinct=n * 6 // 7)}) TO '{path}' ({how})")
+
+
+def ours(raw: Path, out: Path, n: int) -> None:
+    """The library's own steps, as the rules run them."""
+    from switchpoint.data import pool, select
+    from switchpoint.data import raw as readers
+    from switchpoint.study.jobs import SelectJob, ValidationJob
+    from switchpoint.study.sources import Dataset, Keep
+
+    paths = {name: str(out / f"{name}.parquet") for name in ("source", "pool", "validation", "rates", *SETS)}
+    source = Dataset(kind="dataset", dataset="am_40m", path=[str(raw)], lock="-", keep=Keep(domains=["math"]))
+    readers.ingest(source, "am", None, paths["source"])
+    pool.deduplicate([paths["source"]], paths["pool"])
+    select.hold_out(ValidationJob(recipe=1, seed=0, size=200), paths["pool"], paths["validation"])
+    select.given_win_rates(paths["pool"], "1_5b", paths["rates"])
+    for name, share in SETS.items():
+        size = None if share is None else int(n * share)
+        job = SelectJob(recipe=1, seed=0, name=name, stratum=name, size=size, order="random", overlap="keep")
+        rates = None if name == "full" else paths["rates"]
+        select.select_set(job, paths["pool"], rates, paths["validation"], None, None, paths[name])
+
+
+def pandas(raw: Path, out: Path, n: int) -> None:
+    """The same steps in pandas."""
+    import pandas as pd
+
+    from switchpoint.data.relations import normalise
+
+    columns = ["question", "answer", "category", "ground_truth", "pass_rate_1.5b"]
+    rows = (
+        pd.read_parquet(raw, columns=columns) if raw.suffix == ".parquet" else pd.read_json(raw, lines=True)
+    )
+    rows = rows[(rows["category"] == "math") & rows["question"].str.strip().ne("") & rows["answer"].notna()]
+    rows = rows.assign(key=rows["question"].map(normalise), length=rows["answer"].str.len())
+    rows = rows.sort_values("length", kind="stable").drop_duplicates("key").sort_index()
+    rows["id"] = "am-" + rows["key"].map(lambda text: hashlib.md5(text.encode()).hexdigest()[:20])
+    rows.to_parquet(out / "pool.parquet")
+    order = rows["id"].map(lambda name: hashlib.sha256(f"0/{name}".encode()).hexdigest()).sort_values().index
+    rows = rows.loc[order]
+    rows.iloc[:200].to_parquet(out / "validation.parquet")
+    rest, rate = rows.iloc[200:], rows["pass_rate_1.5b"].iloc[200:]
+    strata = {"easy": rate == 1, "uniform": rate.notna(), "hard": rate <= 0.25, "full": rate == rate}
+    for name, share in SETS.items():
+        chosen = rest[strata[name]]
+        chosen.iloc[: None if share is None else int(n * share)].to_parquet(out / f"{name}.parquet")
+
+
+def measure(what: str, raw: Path, n: int) -> dict:
+    """Seconds and peak memory of one way, in a process of its own."""
+    with tempfile.TemporaryDirectory(dir=raw.parent) as out:
+        command = [sys.executable, __file__, "--run", what, str(raw), out, str(n)]
+        return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def run(what: str, raw: str, out: str, n: str) -> None:
+    """Runs one way and prints what it took."""
+    first, cpu = time.perf_counter(), time.process_time()
+    {"ours": ours, "pandas": pandas}[what](Path(raw), Path(out), int(n))
+    sizes = {path.stem: path.stat().st_size for path in Path(out).glob("*.parquet")}
+    taken = {"seconds": time.perf_counter() - first, "cpu": time.process_time() - cpu}
+    print(
+        json.dumps(
+            taken | {"gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, "bytes": sizes}
+        )
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
+    parser.add_argument("--suffix", choices=["parquet", "jsonl.zst"], default="parquet")
+    parser.add_argument("--pandas", type=int, default=1_000_000, help="most rows to run pandas on")
+    parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--folder", default=None, help="where the files go; they need twice the text's size")
+    parser.add_argument("--run", nargs=4, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.run:
+        run(*asked.run)
+        return
+    print("rows       way     seconds  CPU s  rows/s   peak GiB")
+    with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
+        for n in asked.rows:
+            raw = Path(folder, f"raw-{n}.{asked.suffix}")
+            make(raw, n)
+            ways = ["ours", *(["pandas"] if n <= asked.pandas else [])]
+            for _ in range(asked.repeat):
+                took = {way: measure(way, raw, n) for way in ways}
+                for way, one in took.items():
+                    print(
+                        f"{n:<10} {way:<7} {one['seconds']:7.1f} {one['cpu']:6.1f} {n / one['seconds']:8.0f} {one['gib']:8.2f}"
+                    )
+                if len(took) == 2:
+                    print(f"{n:<10} ratio   {took['pandas']['seconds'] / took['ours']['seconds']:7.2f}")
+            raw.unlink()
+
+
+if __name__ == "__main__":
+    main()

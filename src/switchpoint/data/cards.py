@@ -1,0 +1,147 @@
+"""Data cards: what is in every set (RETU Table 3), what became of every source's rows, and which tables overlap."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from switchpoint import files
+from switchpoint.data import relations
+from switchpoint.data.pool import RATES
+
+SAMPLE = 10_000  # rows whose tokens are counted; a set is in random order
+Lengths = Callable[[list[str]], list[int]]
+ORDERED = ("easy", "uniform", "hard")
+
+
+def statistics(
+    sets: dict[str, str], win_rates: str | None, pool: str, n_tokens: Lengths, max_length: int
+) -> pd.DataFrame:
+    """One row per table: rows, distinct problems, mean tokens of (at most ``SAMPLE``) problems and solutions, the share
+    of them that training would truncate, the mean win rates where they are known, the sources, and the file's hash."""
+    rows = []
+    with relations.connect(pool) as connection:
+        given = relations.read(connection, pool)
+        known = [name for name in RATES if name in given.columns]
+        rates = given.project(", ".join(["id", *known]))
+        if win_rates is None:
+            rates = rates.project("*, NULL::DOUBLE AS win_rate")
+        else:
+            study = relations.read(connection, win_rates).project("id, win_rate").set_alias("study")
+            rates = rates.join(study, "id", "left")
+        for name, path in sets.items():
+            table = relations.read(connection, path)
+            tokens = sampled_tokens(table, n_tokens)
+            columns = ["win_rate", *known]
+            means = ", ".join(f"avg(rates.{column}), count(rates.{column})" for column in columns)
+            ids = table.project("id, key, source")
+            [(n, unique, *values)] = ids.join(rates.set_alias("rates"), "id", "left").aggregate(
+                f"count(*), count(DISTINCT key), {means}"
+            ).fetchall()  # fmt: skip
+            origins = ids.aggregate("source, count(*) AS n", "source").order("source").fetchall()
+            row = {"set": name, "n": n, "unique": unique, **tokens(max_length)}
+            for column, mean, count in zip(columns, values[::2], values[1::2], strict=True):
+                row |= {column: mean, f"{column}_n": count}
+            row["sources"] = " ".join(f"{source}:{count}" for source, count in origins)
+            rows.append(row | {"sha256": files.sha256(path)})
+    return pd.DataFrame(rows)
+
+
+def sampled_tokens(table, n_tokens: Lengths) -> Callable[[int], dict]:
+    """Mean tokens of the first rows' problems and solutions, and the share of rows with more tokens than a limit."""
+    first = table.limit(SAMPLE).project("problem, solution").fetchall()
+    problems = np.array(n_tokens([problem for problem, _ in first]))
+    solved = np.array([solution is not None for _, solution in first])
+    solutions = np.array(n_tokens([solution for _, solution in first if solution is not None]))
+
+    def measured(max_length: int) -> dict:
+        some = len(solutions) > 0
+        return {
+            "prompt_tokens": problems.mean(),
+            "response_tokens": solutions.mean() if some else None,
+            "truncated": (problems[solved] + solutions > max_length).mean() if some else None,
+        }
+
+    return measured
+
+
+def strata_table(statistics: pd.DataFrame, strata: dict[str, str]) -> pd.DataFrame:
+    """Mean of every known win rate in the first set of each stratum, and whether it falls from Easy over Uniform to Hard.
+
+    ``strata`` names the stratum of each set.  No rows unless there is a set of each.
+    """
+    rows = statistics.set_index("set")
+    first = {stratum: name for name, stratum in reversed(strata.items())}
+    columns = ["win_rate", *ORDERED, "ordered"]
+    if not all(stratum in first for stratum in ORDERED):
+        return pd.DataFrame(columns=columns)
+    means = {
+        name: [rows.loc[first[stratum], name] for stratum in ORDERED]
+        for name in ("win_rate", *RATES)
+        if name in rows
+    }
+    known = {name: values for name, values in means.items() if pd.notna(values).all()}
+    table = [[name, *values, values[0] > values[1] > values[2]] for name, values in known.items()]
+    return pd.DataFrame(table, columns=columns)
+
+
+def source_table(records: dict[str, str]) -> pd.DataFrame:
+    """One row per source: what became of its rows, from the records of the tables that hold them."""
+    rows = []
+    for name, path in records.items():
+        record = files.read_record(f"{path}{files.RECORD}")
+        census = record["census"]
+        rows.append(
+            {
+                "source": name,
+                "rows": census["rows"],
+                "kept": census["kept"],
+                "dropped": counted(census["dropped"]),
+                "rejected": counted(census["rejected"]),
+                "sha256": record["outputs"][Path(path).name]["sha256"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def counted(reasons: dict[str, int]) -> str:
+    """Counts by reason, in words."""
+    return ", ".join(f"{reason}: {n}" for reason, n in reasons.items())
+
+
+def overlaps(tables: dict[str, str], benchmarks: list[str]) -> pd.DataFrame:
+    """How many problems each pair of tables shares (normalised); benchmarks are tables of several slices."""
+    with relations.connect(next(iter(tables.values()))) as connection:
+        keys = {name: relations.read(connection, path).project("key") for name, path in tables.items()}
+        for path in benchmarks:
+            slices = relations.read(connection, path)
+            for (name,) in slices.project("benchmark").distinct().order("benchmark").fetchall():
+                where = f"benchmark = {relations.text(name)}"
+                keys[f"benchmark:{name}"] = slices.filter(where).project("key")
+        keys = {name: rows.distinct() for name, rows in keys.items()}
+        cells = {
+            name: {other: shared(mine, theirs) for other, theirs in keys.items()}
+            for name, mine in keys.items()
+        }
+    return pd.DataFrame(cells).T.rename_axis("table")
+
+
+def shared(mine, theirs) -> int:
+    """Problems of both."""
+    [(n,)] = mine.join(theirs.set_alias("theirs"), "key", "semi").aggregate("count(*)").fetchall()
+    return n
+
+
+def forbidden(table: pd.DataFrame) -> list[str]:
+    """The pairs that must share nothing and do: validation or a benchmark with anything else.
+
+    Training sets, RL prompts and the mix set may overlap.
+    """
+    apart = [name for name in table.index if name == "validation" or name.startswith("benchmark:")]
+    return [
+        f"{name} and {other} share {table.loc[name, other]} problems"
+        for name in apart
+        for other in table.index
+        if other != name and table.loc[name, other] > 0
+    ]

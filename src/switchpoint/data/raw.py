@@ -1,0 +1,324 @@
+"""The records of a real data set, streamed out of its files: filtered, every row that is left out counted with its reason.
+
+A row that is *dropped* is one that the study does not want; one that is *rejected* is broken.  Rejects are listed, and more
+of them than the source's limit end the job.
+"""
+
+import glob
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow
+import pyarrow.compute
+from duckdb import DuckDBPyConnection, DuckDBPyRelation
+
+from switchpoint import files, tables
+from switchpoint.data import relations
+from switchpoint.data.schemas import SCHEMAS, Schema, Structure, sql_type
+from switchpoint.errors import InputError
+from switchpoint.study.sources import Dataset
+
+LISTED = 20  # rejected rows that are shown
+SAMPLE = 1000  # lines whose keys are taken for the file's columns
+LONGEST = 64 * 2**20  # bytes of a line
+CHINESE = "[\u3400-\u4dbf\u4e00-\u9fff]"
+NO_ANSWER = "answer IS NULL OR len(answer) = 0"
+TEXTS = (".jsonl", ".jsonl.zst", ".jsonl.gz")
+# Of several rows of one problem that with the smallest is taken: the shortest solution (any before none), and of equally
+# long ones that with the smaller hash, whatever the order of the rows.
+PREFERENCE = f"""
+least(coalesce(strlen(solution), {2**28}), {2**28 - 1}) * {2**34}
+ + (md5_number(coalesce(solution, problem)) % {2**34}::UHUGEINT)::BIGINT
+"""
+Lengths = Callable[[list[str]], list[int]]
+"""Tokens of each text."""
+
+
+@dataclass
+class Census:
+    """What became of a source's rows."""
+
+    rows: int = 0
+    kept: int = 0
+    dropped: Counter = field(default_factory=Counter)
+    rejected: Counter = field(default_factory=Counter)
+    examples: list[dict] = field(default_factory=list)
+
+    def summary(self) -> dict:
+        """As JSON; kept, dropped and rejected rows are all rows."""
+        return {
+            "rows": self.rows, "kept": self.kept, "dropped": dict(sorted(self.dropped.items())),
+            "rejected": dict(sorted(self.rejected.items())), "rejected_rows": self.examples,
+        }  # fmt: skip
+
+
+def files_of(paths: list[str]) -> list[Path]:
+    """The files of paths and patterns, in their order; InputError for one that names none, or no such file."""
+    found = []
+    for path in paths:
+        named = [Path(path)] if Path(path).exists() else sorted(map(Path, glob.glob(path)))
+        if not named or not all(file.is_file() for file in named):
+            raise InputError(f"{path} names no file; download it, or correct the path")
+        found += named
+    for file in found:
+        if not file.name.endswith((*TEXTS, ".parquet")):
+            raise InputError(f"{file} is none of {', '.join(TEXTS)} and .parquet; convert it")
+    if twice := [str(file) for file, n in Counter(found).items() if n > 1]:
+        raise InputError(f"{twice[0]} is named twice; name it once")
+    return found
+
+
+def ingest(source: Dataset, name: str, n_tokens: Lengths | None, out: str) -> Census:
+    """Writes the records of a data set and returns what became of its rows.
+
+    Columns: id, key, problem, answer (a list), solution, source, what the schema has of origin, teacher and win rates, and
+    ``preference``, which orders the rows of one problem.
+    An id hangs on the problem alone.  InputError for a file without the needed columns, and for too many rejects.
+    """
+    schema, census = SCHEMAS[source.dataset], Census()
+
+    def parts(connection: DuckDBPyConnection) -> Iterator[pyarrow.RecordBatch]:
+        for file, rows in raw_relations(connection, source, schema):
+            yield from records(file, rows, schema, source, name, n_tokens, census)
+        if not census.kept:
+            shown = json.dumps(census.summary())[:400]
+            raise InputError(f"data.sources.{name}: no row is left ({shown}); correct its filters")
+
+    with relations.connect(out) as connection:
+        relations.write(parts(connection), arrow_schema(schema), out)
+    return census
+
+
+def arrow_schema(schema: Schema) -> pyarrow.Schema:
+    """The columns of the records."""
+    text = pyarrow.string()
+    columns = [("id", text), ("key", text), ("problem", text), ("answer", pyarrow.list_(text)),
+               ("solution", text), ("source", text)]  # fmt: skip
+    columns += [(name, text) for name in ("origin", "teacher") if getattr(schema, name)]
+    columns += [(f"win_rate_{name}", pyarrow.float64()) for name in schema.win_rates]
+    return pyarrow.schema([*columns, ("preference", pyarrow.int64())])
+
+
+def raw_relations(
+    connection: DuckDBPyConnection, source: Dataset, schema: Schema
+) -> Iterator[tuple[str, DuckDBPyRelation]]:
+    """(name, the needed columns) of each file, or of the data set on the hub."""
+    if source.path is None:
+        yield source.hub, of_table(connection, hub_table(source), schema, source.hub)
+        return
+    for file in files_of(source.path):
+        if file.suffix == ".parquet":
+            yield str(file), of_parquet(connection, file, schema)
+        else:
+            yield str(file), of_lines(connection, file, schema)
+
+
+def hub_table(source: Dataset) -> pyarrow.Table:
+    """A data set on the hub at its locked revision, mapped into memory."""
+    from datasets import exceptions, load_dataset
+
+    from switchpoint.data.locks import read_lock
+
+    try:
+        rows = load_dataset(
+            source.hub, source.subset, split=source.split, revision=read_lock(source.lock).revision
+        )
+    except (exceptions.DatasetsError, OSError, ValueError) as error:
+        problem = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{source.hub}: no data set ({problem}); correct its name, split or revision"
+        ) from error
+    return rows.data.table
+
+
+def of_lines(connection: DuckDBPyConnection, file: Path, schema: Schema) -> DuckDBPyRelation:
+    """The needed columns of a file of JSON lines; ``parsed`` is false where a line is no JSON."""
+    if file.suffix == ".jsonl":
+        with file.open("rb") as stream:
+            files.check_bytes(stream.read(4096), file, "jsonl file")
+    lines = f"read_ndjson_objects({relations.text(str(file))}, ignore_errors = true, maximum_object_size = {LONGEST})"
+    try:
+        keys = connection.sql(
+            f"SELECT DISTINCT unnest(json_keys(json)) AS name FROM (SELECT json FROM {lines} LIMIT {SAMPLE}) "
+            "WHERE json_type(json) = 'OBJECT' ORDER BY name"
+        ).fetchall()
+    except duckdb.Error as error:
+        raise InputError(f"{file}: {' '.join(str(error).split())[:200]}; download it again") from error
+    columns = check_columns(schema, [name for (name,) in keys], str(file))
+    structure = relations.text(json.dumps(columns))
+    return connection.sql(
+        f"SELECT coalesce(json_type(json) = 'OBJECT', false) AS parsed, unnest(json_transform(json, {structure})) "
+        f"FROM {lines}"
+    )
+
+
+def of_parquet(connection: DuckDBPyConnection, file: Path, schema: Schema) -> DuckDBPyRelation:
+    """The needed columns of a parquet file."""
+    try:
+        return of_table(connection, connection.read_parquet(str(file)), schema, str(file))
+    except duckdb.Error as error:
+        problem = " ".join(str(error).split())[:200]
+        raise InputError(f"{file}: not a parquet file ({problem}); download it again") from error
+
+
+def of_table(
+    connection: DuckDBPyConnection, table: DuckDBPyRelation | pyarrow.Table, schema: Schema, where: str
+) -> DuckDBPyRelation:
+    """The needed columns of a table, in the types that are needed."""
+    relation = table if isinstance(table, DuckDBPyRelation) else connection.from_arrow(table)
+    types = dict(zip(relation.columns, map(str, relation.types), strict=True))
+    columns = check_columns(schema, relation.columns, where)
+    chosen = ", ".join(f'{adapted(name, types[name], needed)} AS "{name}"' if name in types
+                       else f'NULL::{sql_type(needed)} AS "{name}"' for name, needed in columns.items())  # fmt: skip
+    return relation.project(f"true AS parsed, {chosen}")
+
+
+def adapted(name: str, there: str, needed: Structure) -> str:
+    """A column of a table in the needed type: texts that hold JSON are decoded."""
+    if there in ("VARCHAR", "JSON") and not isinstance(needed, str):
+        text = f'CASE WHEN json_valid("{name}") THEN "{name}" END'
+        return f"json_transform({text}, {relations.text(json.dumps(needed))})"
+    if needed == "VARCHAR" and there.endswith(("]", ")")):
+        return f'to_json("{name}")::VARCHAR'
+    return f'try_cast("{name}" AS {sql_type(needed)})'
+
+
+def check_columns(schema: Schema, there: list[str], where: str) -> dict[str, Structure]:
+    """The columns that are needed; InputError when one is not there."""
+    needed = [name for name in schema.columns if name not in schema.optional]
+    if missing := [name for name in needed if name not in there]:
+        raise InputError(
+            f"{where}: no column {', '.join(missing)}; it needs {', '.join(needed)} and has {tables.listed(there)}: "
+            "correct the path, or name another schema"
+        )
+    return schema.columns
+
+
+def records(
+    where: str, rows: DuckDBPyRelation, schema: Schema, source: Dataset, name: str,
+    n_tokens: Lengths | None, census: Census,
+) -> Iterator[pyarrow.RecordBatch]:  # fmt: skip
+    """The records of one file; what is left out is counted."""
+    before = census.rows
+    query = judged(rows, schema, source, name)
+    try:
+        for batch in query.to_arrow_reader(relations.ROWS):
+            first = census.rows - before
+            census.rows += batch.num_rows
+            count(census, batch, where, first)
+            kept = batch.filter(pyarrow.compute.is_null(batch["reason"])).drop_columns(["reason", "rejected"])
+            kept = within_lengths(kept, source, n_tokens, census)
+            census.kept += kept.num_rows
+            yield kept
+    except duckdb.Error as error:
+        raise InputError(f"{where}: {' '.join(str(error).split())[:300]}; download it again") from error
+    n_rejected = census.rejected.total()
+    if n_rejected > source.max_rejects * census.rows:
+        shown = "; ".join(f"row {one['row']}: {one['reason']}" for one in census.examples[:3])
+        raise InputError(
+            f"{where}: {n_rejected} of {census.rows} rows are broken ({shown}), more than data.sources.{name}.max_rejects "
+            f"{source.max_rejects:g} allows; mend the file, or raise the limit"
+        )
+
+
+def count(census: Census, batch: pyarrow.RecordBatch, where: str, first: int) -> None:
+    """Counts the rows that are left out, and lists the first rejected ones."""
+    reasons, rejected = batch["reason"].to_numpy(False), batch["rejected"].to_numpy(False)
+    for place in np.flatnonzero(reasons != None):  # noqa: E711 -- element by element
+        (census.rejected if rejected[place] else census.dropped)[reasons[place]] += 1
+        if rejected[place] and len(census.examples) < LISTED:
+            census.examples.append({"file": where, "row": first + int(place) + 1, "reason": reasons[place]})
+
+
+def judged(rows: DuckDBPyRelation, schema: Schema, source: Dataset, name: str) -> DuckDBPyRelation:
+    """The record of every row with the ``reason`` to leave it out, if there is one; that row's texts are not kept."""
+    rates = {f"win_rate_{solver}": given for solver, given in schema.win_rates.items()}
+    given = {name: f"({sql})::VARCHAR" for name, sql in rates.items()}
+    answer = schema.answer if schema.answer.startswith("CASE") else f"[{schema.answer}]"
+    fields = {
+        "problem": schema.problem,
+        "answer": f"list_filter({answer}, lambda one: one IS NOT NULL AND {solid('one')})",
+        "solution": schema.solution or "NULL::VARCHAR",
+        "origin": schema.origin, "domain": schema.domain, "teacher": schema.teacher, "verified": schema.verified,
+        **given,
+    }  # fmt: skip
+    read = rows.project(", ".join(["parsed", *(f"{sql} AS {name}" for name, sql in fields.items() if sql)]))
+    rejects = reject_reasons(schema, list(rates))
+    drops = drop_reasons(source, schema)
+    rejected = f"CASE {whens(rejects)} END"
+    reason = f"coalesce(rejected_for, CASE {whens(drops)} END)" if drops else "rejected_for"
+    marked = read.project(f"*, {rejected} AS rejected_for").project(f"*, {reason} AS reason")
+    prefix = relations.text(f"{name}-")
+    content = {
+        "id": f"{prefix} || key_of(problem)[:20]", "key": "key_of(problem)", "problem": "problem",
+        "answer": "answer", "solution": "solution", "source": relations.text(name),
+        **{name: name for name in ("origin", "teacher") if getattr(schema, name)},
+        **{name: f"try_cast({name} AS DOUBLE)" for name in rates},
+        "preference": PREFERENCE,
+    }  # fmt: skip
+    chosen = (f"CASE WHEN reason IS NULL THEN {sql} END AS {name}" for name, sql in content.items())
+    return marked.project(", ".join([*chosen, "reason", "rejected_for IS NOT NULL AS rejected"]))
+
+
+def whens(reasons: dict[str, str]) -> str:
+    """The branches of a CASE that names the first reason that holds."""
+    return " ".join(f"WHEN {holds} THEN {relations.text(reason)}" for reason, holds in reasons.items())
+
+
+def solid(value: str) -> str:
+    """Whether a text holds more than white space."""
+    return f"regexp_matches({value}, '\\S')"
+
+
+def reject_reasons(schema: Schema, rates: list[str]) -> dict[str, str]:
+    """Why a row is broken, in words, and as SQL."""
+    reasons = {
+        "no JSON object": "NOT parsed",
+        "no problem": f"problem IS NULL OR NOT {solid('problem')}",
+    }
+    if schema.gold_for_all:
+        reasons["no answer"] = NO_ANSWER
+    if schema.solution and "solution" not in schema.optional:
+        reasons["no solution"] = f"solution IS NULL OR NOT {solid('solution')}"
+    for name in rates:
+        share = f"try_cast({name} AS DOUBLE)"
+        reasons[f"{name} is no share"] = (
+            f"{name} IS NOT NULL AND NOT coalesce({share} BETWEEN 0 AND 1, false)"
+        )
+    return reasons
+
+
+def drop_reasons(source: Dataset, schema: Schema) -> dict[str, str]:
+    """What the study does not want, in words, and as SQL."""
+    keep, reasons = source.keep, {}
+    for name, wanted in {"domain": keep.domains, "teacher": keep.teachers, "origin": keep.origins}.items():
+        if wanted is not None:
+            listed = ", ".join(map(relations.text, wanted))
+            reasons[name] = f"{name} IS NULL OR {name} NOT IN ({listed})"
+    if keep.verified:
+        reasons["not verified"] = "NOT coalesce(verified, false)"
+    if not keep.chinese:
+        reasons["Chinese"] = f"regexp_matches(problem, '{CHINESE}')"
+    if not schema.gold_for_all:
+        reasons["no answer"] = NO_ANSWER
+    return reasons
+
+
+def within_lengths(
+    batch: pyarrow.RecordBatch, source: Dataset, n_tokens: Lengths | None, census: Census
+) -> pyarrow.RecordBatch:
+    """The rows whose problem and solution are not too long, in tokens; the others are counted."""
+    limits = {"problem": source.keep.max_prompt_tokens, "solution": source.keep.max_response_tokens}
+    for column, limit in limits.items():
+        if limit is None or not batch.num_rows:
+            continue
+        texts = [text or "" for text in batch[column].to_pylist()]
+        short = np.asarray(n_tokens(texts)) <= limit
+        census.dropped[f"{column} too long"] += int((~short).sum())
+        batch = batch.filter(pyarrow.array(short))
+    return batch

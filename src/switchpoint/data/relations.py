@@ -1,0 +1,174 @@
+"""DuckDB relations in and out of everything that may be large: tables are streamed, and what outgrows memory spills to disk.
+
+A table of records has a column ``key``, the hash of the normalised problem, by which two problems are the same.
+"""
+
+import contextlib
+import errno
+import functools
+import hashlib
+import os
+import re
+import tempfile
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import duckdb
+import pyarrow
+import pyarrow.parquet
+from duckdb import DuckDBPyConnection, DuckDBPyRelation
+
+from switchpoint import files
+from switchpoint.errors import InputError
+from switchpoint.grading.extraction import last_boxed
+
+MEMORY = "1500MB"  # of DuckDB's buffers; beyond, it spills
+ROWS = 10_000  # of a batch
+GROUP = 64 * 2**20  # bytes of a row group, before it is compressed
+# A problem of ASCII letters is normalised in SQL; these are the characters that Python takes for white space there.
+KEY = r"""
+CREATE TEMP MACRO key_of(problem) AS md5(CASE
+    WHEN strlen(problem) = length(problem)
+    THEN trim(regexp_replace(lower(problem), '[\x09-\x0d\x1c-\x20]+', ' ', 'g'))
+    ELSE normalise(problem) END)
+"""
+
+
+def normalise(problem: str) -> str:
+    """NFKC, white space collapsed, case folded: what makes two problems the same."""
+    return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", problem)).strip().casefold()
+
+
+def key(problem: str) -> str:
+    """The MD5 hash of the normalised problem, as ``key_of`` of a relation has it."""
+    return hashlib.md5(normalise(problem).encode(), usedforsecurity=False).hexdigest()
+
+
+@contextlib.contextmanager
+def connect(beside: str | Path) -> Iterator[DuckDBPyConnection]:
+    """A connection that spills into the directory of the path, and into nothing else.
+
+    What DuckDB finds wrong comes as InputError, a full disk as OSError.
+    """
+    directory = Path(beside).parent
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".spill-", dir=directory) as spill:
+        settings = {"memory_limit": MEMORY, "temp_directory": spill, "threads": n_threads(),
+                    "autoinstall_known_extensions": False, "arrow_large_buffer_size": False}  # fmt: skip
+        connection = duckdb.connect(config=settings)
+        try:
+            connection.execute("SET enable_progress_bar = false")
+            for name, function in {"normalise": normalise, "boxed": last_boxed}.items():
+                many = functools.partial(each, function)
+                connection.create_function(
+                    name, many, ["VARCHAR"], "VARCHAR", type="arrow", null_handling="special"
+                )
+            connection.execute(KEY)
+            yield connection
+        except duckdb.Error as error:
+            raise said(error, str(directory)) from error
+        finally:
+            connection.close()
+
+
+def n_threads() -> int:
+    """Threads to use: as many as the rule has, else the CPUs that this process may use."""
+    if (given := os.environ.get("OMP_NUM_THREADS", "")).isdigit():
+        return max(int(given), 1)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def each(function: Callable[[str], str | None], texts: pyarrow.ChunkedArray) -> pyarrow.Array:
+    """The function of each text that is there."""
+    values = (None if text is None else function(text) for text in texts.to_pylist())
+    return pyarrow.array(list(values), pyarrow.string())
+
+
+def said(error: duckdb.Error, where: str) -> Exception:
+    """A failure of DuckDB as one of ours."""
+    text = " ".join(str(error).split())
+    if "No space left" in text or ("disk" in text.lower() and "full" in text.lower()):
+        return OSError(errno.ENOSPC, "no space left on the device", where)
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return InputError(
+            f"{where}: out of memory or of disk to spill to ({text[:200]}); free some, and run again"
+        )
+    return InputError(f"{where}: {text[:300]}; correct the data")
+
+
+def read(connection: DuckDBPyConnection, path: str | Path) -> DuckDBPyRelation:
+    """A table that another job of the study made; InputError when it is missing or seen to be damaged."""
+    path = Path(path)
+    files.check_recorded(path)
+    if not path.is_file():
+        raise InputError(
+            f"{path} {'is no file' if path.exists() else 'does not exist'}; {files.remake(path)}"
+        )
+    try:
+        return connection.read_parquet(str(path))
+    except duckdb.Error as error:
+        problem = " ".join(str(error).split())[:200]
+        raise InputError(f"{path} is not as it was written ({problem}); {files.remake(path)}") from error
+
+
+def rows(connection: DuckDBPyConnection, path: str | Path) -> DuckDBPyRelation:
+    """The rows of such a table with their ``row`` in it, from 0."""
+    read(connection, path)
+    return connection.sql(f"SELECT *, file_row_number AS row FROM read_parquet({text(str(path))})")
+
+
+def union(
+    connection: DuckDBPyConnection, tables: list[DuckDBPyRelation], columns: str = "*"
+) -> DuckDBPyRelation:
+    """The rows of all tables, one after another; answers are lists where those of one table are."""
+    listed = any(
+        "answer" in one.columns and str(one.select("answer").types[0]) != "VARCHAR" for one in tables
+    )
+    parts = [
+        one.project("* REPLACE ([answer] AS answer)")
+        if listed and "answer" in one.columns and str(one.select("answer").types[0]) == "VARCHAR"
+        else one
+        for one in tables
+    ]
+    united = parts[0].project(columns)
+    for part in parts[1:]:
+        united = united.union(part.project(columns))
+    return united
+
+
+def write(
+    parts: Iterable[pyarrow.RecordBatch | pyarrow.Table], schema: pyarrow.Schema, path: str | Path
+) -> int:
+    """Writes a parquet table atomically, a row group at a time, and returns the number of its rows."""
+    # The notes of pandas hold the columns' names again, by which a reader tells that they are as they were written.
+    noted = pyarrow.Table.from_pandas(
+        schema.empty_table().to_pandas(), schema=schema, preserve_index=False
+    ).schema
+    n_rows, group, size = 0, [], 0
+    with (
+        files.atomic(path) as temporary,
+        pyarrow.parquet.ParquetWriter(
+            temporary, noted, compression="zstd", compression_level=1, write_page_checksum=True
+        ) as writer,
+    ):
+        for part in parts:
+            group.append(part if isinstance(part, pyarrow.Table) else pyarrow.Table.from_batches([part]))
+            n_rows, size = n_rows + part.num_rows, size + part.nbytes
+            if size > GROUP:
+                writer.write_table(pyarrow.concat_tables(group).cast(noted))
+                group, size = [], 0
+        if group:
+            writer.write_table(pyarrow.concat_tables(group).cast(noted))
+    return n_rows
+
+
+def save(relation: DuckDBPyRelation, path: str | Path) -> int:
+    """Writes a relation's rows in their order."""
+    reader = relation.to_arrow_reader(ROWS)
+    return write(reader, reader.schema, path)
+
+
+def text(value: str) -> str:
+    """A text as SQL has it."""
+    return "'" + value.replace("'", "''") + "'"

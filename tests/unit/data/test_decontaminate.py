@@ -1,0 +1,150 @@
+"""Decontamination: exact copies, near copies, numbers, word runs, the store of embeddings."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from switchpoint.data import decontaminate, embeddings
+from switchpoint.errors import InputError
+
+TRAIN = ["Tom has 3 apples and buys 4 more. How many apples does he have?", "What is 12 times 7?"]
+BENCH = [
+    "Tom has 3 apples and buys 4 more. How many apples has he got?",  # paraphrase, same numbers
+    "Tom has 5 apples and buys 9 more. How many apples does he have?",  # same template, other numbers
+    "what is 12  times 7?",  # the same, normalised
+    "Prove that 3 and 4 are coprime.",  # same numbers, another problem
+]
+
+
+def write(path, problems: list[str], prefix: str) -> str:
+    rows = [{"id": f"{prefix}{n}", "problem": text, "answer": "1"} for n, text in enumerate(problems)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def screened(tmp_path, match_numbers: bool, bench: list[str] = BENCH, threshold: float = 0.8) -> pd.DataFrame:
+    train = write(tmp_path / "train.jsonl", TRAIN, "p")
+    rows = pd.DataFrame({"id": [f"b{n}" for n in range(len(bench))], "problem": bench})
+    return decontaminate.screen(
+        [train], rows, embeddings.PACKAGED, match_numbers, tmp_path / "store", threshold
+    )
+
+
+def test_by_embeddings_and_numbers(tmp_path):
+    kept, dropped = decontaminate.split(screened(tmp_path, True))
+    assert kept["id"].tolist() == ["b1", "b3"]
+    assert list(kept) == ["id", "problem"]
+    named = ["id", "nearest_id", "nearest_source", "reason"]
+    assert dropped[named].values.tolist() == [["b0", "p0", "train", "cosine"], ["b2", "p1", "train", "exact"]]
+    assert (dropped["cosine"] > 0.8).all()
+    kept, _ = decontaminate.split(screened(tmp_path, False))
+    assert kept["id"].tolist() == ["b3"]
+    kept, dropped = decontaminate.split(screened(tmp_path, True, BENCH[1:2]))
+    assert (len(kept), len(dropped)) == (1, 0)
+
+
+def test_the_threshold_is_strict_and_the_sweep_counts_what_it_would_drop(tmp_path):
+    found = screened(tmp_path, False)
+    cosine = found["cosine"].iloc[0]
+    again = screened(tmp_path, False, threshold=float(cosine))
+    assert again["reason"].isna().tolist() == [True, True, False, True]
+    table = decontaminate.sweep(found.assign(benchmark=["x", "x", "y", "y"])).set_index("benchmark")
+    assert table["n"].tolist() == [2, 2]
+    for threshold in decontaminate.SWEEP:
+        expected = (found["cosine"] > threshold) | found["exact"]
+        assert table[f"{threshold:.2f}"].tolist() == [expected[:2].sum(), expected[2:].sum()]
+
+
+def test_thirteen_words_in_a_row(tmp_path):
+    words = [
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+    ]
+    train = write(tmp_path / "train.jsonl", ["Well: " + ", ".join(words) + "!"], "t")
+    bench = [" ".join(["So", *words]).upper(), " ".join([*words[:12], "end"]), " ".join(words[1:])]
+    rows = pd.DataFrame({"id": list("abc"), "problem": bench})
+    found = decontaminate.screen([train], rows, embeddings.PACKAGED, True, tmp_path / "store", 0.9999)
+    assert found["gram"].tolist() == [True, False, False]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 90), st.booleans(), st.integers(1, 50))
+@settings(max_examples=50, deadline=None)
+def test_the_nearest_row_is_that_of_brute_force(seed, ours, theirs, masked, block):
+    draw = np.random.default_rng(seed)
+    first, second = (draw.integers(-2, 3, (n, 3)).astype(np.float32) for n in (ours, theirs))  # with ties
+    same = draw.random((ours, theirs)) < 0.3 if masked else None
+    cosine = first @ second.T
+    if same is not None:
+        cosine[~same] = -np.inf
+    before, decontaminate.BLOCK = decontaminate.BLOCK, block
+    try:
+        found = decontaminate.nearest(first, second, same)
+    finally:
+        decontaminate.BLOCK = before
+    expected = np.where(np.isfinite(cosine.max(axis=1)), cosine.argmax(axis=1), -1)
+    assert found.index.tolist() == expected.tolist()
+    assert found.cosine[expected >= 0].tolist() == cosine.max(axis=1)[expected >= 0].tolist()
+
+
+def test_what_is_stored_is_not_embedded_again(tmp_path, monkeypatch):
+    """One file a chunk; a chunk that changed, or is damaged, is made again, and no other."""
+    asked = []
+
+    def embed(texts, embedder):
+        asked.append(len(texts))
+        return np.array([[len(text), 1.0] for text in texts], np.float32)
+
+    monkeypatch.setattr(embeddings, "embed", embed)
+    monkeypatch.setattr(embeddings, "CHUNK", 8)
+    problems = [f"problem {number}" for number in range(64)]
+    rows = pd.DataFrame({"id": ["a"], "problem": ["problem 3"]})
+
+    def run(problems: list[str]) -> list[int]:
+        asked.clear()
+        train = write(tmp_path / "train.jsonl", problems, "t")
+        decontaminate.screen([train], rows, "any", False, tmp_path / "store", 0.8)
+        return list(asked)
+
+    assert sum(run(problems)) == 65
+    assert run(problems) == []
+    changed = run([*problems[:-1], "another problem"])
+    assert 1 <= len(changed) <= 2
+    assert sum(changed) < 30
+    victim = max((tmp_path / "store").glob("*.npy"), key=lambda path: path.stat().st_mtime)
+    victim.write_bytes(victim.read_bytes()[:100])
+    assert len(run([*problems[:-1], "another problem"])) == 1
+
+
+def test_what_is_no_training_file(tmp_path):
+    rows = pd.DataFrame({"id": ["a"], "problem": ["p"]})
+    (tmp_path / "x.jsonl").write_text('{"question": "q"}\n')
+    (tmp_path / "y.jsonl").write_text('{"problem": " "}\n')
+    (tmp_path / "z.csv").write_text("problem\nq\n")
+    for name, words in {
+        "x.jsonl": "no column problem",
+        "y.jsonl": "1 rows have no problem",
+        "z.csv": "neither",
+    }.items():
+        with pytest.raises(InputError, match=words):
+            decontaminate.screen([str(tmp_path / name)], rows, "any", False, tmp_path / "store", 0.8)
+
+
+def test_an_embedder_that_is_none(tmp_path):
+    (tmp_path / "model").mkdir()
+    with pytest.raises(InputError, match="no sentence-transformers model"):
+        embeddings.load(str(tmp_path / "model"))
