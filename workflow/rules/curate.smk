@@ -321,6 +321,7 @@ rule report_data:
         sets=[out(paths.SET, set=name) for name in study.data.sets],
         sources=[out(paths.SOURCE, source=name) for name in study.data.sources],
         pool=out(paths.POOL),
+        counts=out("data/duplicates.json"),
         win_rates=expansion.win_rates,
         validation=out(paths.VALIDATION),
         prompts=out(paths.PROMPTS),
@@ -345,7 +346,7 @@ rule report_data:
         win_rates=repeat("win-rates", expansion.win_rates),
         max_length=study.model.max_length,
     shell:
-        "python -m switchpoint data-report {params.sets} {params.strata} {params.sources} --pool {input.pool}"
+        "python -m switchpoint data-report {params.sets} {params.strata} {params.sources} --pool {input.pool} --counts {input.counts}"
         " {params.win_rates} --validation {input.validation} --prompts {input.prompts} --mix {input.mix}"
         " {params.benchmarks} --base {params.base:q} --max-length {params.max_length} --overlaps {output.overlaps}"
         " --statistics {output.statistics} --strata {output.strata} --sources {output.sources} > {log} 2>&1"

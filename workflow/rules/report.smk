@@ -11,7 +11,7 @@ rule write_report:
         out(paths.ANALYSIS, "loss_correlation.json"),
         outs(paths.ANALYSIS, "phases.json", "ceilings.json", "advice.json"),
         out(paths.ANALYSIS, "predictors.json"),
-        out(paths.OVERLAPS),
+        outs("data", "overlaps.csv", "strata.csv", "sources.csv"),
         points=out(paths.ANALYSIS, "pooled_curves.csv"),
         statistics=out(paths.STATISTICS),
     output:

@@ -195,7 +195,7 @@ def data_report(
     sets: Paths, source: Paths, pool: PathOption, validation: PathOption,
     prompts: PathOption, mix: PathOption, benchmarks: Paths, base: PathOption, overlaps: PathOption,
     statistics: PathOption, strata: PathOption, sources: PathOption, max_length: Annotated[int, typer.Option()],
-    stratum: Paths, win_rates: Annotated[str | None, typer.Option()] = None,
+    stratum: Paths, counts: PathOption, win_rates: Annotated[str | None, typer.Option()] = None,
 ) -> None:  # fmt: skip
     """Writes the overlap table, which must be 0 where overlap is forbidden, and the data cards."""
     from switchpoint.data import cards
@@ -210,7 +210,7 @@ def data_report(
     rows = cards.statistics(drawn | others, win_rates, pool, lengths_in(base), max_length)
     tables.write_csv(rows, statistics)
     tables.write_csv(cards.strata_table(rows, dict(zip(drawn, stratum, strict=True))), strata)
-    tables.write_csv(cards.source_table({Path(path).stem: path for path in source}), sources)
+    tables.write_csv(cards.source_table({Path(path).stem: path for path in source}, pool, counts), sources)
 
 
 @app.command("make-base")

@@ -86,28 +86,25 @@ def strata_table(statistics: pd.DataFrame, strata: dict[str, str]) -> pd.DataFra
     return pd.DataFrame(table, columns=columns)
 
 
-def source_table(records: dict[str, str]) -> pd.DataFrame:
-    """One row per source: what became of its rows, from the records of the tables that hold them."""
+def source_table(records: dict[str, str], pool: str, counts: str) -> pd.DataFrame:
+    """One row per source and one of the pool: what became of its rows, from the records of the tables that hold them."""
     rows = []
     for name, path in records.items():
         record = files.read_record(f"{path}{files.RECORD}")
-        census = record["census"]
-        rows.append(
-            {
-                "source": name,
-                "rows": census["rows"],
-                "kept": census["kept"],
-                "dropped": counted(census["dropped"]),
-                "rejected": counted(census["rejected"]),
-                "sha256": record["outputs"][Path(path).name]["sha256"],
-            }
-        )
-    return pd.DataFrame(rows)
+        census, sha256 = record["census"], record["outputs"][Path(path).name]["sha256"]
+        dropped, rejected = counted(census["dropped"]), counted(census["rejected"])
+        rows.append((name, census["rows"], census["kept"], dropped, rejected, sha256))
+    joined = files.read_json(counts)
+    again = {"repeated exactly": joined["exact"], "repeated": joined["normalised"]}
+    rows.append(
+        ("pool", joined["rows"], sum(joined["kept"].values()), counted(again), "", files.sha256(pool))
+    )
+    return pd.DataFrame(rows, columns=["source", "rows", "kept", "dropped", "rejected", "sha256"])
 
 
 def counted(reasons: dict[str, int]) -> str:
     """Counts by reason, in words."""
-    return ", ".join(f"{reason}: {n}" for reason, n in reasons.items())
+    return ", ".join(f"{reason}: {n}" for reason, n in reasons.items() if n)
 
 
 def overlaps(tables: dict[str, str], benchmarks: list[str]) -> pd.DataFrame:

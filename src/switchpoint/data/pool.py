@@ -32,15 +32,12 @@ def deduplicate(paths: list[str], out: str) -> dict:
         rows = narrow(connection, paths)
         rates = [name for name in RATES if name in rows.columns]
         firsts = "".join(f", arg_min({name}, rank) AS {name}" for name in rates)
-        rows.aggregate(f"min(rank) AS rank{firsts}", "key").create("chosen")
+        chosen = rows.aggregate(f"arg_min(place, rank) AS place{firsts}", "key").order("place")
+        places = chosen.fetchnumpy()
         [(n_rows, n_exact)] = rows.aggregate("count(*), count(DISTINCT exact)").fetchall()
-        number, row = f"rank // ({PREFERENCE}::UHUGEINT * {ROW})", f"rank % {ROW}"
-        chosen = connection.table("chosen")
-        places = chosen.project(", ".join([f"({number})::INTEGER AS number, ({row})::BIGINT AS row", *rates]))
-        places = places.order("number, row").fetchnumpy()
         schema = pool_schema(paths, rates)
         n_kept = relations.write(parts(paths, places, rates, schema), schema, out)
-    kept = np.bincount(places["number"], minlength=len(paths))
+    kept = np.bincount(places["place"] // ROW, minlength=len(paths))
     return {
         "rows": n_rows, "exact": n_rows - n_exact, "normalised": n_exact - n_kept,
         "kept": {Path(path).stem: int(n) for path, n in zip(paths, kept, strict=True)},
@@ -48,16 +45,19 @@ def deduplicate(paths: list[str], out: str) -> dict:
 
 
 def narrow(connection: DuckDBPyConnection, paths: list[str]) -> DuckDBPyRelation:
-    """What tells the rows of all tables apart: ``key`` and ``exact`` (hashes), ``rank``, and the given win rates."""
+    """What tells the rows of all tables apart: ``key`` and ``exact`` (hashes), ``rank``, ``place``, and the given win rates."""
     tables = [relations.rows(connection, path) for path in paths]
     known = [name for name in RATES if any(name in table.columns for table in tables)]
     parts = []
     for number, table in enumerate(tables):
         preference = "preference::UHUGEINT" if "preference" in table.columns else "0::UHUGEINT"
         rank = f"({number}::UHUGEINT * {PREFERENCE} + {preference}) * {ROW} + row::UHUGEINT AS rank"
+        place = f"row + {number * ROW} AS place"
         rates = [name if name in table.columns else f"NULL::DOUBLE AS {name}" for name in known]
         parts.append(
-            table.project(", ".join(["md5_number(key) AS key, md5_number(problem) AS exact", rank, *rates]))
+            table.project(
+                ", ".join(["md5_number(key) AS key, md5_number(problem) AS exact", rank, place, *rates])
+            )
         )
     return functools.reduce(lambda one, other: one.union(other), parts)
 
@@ -80,15 +80,16 @@ def parts(
 ) -> Iterator[pyarrow.Table]:
     """The chosen rows of every table, in the order of the tables, with their win rates."""
     for number, path in enumerate(paths):
-        first, end = np.searchsorted(places["number"], [number, number + 1])
-        rows = places["row"][first:end]
+        first, end = np.searchsorted(places["place"], [number * ROW, (number + 1) * ROW])
+        rows = places["place"][first:end] - number * ROW
         given = {name: places[name][first:end] for name in rates}
         offset = done = 0
         for batch in pyarrow.parquet.ParquetFile(path).iter_batches(relations.ROWS):
             upto = done + int(np.searchsorted(rows[done:], offset + batch.num_rows))
-            table = pyarrow.Table.from_batches([batch]).take(rows[done:upto] - offset)
-            chosen = {name: given[name][done:upto] for name in rates}
-            yield conform(table, chosen, schema)
+            wanted = np.zeros(batch.num_rows, bool)
+            wanted[rows[done:upto] - offset] = True
+            table = pyarrow.Table.from_batches([batch.filter(pyarrow.array(wanted))])
+            yield conform(table, {name: given[name][done:upto] for name in rates}, schema)
             offset, done = offset + batch.num_rows, upto
 
 
@@ -107,5 +108,6 @@ def conform(table: pyarrow.Table, rates: dict[str, np.ndarray], schema: pyarrow.
             offsets = pyarrow.array(np.arange(table.num_rows + 1, dtype=np.int32))
             columns.append(pyarrow.ListArray.from_arrays(offsets, texts))
         else:
-            columns.append(table[field.name].cast(field.type))
+            there = table[field.name]
+            columns.append(there if there.type == field.type else there.cast(field.type))
     return pyarrow.Table.from_arrays(columns, schema=schema)

@@ -32,8 +32,8 @@ TEXTS = (".jsonl", ".jsonl.zst", ".jsonl.gz")
 # Of several rows of one problem that with the smallest is taken: the shortest solution (any before none), and of equally
 # long ones that with the smaller hash, whatever the order of the rows.
 PREFERENCE = f"""
-least(coalesce(strlen(solution), {2**28}), {2**28 - 1}) * {2**34}
- + (md5_number(coalesce(solution, problem)) % {2**34}::UHUGEINT)::BIGINT
+least(coalesce(strlen(solution), {2**28}), {2**28 - 1})::BIGINT * {2**34}
+ + (hash(coalesce(solution, problem)) % {2**34})::BIGINT
 """
 Lengths = Callable[[list[str]], list[int]]
 """Tokens of each text."""
@@ -253,9 +253,10 @@ def judged(rows: DuckDBPyRelation, schema: Schema, source: Dataset, name: str) -
     rejected = f"CASE {whens(rejects)} END"
     reason = f"coalesce(rejected_for, CASE {whens(drops)} END)" if drops else "rejected_for"
     marked = read.project(f"*, {rejected} AS rejected_for").project(f"*, {reason} AS reason")
+    marked = marked.project("*, CASE WHEN reason IS NULL THEN key_of(problem) END AS key")
     prefix = relations.text(f"{name}-")
     content = {
-        "id": f"{prefix} || key_of(problem)[:20]", "key": "key_of(problem)", "problem": "problem",
+        "id": f"{prefix} || key[:20]", "key": "key", "problem": "problem",
         "answer": "answer", "solution": "solution", "source": relations.text(name),
         **{name: name for name in ("origin", "teacher") if getattr(schema, name)},
         **{name: f"try_cast({name} AS DOUBLE)" for name in rates},

@@ -12,6 +12,7 @@ import re
 import tempfile
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -24,14 +25,17 @@ from switchpoint.errors import InputError
 from switchpoint.grading.extraction import last_boxed
 
 MEMORY = "1500MB"  # of DuckDB's buffers; beyond, it spills
+REPEATED = ("source", "origin", "teacher")  # columns of few values
 ROWS = 10_000  # of a batch
-GROUP = 64 * 2**20  # bytes of a row group, before it is compressed
-# A problem of ASCII letters is normalised in SQL; these are the characters that Python takes for white space there.
+GROUP = 8 * 2**20  # bytes of a row group, before it is compressed
+# A problem of ASCII letters is normalised in SQL, and most of them have single spaces alone; the class holds what Python
+# takes for white space among them.
 KEY = r"""
 CREATE TEMP MACRO key_of(problem) AS md5(CASE
-    WHEN strlen(problem) = length(problem)
+    WHEN strlen(problem) <> length(problem) THEN normalise(problem)
+    WHEN regexp_matches(problem, '[\x09-\x0d\x1c-\x1f]|  ')
     THEN trim(regexp_replace(lower(problem), '[\x09-\x0d\x1c-\x20]+', ' ', 'g'))
-    ELSE normalise(problem) END)
+    ELSE trim(lower(problem)) END)
 """
 
 
@@ -140,27 +144,53 @@ def union(
 def write(
     parts: Iterable[pyarrow.RecordBatch | pyarrow.Table], schema: pyarrow.Schema, path: str | Path
 ) -> int:
-    """Writes a parquet table atomically, a row group at a time, and returns the number of its rows."""
+    """Writes a parquet table atomically and returns the number of its rows; a row group is written while the next is made."""
     # The notes of pandas hold the columns' names again, by which a reader tells that they are as they were written.
-    noted = pyarrow.Table.from_pandas(
-        schema.empty_table().to_pandas(), schema=schema, preserve_index=False
-    ).schema
-    n_rows, group, size = 0, [], 0
+    empty = schema.empty_table().to_pandas()
+    noted = pyarrow.Table.from_pandas(empty, schema=schema, preserve_index=False).schema
+    how = {
+        "compression": "zstd",
+        "compression_level": 1,
+        "write_page_checksum": True,
+        "use_dictionary": [name for name in REPEATED if name in schema.names],
+    }
+    n_rows = 0
     with (
         files.atomic(path) as temporary,
-        pyarrow.parquet.ParquetWriter(
-            temporary, noted, compression="zstd", compression_level=1, write_page_checksum=True
-        ) as writer,
+        pyarrow.parquet.ParquetWriter(temporary, noted, **how) as writer,
+        ThreadPoolExecutor(1) as thread,
     ):
-        for part in parts:
-            group.append(part if isinstance(part, pyarrow.Table) else pyarrow.Table.from_batches([part]))
-            n_rows, size = n_rows + part.num_rows, size + part.nbytes
-            if size > GROUP:
-                writer.write_table(pyarrow.concat_tables(group).cast(noted))
-                group, size = [], 0
-        if group:
-            writer.write_table(pyarrow.concat_tables(group).cast(noted))
+        before = None
+        for group in groups(parts, noted):
+            n_rows += group.num_rows
+            if before is not None:
+                before.result()
+            before = thread.submit(writer.write_table, group)
+        if before is not None:
+            before.result()
     return n_rows
+
+
+def groups(
+    parts: Iterable[pyarrow.RecordBatch | pyarrow.Table], schema: pyarrow.Schema
+) -> Iterator[pyarrow.Table]:
+    """The parts, small ones together, as tables of this schema."""
+    group, size = [], 0
+    for part in parts:
+        group.append(part if isinstance(part, pyarrow.Table) else pyarrow.Table.from_batches([part]))
+        size += part.nbytes
+        if size > GROUP:
+            yield joined(group, schema)
+            group, size = [], 0
+    if group:
+        yield joined(group, schema)
+
+
+def joined(parts: list[pyarrow.Table], schema: pyarrow.Schema) -> pyarrow.Table:
+    """The parts as one table of this schema."""
+    table = pyarrow.concat_tables(parts)
+    same = table.schema.equals(schema)
+    return table.replace_schema_metadata(schema.metadata) if same else table.cast(schema)
 
 
 def save(relation: DuckDBPyRelation, path: str | Path) -> int:

@@ -15,7 +15,7 @@ ANALYSIS_TABLES = [
     "arms", "arm_curves", "arm_comparisons",
 ]  # fmt: skip
 ANALYSIS_DOCUMENTS = ["phases", "ceilings", "advice", "predictors", "loss_correlation"]
-DATA_TABLES = ["statistics", "overlaps"]
+DATA_TABLES = ["statistics", "strata", "sources", "overlaps"]
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -324,8 +324,25 @@ def setting_blocks(inputs: dict, hyperparameters: dict[str, dict]) -> list[dict]
         ),
         block(
             study_tables.statistics_table(inputs["statistics"]),
-            "The SFT sets (after RETU Table 3): examples, mean lengths in tokens, mean win rate of the weak "
-            "solver.",
+            "The data (after RETU Table 3): rows, distinct problems, mean lengths in tokens (of at most 10,000 rows), the "
+            "share that training cuts short, mean win rates of the weak solver and as the sources give them.",
+            kind="dense",
+        ),
+        *(
+            [
+                block(
+                    study_tables.strata_table(inputs["strata"]),
+                    "Mean win rates of the strata: each has to fall from left to right.",
+                )
+            ]
+            if len(inputs["strata"])
+            else []
+        ),
+        block(
+            study_tables.source_table(inputs["sources"]),
+            "The sources: rows, what the study keeps, and why it leaves the others out (dropped: not wanted; rejected: "
+            "broken).",
+            kind="words",
         ),
         block(
             study_tables.overlap_table(inputs["overlaps"]),

@@ -195,15 +195,46 @@ def run_table(runs: pd.DataFrame) -> str:
 
 
 def statistics_table(statistics: pd.DataFrame) -> str:
-    """RETU Table 3: size, mean lengths in tokens and mean win rate of every SFT set."""
+    """RETU Table 3: size, mean lengths in tokens, what training cuts, and mean win rates of every set."""
+    given = [name for name in statistics if name.startswith("win_rate_") and not name.endswith("_n")]
     rows = [
         [
-            row["set"], text(row["n"]), number(row["prompt_tokens"]), number(row["response_tokens"]),
-            number(row["win_rate"], 2),
+            row["set"], text(row["n"]), text(row["unique"]), number(row["prompt_tokens"]),
+            number(row["response_tokens"]), number(percent(row["truncated"])), number(row["win_rate"], 2),
+            *(number(row[name], 2) for name in given), text(row["sources"]), row["sha256"][:12],
         ]
         for row in statistics.to_dict("records")
     ]  # fmt: skip
-    return html_table(["Set", "Examples", "Prompt tokens", "Response tokens", "Win rate"], rows)
+    header = ["Set", "Rows", "Problems", "Prompt tokens", "Response tokens", "Cut, %", "Win rate"]
+    header += [f"Win rate, {name.removeprefix('win_rate_').replace('_', '.').upper()}" for name in given]
+    return html_table([*header, "Sources", "sha256"], rows)
+
+
+def percent(share: float | None) -> float | None:
+    """A share in percent, where there is one."""
+    return share if absent(share) else 100 * share
+
+
+def strata_table(strata: pd.DataFrame) -> str:
+    """Whether every known win rate falls from the easy over the uniform to the hard stratum."""
+    rows = [
+        [
+            row["win_rate"],
+            *(number(row[name], 2) for name in ("easy", "uniform", "hard")),
+            text(row["ordered"]),
+        ]
+        for row in strata.to_dict("records")
+    ]
+    return html_table(["Win rate", "Easy", "Uniform", "Hard", "Falls"], rows)
+
+
+def source_table(sources: pd.DataFrame) -> str:
+    """What became of the rows of every source."""
+    rows = [
+        [row["source"], text(row["rows"]), text(row["kept"]), text(row["dropped"]), text(row["rejected"]), row["sha256"][:12]]
+        for row in sources.to_dict("records")
+    ]  # fmt: skip
+    return html_table(["Source", "Rows", "Kept", "Dropped", "Rejected", "sha256"], rows)
 
 
 def overlap_table(overlaps: pd.DataFrame) -> str:

@@ -185,12 +185,17 @@ def make(tmp_path_factory):
         base = ("base", None, None, None, None, None, 0.0, None, "finished")
         curves = pd.DataFrame(point_rows("base", "base", 0, 0, 0, 30.0, 2.6) + rows + rl_rows)
         overlaps = pd.DataFrame([["S", 150, 0], ["gsm", 0, 60]], columns=["table", "S", "gsm"])
-        statistics = pd.DataFrame({"set": ["S"], "n": [150], "prompt_tokens": [20.3],
-            "response_tokens": [29.9],
-                                   "win_rate": [np.nan]})  # fmt: skip
+        statistics = pd.DataFrame(
+            {"set": ["S"], "n": [150], "unique": [149], "prompt_tokens": [20.3], "response_tokens": [29.9], "truncated": [0.25],
+             "win_rate": [np.nan], "win_rate_n": [0], "win_rate_1_5b": [0.5], "win_rate_1_5b_n": [9], "sources": ["pool:150"],
+             "sha256": ["0123456789abcdef"]})  # fmt: skip
+        strata = pd.DataFrame([["win_rate_1_5b", 1.0, 0.5, 0.1, True]],
+                              columns=["win_rate", "easy", "uniform", "hard", "ordered"])  # fmt: skip
+        sources = pd.DataFrame([["pool", 200, 150, "domain: 40", np.nan, "0123456789abcdef"]],
+                               columns=["source", "rows", "kept", "dropped", "rejected", "sha256"])  # fmt: skip
         results = result_rows(curves)
         frames = {"pooled_curves": pool_curves(curves), "pooled_results": pool_results(results),
-                  "overlaps": overlaps, "statistics": statistics, "verdicts": verdict_rows(results),
+                  "overlaps": overlaps, "statistics": statistics, "strata": strata, "sources": sources, "verdicts": verdict_rows(results),
                   "gains": gain_rows(rl_runs), "runs": pd.DataFrame([base, *runs, *rl_runs], columns=columns),
                   "losses": pd.DataFrame(losses,
                    columns=["run", "step", "loss", "se", "exaflops"])}  # fmt: skip
