@@ -51,7 +51,7 @@ def ours(raw: Path, out: Path, n: int) -> None:
     paths = {name: str(out / f"{name}.parquet") for name in ("source", "pool", "validation", "rates", *SETS)}
     source = Dataset(kind="dataset", dataset="am_40m", path=[str(raw)], lock="-", keep=Keep(domains=["math"]))
     readers.ingest(source, "am", None, paths["source"])
-    pool.deduplicate([paths["source"]], paths["pool"])
+    pool.deduplicate([paths["source"]], 0, paths["pool"])
     select.hold_out(ValidationJob(recipe=1, seed=0, size=200), paths["pool"], paths["validation"])
     select.given_win_rates(paths["pool"], "1_5b", paths["rates"])
     for name, share in SETS.items():

@@ -270,7 +270,7 @@ def test_a_wrong_data_file_names_the_row(fresh, monkeypatch, row, words):
     monkeypatch.chdir(fresh)
     job = expand(yaml.safe_load(Path("config.yaml").read_text())).ingest_job("gsm")
     with pytest.raises(InputError) as refused:
-        sources.ingest(job)
+        sources.read_rows(job)
     missing = [word for word in words if word not in str(refused.value)]
     assert not missing, refused.value
 

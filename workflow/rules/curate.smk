@@ -76,11 +76,13 @@ rule deduplicate:
         "../../envs/data.yaml"
     threads: DATA_THREADS
     params:
+        seed=study.seed,
         sources=repeat(
             "source", [out(paths.SOURCE, source=name) for name in study.data.pool]
         ),
     shell:
-        "python -m switchpoint pool {params.sources} --out {output.pool} --counts {output.counts} > {log} 2>&1"
+        "python -m switchpoint pool {params.sources} --seed {params.seed} --out {output.pool} --counts {output.counts}"
+        " > {log} 2>&1"
 
 
 rule hold_out_validation:

@@ -53,11 +53,16 @@ def ingest(
 
 
 @app.command()
-def pool(source: Paths, out: PathOption, counts: PathOption) -> None:
+def pool(
+    source: Paths,
+    out: PathOption,
+    counts: PathOption,
+    seed: Annotated[int, typer.Option(help="Of the draws, whose order the pool has.")] = 0,
+) -> None:
     """Joins the pool's sources and drops duplicates."""
     from switchpoint.data.pool import deduplicate
 
-    files.write_json(counts, deduplicate(source, out))
+    files.write_json(counts, deduplicate(source, seed, out))
 
 
 @app.command()

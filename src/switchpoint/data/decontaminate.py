@@ -5,6 +5,7 @@ for the same ordered sequence of numbers.  The same text (normalised) is always 
 they are all that sets and prompts may be drawn from, so that another recipe of a set leaves the benchmarks alone.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -95,7 +96,9 @@ def screen(
     rows that are kept) is ``exact``, or ``cosine``: above the threshold and, with ``match_numbers``, of a row with the same
     numbers in the same order, among which alone the nearest then is.  Embeddings are kept in ``store``.
     """
-    with relations.connect(Path(store) / "x") as connection:
+    # Two jobs may share a store; what they spill is apart.
+    name = hashlib.sha256("\n".join(benchmarks["problem"]).encode()).hexdigest()[:16]
+    with relations.connect(Path(store) / name) as connection:
         rows = [training_rows(connection, path) for path in training]
         every = rows[0]
         for other in rows[1:]:

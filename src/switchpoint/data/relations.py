@@ -9,13 +9,13 @@ import functools
 import hashlib
 import os
 import re
-import tempfile
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow
 import pyarrow.parquet
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
@@ -51,29 +51,36 @@ def key(problem: str) -> str:
 
 @contextlib.contextmanager
 def connect(beside: str | Path) -> Iterator[DuckDBPyConnection]:
-    """A connection that spills into the directory of the path, and into nothing else.
+    """A connection that spills into a folder beside the path and of its name, and into nothing else.
 
-    What DuckDB finds wrong comes as InputError, a full disk as OSError.
+    What a killed job left there is removed.  What DuckDB finds wrong comes as InputError, a full disk as OSError.
     """
-    directory = Path(beside).parent
-    directory.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".spill-", dir=directory) as spill:
-        settings = {"memory_limit": MEMORY, "temp_directory": spill, "threads": n_threads(),
-                    "autoinstall_known_extensions": False, "arrow_large_buffer_size": False}  # fmt: skip
-        connection = duckdb.connect(config=settings)
-        try:
-            connection.execute("SET enable_progress_bar = false")
-            for name, function in {"normalise": normalise, "boxed": last_boxed}.items():
-                many = functools.partial(each, function)
-                connection.create_function(
-                    name, many, ["VARCHAR"], "VARCHAR", type="arrow", null_handling="special"
-                )
-            connection.execute(KEY)
-            yield connection
-        except duckdb.Error as error:
-            raise said(error, str(directory)) from error
-        finally:
-            connection.close()
+    path = Path(beside)
+    spill = path.with_name(f".{path.name}.spill")
+    files.remove(spill)
+    spill.mkdir(parents=True)
+    settings = {
+        "memory_limit": MEMORY,
+        "temp_directory": str(spill),
+        "threads": n_threads(),
+        "autoinstall_known_extensions": False,
+        "arrow_large_buffer_size": False,
+    }
+    connection = duckdb.connect(config=settings)
+    try:
+        connection.execute("SET enable_progress_bar = false")
+        for name, function in {"normalise": normalise, "boxed": last_boxed}.items():
+            many = functools.partial(each, function)
+            connection.create_function(
+                name, many, ["VARCHAR"], "VARCHAR", type="arrow", null_handling="special"
+            )
+        connection.execute(KEY)
+        yield connection
+    except duckdb.Error as error:
+        raise said(error, str(path.parent)) from error
+    finally:
+        connection.close()
+        files.remove(spill)
 
 
 def n_threads() -> int:
@@ -120,6 +127,24 @@ def rows(connection: DuckDBPyConnection, path: str | Path) -> DuckDBPyRelation:
     """The rows of such a table with their ``row`` in it, from 0."""
     read(connection, path)
     return connection.sql(f"SELECT *, file_row_number AS row FROM read_parquet({text(str(path))})")
+
+
+def drawn_by(seed: int) -> str:
+    """The order of draws, in SQL: that of a hash of (seed, id)."""
+    return f"sha256('{seed}/' || id), id"
+
+
+def take(path: str | Path, rows: np.ndarray) -> Iterator[pyarrow.Table]:
+    """The rows of a table with these numbers, which rise; other row groups than theirs are not read."""
+    file = pyarrow.parquet.ParquetFile(path)
+    first = 0
+    for group in range(file.num_row_groups):
+        end = first + file.metadata.row_group(group).num_rows
+        inside = rows[np.searchsorted(rows, first) : np.searchsorted(rows, end)] - first
+        if len(inside):
+            table = file.read_row_group(group)
+            yield table if len(inside) == table.num_rows else table.take(inside)
+        first = end
 
 
 def union(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pyarrow
+import pyarrow.parquet
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 from switchpoint.data import relations
@@ -29,7 +30,7 @@ def draw(
 
     InputError, beginning with ``what``, when there are fewer.
     """
-    order = f"{first}, sha256('{seed}/' || id), id"
+    order = f"{first}, {relations.drawn_by(seed)}"
     rows.project(f"row, row_number() OVER (ORDER BY {order}) AS place, {keep}").create("drawn")
     [(there,)] = connection.sql("SELECT count(*) FROM drawn").fetchall()
     if size is not None and size > there:
@@ -37,10 +38,14 @@ def draw(
     return connection.table("drawn").filter(f"place <= {there if size is None else size}")
 
 
-def fetch(connection: DuckDBPyConnection, path: str, chosen: DuckDBPyRelation) -> DuckDBPyRelation:
-    """The chosen rows of a table, whole, in their order."""
+def fetch(connection: DuckDBPyConnection, path: str, chosen: DuckDBPyRelation, out: str) -> int:
+    """Writes the chosen rows of a table, whole, in their order, and returns how many."""
+    rows = chosen.order("place").project("row").fetchnumpy()["row"]
+    if (np.diff(rows) > 0).all():  # as the pool stands: nothing is to be sorted, and its end need not be read
+        schema = pyarrow.parquet.read_schema(path)
+        return relations.write(relations.take(path, rows), schema, out)
     every = relations.rows(connection, path).join(chosen.project("row, place").set_alias("chosen"), "row")
-    return every.order("place").project("* EXCLUDE (row, place)")
+    return relations.save(every.order("place").project("* EXCLUDE (row, place)"), out)
 
 
 def outside(rows: DuckDBPyRelation, *others: DuckDBPyRelation) -> DuckDBPyRelation:
@@ -57,7 +62,7 @@ def hold_out(job: ValidationJob, pool: str, out: str) -> int:
         rows = rows.filter("solution IS NOT NULL" if "has_solution" not in rows.columns else "has_solution")
         rows = one_per_problem(connection, rows)
         chosen = draw(connection, rows, job.size, job.seed, "data.validation")
-        return relations.save(fetch(connection, pool, chosen), out)
+        return fetch(connection, pool, chosen, out)
 
 
 def one_per_problem(connection: DuckDBPyConnection, rows: DuckDBPyRelation) -> DuckDBPyRelation:
@@ -107,7 +112,7 @@ def select_set(
             rows = rows.join(counted.project("id, response_tokens").set_alias("counted"), "id")
             first = {"shortest": "response_tokens", "longest": "-response_tokens"}[job.order]
         chosen = draw(connection, rows, job.size, job.seed, f"data.sets.{job.name}", first)
-        return relations.save(fetch(connection, pool, chosen), out)
+        return fetch(connection, pool, chosen, out)
 
 
 def unite(job: SelectJob, sets: list[str], out: str) -> int:
@@ -115,7 +120,7 @@ def unite(job: SelectJob, sets: list[str], out: str) -> int:
     with relations.connect(out) as connection:
         united = relations.union(connection, [relations.read(connection, path) for path in sets], COLUMNS)
         return relations.save(united.query("united", "SELECT * FROM (SELECT DISTINCT ON (id) * FROM united) "
-                              f"ORDER BY sha256('{job.seed}/' || id), id"), out)  # fmt: skip
+                              f"ORDER BY {relations.drawn_by(job.seed)}"), out)  # fmt: skip
 
 
 def select_prompts(

@@ -1,6 +1,8 @@
 """Decontamination: exact copies, near copies, numbers, word runs, the store of embeddings."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -128,6 +130,42 @@ def test_what_is_stored_is_not_embedded_again(tmp_path, monkeypatch):
     victim = max((tmp_path / "store").glob("*.npy"), key=lambda path: path.stat().st_mtime)
     victim.write_bytes(victim.read_bytes()[:100])
     assert len(run([*problems[:-1], "another problem"])) == 1
+
+
+SLOW = """
+import sys, time
+import numpy as np, pandas as pd
+from switchpoint.data import decontaminate, embeddings
+
+def embed(texts, embedder):
+    print("embedded", len(texts), flush=True)
+    time.sleep(0.2)
+    return np.array([[len(text), 1.0] for text in texts], np.float32)
+
+embeddings.embed, embeddings.CHUNK = embed, 8
+rows = pd.DataFrame({"id": ["a"], "problem": ["problem 3"]})
+decontaminate.screen([sys.argv[1]], rows, "any", False, sys.argv[2], 0.8)
+"""
+
+
+def test_a_kill_loses_one_chunk(tmp_path):
+    train = write(tmp_path / "train.jsonl", [f"problem {number}" for number in range(128)], "t")
+    command = [sys.executable, "-c", SLOW, train, str(tmp_path / "store")]
+
+    def start() -> subprocess.Popen:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    killed = start()
+    before = [killed.stdout.readline() for _ in range(6)]
+    killed.kill()
+    killed.wait()
+    chunks = len(list((tmp_path / "store").glob("*.npy")))
+    assert len(before) - 1 <= chunks <= len(before)
+    again, _ = start().communicate()
+    whole, _ = start().communicate()
+    assert whole == ""
+    assert len(again.splitlines()) == len(list((tmp_path / "store").glob("*.npy"))) - chunks
+    assert not list((tmp_path / "store").glob(".*.spill"))
 
 
 def test_what_is_no_training_file(tmp_path):

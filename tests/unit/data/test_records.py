@@ -135,10 +135,10 @@ def test_other_columns_are_left_and_answers_are_of_one_kind(tmp_path):
         frame = frame.assign(key=frame["problem"].map(relations.key), source=name)
         tables.write_parquet(frame, tmp_path / f"{name}.parquet")
     paths = [str(tmp_path / "again.parquet"), str(tmp_path / "text.parquet")]
-    pool.deduplicate(paths, str(tmp_path / "pool.parquet"))
-    joined = tables.read_made(tmp_path / "pool.parquet")
+    pool.deduplicate(paths, 0, str(tmp_path / "pool.parquet"))
+    joined = tables.read_made(tmp_path / "pool.parquet").sort_values(["source", "id"])
     assert [list(answer) for answer in joined["answer"]] == [["2"], ["1", "2"], ["2"]]
-    pool.deduplicate(paths[1:], str(tmp_path / "pool.parquet"))
+    pool.deduplicate(paths[1:], 0, str(tmp_path / "pool.parquet"))
     assert tables.read_made(tmp_path / "pool.parquet")["answer"].tolist() == ["2"]
 
 

@@ -1,5 +1,6 @@
 """Curation: draws, strata, RL prompts, overlaps, benchmarks."""
 
+import hashlib
 from pathlib import Path
 
 import pandas as pd
@@ -45,7 +46,7 @@ class Tables:
 def folder(tmp_path) -> Tables:
     made = Tables(tmp_path)
     made.write(source=rows(PROBLEMS), rates=RATES, none=rows([]))
-    pool.deduplicate([made("source")], made("pool"))
+    pool.deduplicate([made("source")], 0, made("pool"))
     return made
 
 
@@ -62,8 +63,8 @@ def drawn(folder: Tables, asked: SelectJob, **inputs: str) -> pd.DataFrame:
 
 def test_duplicates_are_dropped_and_counted(folder):
     folder.write(one=rows(["a  b", "A b", "c"]), two=rows(["c", "ａ b", "d"], "q"))
-    counts = pool.deduplicate([folder("one"), folder("two")], folder("pool"))
-    kept = folder.read("pool")
+    counts = pool.deduplicate([folder("one"), folder("two")], 0, folder("pool"))
+    kept = folder.read("pool").sort_values("id")
     assert kept["problem"].tolist() == ["a  b", "c", "d"]
     assert kept["id"].tolist() == ["p0", "p2", "q2"]
     assert counts == {"rows": 6, "exact": 1, "normalised": 2, "kept": {"one": 2, "two": 1}}
@@ -74,15 +75,18 @@ def test_of_several_solutions_the_preferred_is_kept_and_win_rates_come_from_any(
         one=rows(["a", "A", "b"], solution=["long", "s", None], preference=[4, 1, 9]),
         two=rows(["b", "a", "c"], "q", win_rate_7b=[0.25, 0.5, None], answer=[["1", "2"]] * 3, solution=None),
     )
-    pool.deduplicate([folder("one"), folder("two")], folder("pool"))
+    pool.deduplicate([folder("one"), folder("two")], 0, folder("pool"))
     kept = folder.read("pool")
+    order = [hashlib.sha256(f"0/{name}".encode()).hexdigest() for name in kept["id"]]
+    assert order == sorted(order)
+    kept = kept.sort_values("id")
     assert kept["id"].tolist() == ["p1", "p2", "q2"]
     assert kept["win_rate_7b"].tolist()[:2] == [0.5, 0.25]
     assert pd.isna(kept["win_rate_7b"].iloc[2])
     assert [list(answer) for answer in kept["answer"]] == [["1"], ["1"], ["1", "2"]]
     assert kept["has_solution"].tolist() == [True, False, False]
     select.given_win_rates(folder("pool"), "7b", folder("rates"))
-    assert folder.read("rates")["win_rate"].tolist()[:2] == [0.5, 0.25]
+    assert folder.read("rates").sort_values("id")["win_rate"].tolist()[:2] == [0.5, 0.25]
     assert GivenJob(recipe=1, solver="7b").stage == "given"
     with pytest.raises(InputError, match=r"data\.solver\.given is 32b"):
         select.given_win_rates(folder("pool"), "32b", folder("rates"))
@@ -131,7 +135,7 @@ def test_rows_of_unknown_win_rate_are_of_the_full_stratum_alone(folder):
 
 def test_the_shortest_and_the_longest_responses_and_their_union(folder):
     folder.write(source=rows(PROBLEMS, solution=["x" * (n % 20 + 1) for n in range(40)]))
-    pool.deduplicate([folder("source")], folder("pool"))
+    pool.deduplicate([folder("source")], 0, folder("pool"))
     select.count_tokens([folder("pool")], lambda texts: [len(text) for text in texts], folder("lengths"))
     lengths = folder.read("lengths").set_index("id")["response_tokens"]
     ends = {}
@@ -272,9 +276,9 @@ def test_a_table_that_was_made_is_checked(folder):
     content = Path(path).read_bytes()
     Path(path).write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match="not as it was written"):
-        pool.deduplicate([path], folder("pool"))
+        pool.deduplicate([path], 0, folder("pool"))
     with pytest.raises(InputError, match="does not exist"):
-        pool.deduplicate([folder("nothing")], folder("pool"))
+        pool.deduplicate([folder("nothing")], 0, folder("pool"))
 
 
 @given(st.integers(1, 30), st.integers(0, 5), st.integers(0, 100), st.integers(0, 70))
