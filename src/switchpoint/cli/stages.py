@@ -62,7 +62,9 @@ def pool(
     """Joins the pool's sources and drops duplicates."""
     from switchpoint.data.pool import deduplicate
 
-    files.write_json(counts, deduplicate(source, seed, out))
+    dropped = deduplicate(source, seed, out)
+    files.write_record(f"{out}{files.RECORD}", {"outputs": files.measure(Path(out).parent, [Path(out).name])})
+    files.write_json(counts, dropped)
 
 
 @app.command()
