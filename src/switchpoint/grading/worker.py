@@ -21,7 +21,9 @@ from switchpoint.grading.comparison import same, stated
 from switchpoint.grading.formulas import formula, numbers, parsed
 from switchpoint.grading.official import official
 
-PATIENCE = 5
+PATIENCE = (
+    60  # a starved process waits for its processor time; nothing in a comparison waits for anything else
+)
 MEMORY = 1 << 30  # bytes of address space that a child may use
 WARMING = ("\\frac{1}{2}", "2\\sqrt{3}", "(1,2)", "\\{1,2\\}", "[1,2)", "x^2", "y=2x", "\\pi")
 
@@ -59,7 +61,7 @@ class Current:
 def serve(seconds: float, current: Current) -> None:
     """Answers every line of the input; one that takes ``seconds`` of processor time ends the process.
 
-    So a busy machine changes no verdict; ``PATIENCE`` times as much wall clock ends it as well.
+    So a busy machine changes no verdict; only ``PATIENCE`` times as much wall clock ends it as well.
     """
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     for line in iter(sys.stdin.buffer.readline, b""):
