@@ -15,6 +15,7 @@ from switchpoint.errors import DivergedError, InputError
 from switchpoint.study import config as studies
 from switchpoint.study.algorithms import ALGORITHMS
 from switchpoint.study.expand import Expansion
+from switchpoint.training import evaluation
 from switchpoint.training.engine.batch import Sequence
 from switchpoint.training.engine.torch import Engine
 from switchpoint.training.rl import batches, loop
@@ -250,9 +251,22 @@ def test_truncated_rollouts_are_in_their_groups_and_not_in_the_loss(tmp_path, mo
 def test_a_step_whose_every_rollout_is_masked_updates_with_its_experts_or_not_at_all(
     tmp_path, monkeypatch, algorithm
 ):
-    """Answers of two tokens are all cut, and all wrong."""
+    """As if all answers were cut, and all wrong; the experts are whole."""
+    answer = evaluation.answer
+
+    def cut(*arguments) -> list[evaluation.Answer]:
+        return [
+            evaluation.Answer(
+                dataclasses.replace(one.rollout, truncated=True),
+                one.text,
+                dataclasses.replace(one.verdict, correct=False),
+            )
+            for one in answer(*arguments)
+        ]
+
+    monkeypatch.setattr(evaluation, "answer", cut)
     seen = updates(monkeypatch)
-    out = train(tmp_path, algorithm, mask_truncated=True, max_new_tokens=2)
+    out = train(tmp_path, algorithm, mask_truncated=True)
     record = json.loads((out / "run.json").read_text())
     assert (record["status"], record["steps"]) == ("finished", 3)
     assert all(line["truncated"] == 1 for line in record["log"])
@@ -265,6 +279,15 @@ def test_a_step_whose_every_rollout_is_masked_updates_with_its_experts_or_not_at
     assert not any("loss" in line for line in record["log"])
     weights, start = load_file(out / "model/model.safetensors"), load_file(BASE / "model.safetensors")
     assert all((weights[name] == start[name]).all() for name in start)
+
+
+def test_an_expert_longer_than_a_response_is_refused_and_not_cut(tmp_path):
+    """Its end would not be learned."""
+    with pytest.raises(
+        InputError, match=r"has \d+ tokens, more than rl\.max_new_tokens 2; raise it, or lower"
+    ):
+        train(tmp_path, "luffy", max_new_tokens=2)
+    train(tmp_path / "without", "grpo", max_new_tokens=2)
 
 
 def test_the_compute_of_a_step_with_experts():
