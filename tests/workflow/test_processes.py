@@ -15,11 +15,13 @@ RL = "results/tiny/rl/grpo/base/seed_0/run.json"
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory) -> Path:
-    """A study of two processes."""
+    """A study of two processes, with an SFT and an RL run."""
     config = tiny_config()
     config["model"]["processes"] = 2
     config["rl"] |= {"steps": 2, "eval_every": 2}
-    return make_clone(tmp_path_factory.mktemp("two") / "clone", config)
+    made = make_clone(tmp_path_factory.mktemp("two") / "clone", config)
+    snakemake(made, RUN, RL)
+    return made
 
 
 def command_of(clone: Path, target: str) -> str:
@@ -34,7 +36,6 @@ def environment() -> dict[str, str]:
 
 
 def test_the_rules_run_in_two_processes(clone):
-    snakemake(clone, RUN, RL)
     assert len(weights(clone)) == 3  # of two checkpoints and an RL run
 
 
