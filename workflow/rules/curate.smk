@@ -154,6 +154,7 @@ if study.data.solver and study.data.solver.given:
 elif study.data.solver:
     SOLVER_PARTS = study.data.solver.parts
     MEASURED = paths.WIN_RATES if SOLVER_PARTS == 1 else paths.WIN_RATES_PART
+    MEASUREMENT = "measure_win_rates" + ("/part_{part}" if SOLVER_PARTS > 1 else "")
 
     rule:
         name:
@@ -165,14 +166,14 @@ elif study.data.solver:
         output:
             out(MEASURED),
         log:
-            log_file(MEASURED),
+            log_file(MEASUREMENT),
         conda:
             "../../envs/train.yaml"
         params:
             job=expansion.win_rates_job().model_dump_json(),
             model=directory_of("model"),
             part=lambda wildcards: f"{wildcards.get('part', 0)}/{SOLVER_PARTS}",
-            state=state(MEASURED),
+            state=state(MEASUREMENT),
             deadline=deadline,
         shell:
             "python -m switchpoint win-rates --job {params.job:q} --model {params.model:q} --pool {input.pool}"

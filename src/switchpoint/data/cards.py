@@ -9,9 +9,9 @@ import pandas as pd
 from switchpoint import files
 from switchpoint.data import relations
 from switchpoint.data.pool import RATES
+from switchpoint.data.records import Lengths
 
 SAMPLE = 10_000  # rows whose tokens are counted; a set is in random order
-Lengths = Callable[[list[str]], list[int]]
 ORDERED = ("easy", "uniform", "hard")
 
 
@@ -44,7 +44,7 @@ def statistics(
             for column, mean, count in zip(columns, values[::2], values[1::2], strict=True):
                 row |= {column: mean, f"{column}_n": count}
             row["sources"] = " ".join(f"{source}:{count}" for source, count in origins)
-            rows.append(row | {"sha256": files.sha256(path)})
+            rows.append(row | {"sha256": recorded_hash(path)})
     return pd.DataFrame(rows)
 
 
@@ -91,15 +91,20 @@ def source_table(records: dict[str, str], pool: str, counts: str) -> pd.DataFram
     rows = []
     for name, path in records.items():
         record = files.read_record(f"{path}{files.RECORD}")
-        census, sha256 = record["census"], record["outputs"][Path(path).name]["sha256"]
+        census, sha256 = record["census"], recorded_hash(path)
         dropped, rejected = counted(census["dropped"]), counted(census["rejected"])
         rows.append((name, census["rows"], census["kept"], dropped, rejected, sha256))
     joined = files.read_json(counts)
     again = {"repeated exactly": joined["exact"], "repeated": joined["normalised"]}
     rows.append(
-        ("pool", joined["rows"], sum(joined["kept"].values()), counted(again), "", files.sha256(pool))
+        ("pool", joined["rows"], sum(joined["kept"].values()), counted(again), "", recorded_hash(pool))
     )
     return pd.DataFrame(rows, columns=["source", "rows", "kept", "dropped", "rejected", "sha256"])
+
+
+def recorded_hash(path: str) -> str:
+    """The hash of a table, from the record of its making."""
+    return files.read_record(f"{path}{files.RECORD}")["outputs"][Path(path).name]["sha256"]
 
 
 def counted(reasons: dict[str, int]) -> str:

@@ -99,10 +99,7 @@ def screen(
     # Two jobs may share a store; what they spill is apart.
     name = hashlib.sha256("\n".join(benchmarks["problem"]).encode()).hexdigest()[:16]
     with relations.connect(Path(store) / name) as connection:
-        rows = [training_rows(connection, path) for path in training]
-        every = rows[0]
-        for other in rows[1:]:
-            every = every.union(other)
+        every = relations.union([training_rows(connection, path) for path in training])
         connection.from_df(benchmarks[["problem"]]).project(
             f"problem, key_of(problem) AS key, {NUMBERS} AS numbers"
         ).create("asked")

@@ -1,9 +1,8 @@
 """The pool: the sources that training data are drawn from, without duplicates, in the order of draws."""
 
-import functools
 from pathlib import Path
 
-from duckdb import DuckDBPyConnection, DuckDBPyRelation
+from duckdb import DuckDBPyRelation
 
 from switchpoint.data import relations
 from switchpoint.study.sources import SOLVERS
@@ -12,7 +11,7 @@ FIELDS = ("id", "key", "problem", "answer", "solution", "source", "origin", "tea
 RATES = tuple(f"win_rate_{solver}" for solver in SOLVERS)
 # The rows of one problem in order, as one number of 128 bits: of the earlier table, of the smaller ``preference`` where the
 # table has one (a real data set's: that of the shortest solution), of the earlier row.
-ROW, PREFERENCE = 2**40, 2**62
+PREFERENCE = 2**62
 
 
 def deduplicate(paths: list[str], seed: int, out: str) -> dict:
@@ -24,18 +23,16 @@ def deduplicate(paths: list[str], seed: int, out: str) -> dict:
     how many of each table are in the pool.
     """
     with relations.connect(out) as connection:
-        tables = [relations.rows(connection, path) for path in paths]
+        tables = [relations.rows(connection, path, number) for number, path in enumerate(paths)]
         rates = [name for name in RATES if any(name in table.columns for table in tables)]
         rows = narrow(tables, rates)
         firsts = "".join(f", arg_min({name}, rank) AS {name}" for name in rates)
-        rows.aggregate(f"key, arg_min(place, rank) AS place{firsts}", "key").project(
-            "* EXCLUDE (key)"
-        ).create("chosen")
+        rows.aggregate(f"arg_min(row, rank) AS row{firsts}", "key").create("chosen")
         chosen = connection.table("chosen")
         [(n_rows, n_exact)] = rows.aggregate("count(*), count(DISTINCT exact)").fetchall()
-        kept = dict(chosen.aggregate(f"place // {ROW} AS number, count(*)", "number").fetchall())
-        pool = chosen.join(whole(connection, tables), "place").order(f"{relations.drawn_by(seed)}")
-        n_kept = relations.save(pool.project("* EXCLUDE (place), solution IS NOT NULL AS has_solution"), out)
+        kept = dict(chosen.aggregate(f"row // {relations.TABLE} AS number, count(*)", "number").fetchall())
+        pool = chosen.join(whole(tables), "row").order(relations.drawn_by(seed))
+        n_kept = relations.save(pool.project("* EXCLUDE (row), solution IS NOT NULL AS has_solution"), out)
     return {
         "rows": n_rows, "exact": n_rows - n_exact, "normalised": n_exact - n_kept,
         "kept": {Path(path).stem: kept.get(number, 0) for number, path in enumerate(paths)},
@@ -43,22 +40,22 @@ def deduplicate(paths: list[str], seed: int, out: str) -> dict:
 
 
 def narrow(tables: list[DuckDBPyRelation], rates: list[str]) -> DuckDBPyRelation:
-    """What tells the rows of all tables apart: ``key`` and ``exact`` (hashes), ``rank``, ``place``, and the given win rates."""
+    """What tells the rows of all tables apart: ``key`` and ``exact`` (hashes), ``rank``, ``row``, and the given win rates."""
     parts = []
     for number, table in enumerate(tables):
         preference = "preference::UHUGEINT" if "preference" in table.columns else "0::UHUGEINT"
-        rank = f"({number}::UHUGEINT * {PREFERENCE} + {preference}) * {ROW} + row::UHUGEINT AS rank"
+        rank = f"({number}::UHUGEINT * {PREFERENCE} + {preference}) * {relations.TABLE} + (row % {relations.TABLE})::UHUGEINT"
         given = [name if name in table.columns else f"NULL::DOUBLE AS {name}" for name in rates]
         hashes = "md5_number(key) AS key, md5_number(problem) AS exact"
-        parts.append(table.project(", ".join([hashes, rank, f"row + {number * ROW} AS place", *given])))
-    return functools.reduce(lambda one, other: one.union(other), parts)
+        parts.append(table.project(", ".join([hashes, f"{rank} AS rank", "row", *given])))
+    return relations.union(parts)
 
 
-def whole(connection: DuckDBPyConnection, tables: list[DuckDBPyRelation]) -> DuckDBPyRelation:
-    """``place`` and the fields of the rows of all tables, those that some table has."""
+def whole(tables: list[DuckDBPyRelation]) -> DuckDBPyRelation:
+    """``row`` and the fields of the rows of all tables, those that some table has."""
     fields = [name for name in FIELDS if any(name in table.columns for table in tables)]
     parts = []
-    for number, table in enumerate(tables):
+    for table in tables:
         there = [name if name in table.columns else f"NULL::VARCHAR AS {name}" for name in fields]
-        parts.append(table.project(", ".join([f"row + {number * ROW} AS place", *there])))
-    return relations.union(connection, parts)
+        parts.append(table.project(", ".join(["row", *there])))
+    return relations.union(parts)

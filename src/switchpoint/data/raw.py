@@ -7,7 +7,7 @@ of them than the source's limit end the job.
 import glob
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 from switchpoint import files, tables
 from switchpoint.data import relations
+from switchpoint.data.records import Lengths
 from switchpoint.data.schemas import SCHEMAS, Schema, Structure, sql_type
 from switchpoint.errors import InputError
 from switchpoint.study.sources import Dataset
@@ -35,8 +36,6 @@ PREFERENCE = f"""
 least(coalesce(strlen(solution), {2**28}), {2**28 - 1})::BIGINT * {2**34}
  + (hash(coalesce(solution, problem)) % {2**34})::BIGINT
 """
-Lengths = Callable[[list[str]], list[int]]
-"""Tokens of each text."""
 
 
 @dataclass
@@ -85,6 +84,7 @@ def ingest(source: Dataset, name: str, n_tokens: Lengths | None, out: str) -> Ce
     def parts(connection: DuckDBPyConnection) -> Iterator[pyarrow.RecordBatch]:
         for file, rows in raw_relations(connection, source, schema):
             yield from records(file, rows, schema, source, name, n_tokens, census)
+        refuse_broken(census, source, name)
         if not census.kept:
             shown = json.dumps(census.summary())[:400]
             raise InputError(f"data.sources.{name}: no row is left ({shown}); correct its filters")
@@ -217,9 +217,15 @@ def records(
             yield kept
     except duckdb.Error as error:
         raise InputError(f"{where}: {' '.join(str(error).split())[:300]}; download it again") from error
+
+
+def refuse_broken(census: Census, source: Dataset, name: str) -> None:
+    """InputError when more of all rows are rejected than the source allows; it shows the first of the first such file."""
     n_rejected = census.rejected.total()
     if n_rejected > source.max_rejects * census.rows:
-        shown = "; ".join(f"row {one['row']}: {one['reason']}" for one in census.examples[:3])
+        where = census.examples[0]["file"]
+        first = [one for one in census.examples if one["file"] == where][:3]
+        shown = "; ".join(f"row {one['row']}: {one['reason']}" for one in first)
         raise InputError(
             f"{where}: {n_rejected} of {census.rows} rows are broken ({shown}), more than data.sources.{name}.max_rejects "
             f"{source.max_rejects:g} allows; mend the file, or raise the limit"

@@ -1,5 +1,6 @@
 """The row of data: ``id, problem, answer, solution, source, ...``, read and checked."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +9,8 @@ from switchpoint import tables
 from switchpoint.errors import InputError
 from switchpoint.tables import SHOWN
 
+Lengths = Callable[[list[str]], list[int]]
+"""Tokens of each text."""
 COLUMNS = ("id", "problem", "answer", "solution")
 RESERVED = ("source", "win_rate", "benchmark", "split", "key", "has_solution")  # columns that the study adds
 

@@ -27,6 +27,7 @@ from switchpoint.grading.extraction import last_boxed
 MEMORY = "1500MB"  # of DuckDB's buffers; beyond, it spills
 REPEATED = ("source", "origin", "teacher")  # columns of few values
 ROWS = 10_000  # of a batch
+TABLE = 2**40  # rows of a table, at most
 GROUP = 8 * 2**20  # bytes of a row group, before it is compressed
 # A problem of ASCII letters is normalised in SQL, and most of them have single spaces alone; the class holds what Python
 # takes for white space among them.
@@ -76,6 +77,8 @@ def connect(beside: str | Path) -> Iterator[DuckDBPyConnection]:
             )
         connection.execute(KEY)
         yield connection
+    except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException):
+        raise  # the query is wrong, and no data
     except duckdb.Error as error:
         raise said(error, str(path.parent)) from error
     finally:
@@ -123,10 +126,11 @@ def read(connection: DuckDBPyConnection, path: str | Path) -> DuckDBPyRelation:
         raise InputError(f"{path} is not as it was written ({problem}); {files.remake(path)}") from error
 
 
-def rows(connection: DuckDBPyConnection, path: str | Path) -> DuckDBPyRelation:
-    """The rows of such a table with their ``row`` in it, from 0."""
+def rows(connection: DuckDBPyConnection, path: str | Path, number: int = 0) -> DuckDBPyRelation:
+    """The rows of such a table with their ``row`` in it, from 0; that of the table ``number`` is no other table's."""
     read(connection, path)
-    return connection.sql(f"SELECT *, file_row_number AS row FROM read_parquet({text(str(path))})")
+    row = f"file_row_number + {number * TABLE} AS row"
+    return connection.sql(f"SELECT *, {row} FROM read_parquet({text(str(path))})")
 
 
 def drawn_by(seed: int) -> str:
@@ -147,23 +151,15 @@ def take(path: str | Path, rows: np.ndarray) -> Iterator[pyarrow.Table]:
         first = end
 
 
-def union(
-    connection: DuckDBPyConnection, tables: list[DuckDBPyRelation], columns: str = "*"
-) -> DuckDBPyRelation:
+def union(tables: list[DuckDBPyRelation], columns: str = "*") -> DuckDBPyRelation:
     """The rows of all tables, one after another; answers are lists where those of one table are."""
-    listed = any(
-        "answer" in one.columns and str(one.select("answer").types[0]) != "VARCHAR" for one in tables
-    )
-    parts = [
-        one.project("* REPLACE ([answer] AS answer)")
-        if listed and "answer" in one.columns and str(one.select("answer").types[0]) == "VARCHAR"
-        else one
-        for one in tables
-    ]
-    united = parts[0].project(columns)
-    for part in parts[1:]:
-        united = united.union(part.project(columns))
-    return united
+    kinds = [dict(zip(one.columns, map(str, one.types), strict=True)).get("answer") for one in tables]
+    if len(set(kinds)) > 1:
+        tables = [
+            one.project("* REPLACE ([answer] AS answer)") if kind == "VARCHAR" else one
+            for one, kind in zip(tables, kinds, strict=True)
+        ]
+    return functools.reduce(DuckDBPyRelation.union, (one.project(columns) for one in tables))
 
 
 def write(

@@ -4,8 +4,6 @@ Draws follow the order of a hash of (seed, id), so they do not depend on the ord
 a smaller one.  What is drawn is decided on the narrow columns alone; then the chosen rows are fetched.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import pyarrow
 import pyarrow.parquet
@@ -13,13 +11,11 @@ from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 from switchpoint.data import relations
 from switchpoint.data.difficulty import STRATA
+from switchpoint.data.records import Lengths
 from switchpoint.errors import InputError
 from switchpoint.study.jobs import MixJob, PromptsJob, SelectJob, ValidationJob
 
-Lengths = Callable[[list[str]], list[int]]
-"""Tokens of each text."""
 COLUMNS = "id, key, problem, answer, solution, source"
-SOURCE = 2**40  # rows of a table, at most
 
 
 def draw(
@@ -58,20 +54,23 @@ def outside(rows: DuckDBPyRelation, *others: DuckDBPyRelation) -> DuckDBPyRelati
 def hold_out(job: ValidationJob, pool: str, out: str) -> int:
     """Writes the held-out examples: of the pool, or of a source of their own, with an expert trajectory."""
     with relations.connect(out) as connection:
-        rows = relations.rows(connection, pool)
-        rows = rows.filter("solution IS NOT NULL" if "has_solution" not in rows.columns else "has_solution")
-        rows = one_per_problem(connection, rows)
+        rows = examples(connection, pool)
         chosen = draw(connection, rows, job.size, job.seed, "data.validation")
         return fetch(connection, pool, chosen, out)
 
 
-def one_per_problem(connection: DuckDBPyConnection, rows: DuckDBPyRelation) -> DuckDBPyRelation:
-    """The rows without repeated problems, which a source may have and the pool has not: the first by preference and row."""
+def examples(connection: DuckDBPyConnection, path: str) -> DuckDBPyRelation:
+    """``row``, ``id`` and ``key`` of the rows with an expert trajectory, one a problem: of the pool, or of a single source.
+
+    A source may repeat a problem; the first by preference and row is taken.
+    """
+    rows = relations.rows(connection, path)
     if "has_solution" in rows.columns:
-        return rows
+        return rows.filter("has_solution").project("row, id, key")
     order = "preference, row" if "preference" in rows.columns else "row"
-    return rows.query(
-        "rows", f"SELECT * FROM rows QUALIFY row_number() OVER (PARTITION BY key ORDER BY {order}) = 1"
+    return rows.filter("solution IS NOT NULL").query(
+        "rows",
+        f"SELECT row, id, key FROM rows QUALIFY row_number() OVER (PARTITION BY key ORDER BY {order}) = 1",
     )
 
 
@@ -98,9 +97,7 @@ def select_set(
     problems are left out, with ``lengths`` the order may be that of the responses' tokens.
     """
     with relations.connect(out) as connection:
-        rows = relations.rows(connection, pool)
-        rows = rows.filter("has_solution" if "has_solution" in rows.columns else "solution IS NOT NULL")
-        rows = one_per_problem(connection, rows).project("row, id, key")
+        rows = examples(connection, pool)
         rows = outside(rows, *(relations.read(connection, path) for path in (validation, prompts) if path))
         if win_rates is not None:
             rates = relations.read(connection, win_rates)
@@ -118,7 +115,7 @@ def select_set(
 def unite(job: SelectJob, sets: list[str], out: str) -> int:
     """Writes the union of sets, every example once."""
     with relations.connect(out) as connection:
-        united = relations.union(connection, [relations.read(connection, path) for path in sets], COLUMNS)
+        united = relations.union([relations.read(connection, path) for path in sets], COLUMNS)
         return relations.save(united.query("united", "SELECT * FROM (SELECT DISTINCT ON (id) * FROM united) "
                               f"ORDER BY {relations.drawn_by(job.seed)}"), out)  # fmt: skip
 
@@ -132,45 +129,31 @@ def select_prompts(
     neither is known, all are taken.  A prompt has the expert trajectory of the pool's row, where there is one.
     """
     with relations.connect(out) as connection:
-        rows = relations.union(
-            connection, [prompt_rows(connection, *one, job.given) for one in enumerate(sources)]
-        )
+        every = [relations.rows(connection, path, number) for number, path in enumerate(sources)]
+        given = job.given and f"win_rate_{job.given}"
+        for path, one in zip(sources, every, strict=True):
+            if given and given not in one.columns:
+                raise InputError(
+                    f"data.prompts.given is {job.given}, but {path} has no such win rate; name another"
+                )
+        rows = relations.union(every, f"row, id, key, {given or 'NULL::DOUBLE'} AS win_rate")
         # The first source's row of a problem.
         rows = rows.query(
             "rows", "SELECT * FROM rows QUALIFY row_number() OVER (PARTITION BY key ORDER BY row) = 1"
         )
-        experts = relations.read(connection, pool).filter("has_solution").project("key, solution")
+        known = relations.read(connection, pool)
+        experts = known.filter("has_solution").project("key, solution")
         if not job.given and win_rates is not None:
             rates = relations.read(connection, win_rates).project("id, win_rate")
-            measured = (
-                relations.read(connection, pool).project("id, key").join(rates, "id").project("key, win_rate")
-            )
+            measured = known.project("id, key").join(rates, "id").project("key, win_rate")
             rows = rows.project("* EXCLUDE (win_rate)").join(measured.set_alias("measured"), "key", "left")
         rows = outside(rows, relations.read(connection, validation))
         if job.given or win_rates is not None:
             rows = rows.filter(f"win_rate BETWEEN {job.win_rate[0]!r} AND {job.win_rate[1]!r}")
         chosen = draw(connection, rows, job.size, job.seed, "data.prompts", keep="key, win_rate")
-        texts = relations.union(connection, [prompt_texts(connection, *one) for one in enumerate(sources)])
+        texts = relations.union(every, "row, id, problem, answer, source")
         prompts = chosen.join(texts, "row").join(experts, "key", "left").order("place")
         return relations.save(prompts.project("id, key, problem, answer, solution, source, win_rate"), out)
-
-
-def prompt_rows(
-    connection: DuckDBPyConnection, number: int, path: str, given: str | None
-) -> DuckDBPyRelation:
-    """The narrow columns of a source of prompts; ``row`` tells its rows from those of the other sources."""
-    rows = relations.rows(connection, path)
-    if given and f"win_rate_{given}" not in rows.columns:
-        raise InputError(f"data.prompts.given is {given}, but {path} has no such win rate; name another")
-    rate = f"win_rate_{given}" if given else "NULL::DOUBLE"
-    return rows.project(f"row + {number} * {SOURCE} AS row, id, key, {rate} AS win_rate")
-
-
-def prompt_texts(connection: DuckDBPyConnection, number: int, path: str) -> DuckDBPyRelation:
-    """The problems of a source of prompts."""
-    return relations.rows(connection, path).project(
-        f"row + {number} * {SOURCE} AS row, id, problem, answer, source"
-    )
 
 
 def mix(job: MixJob, prompts: str, n_tokens: Lengths, out: str) -> int:
@@ -200,9 +183,7 @@ def count_tokens(tables: list[str], n_tokens: Lengths, out: str) -> int:
         [("id", pyarrow.string()), ("prompt_tokens", pyarrow.int64()), ("response_tokens", pyarrow.int64())]
     )
     with relations.connect(out) as connection:
-        rows = relations.union(
-            connection, [relations.read(connection, path) for path in tables], "id, problem, solution"
-        )
+        rows = relations.union([relations.read(connection, path) for path in tables], "id, problem, solution")
         reader = rows.filter("solution IS NOT NULL").to_arrow_reader(relations.ROWS)
         parts = (
             pyarrow.RecordBatch.from_arrays(

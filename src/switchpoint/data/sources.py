@@ -7,7 +7,7 @@ import pandas as pd
 from switchpoint import tables
 from switchpoint.data import adapters, raw, records, relations, step_lists, word_problems
 from switchpoint.data.locks import check_lock, read_lock
-from switchpoint.data.raw import Lengths
+from switchpoint.data.records import Lengths
 from switchpoint.study.jobs import IngestJob
 from switchpoint.study.sources import BenchmarkFile, Dataset, File, Generated
 

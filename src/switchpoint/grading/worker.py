@@ -21,9 +21,8 @@ from switchpoint.grading.comparison import same, stated
 from switchpoint.grading.formulas import formula, numbers, parsed
 from switchpoint.grading.official import official
 
-PATIENCE = (
-    60  # a starved process waits for its processor time; nothing in a comparison waits for anything else
-)
+# A starved process waits for its processor time; nothing in a comparison waits for anything else.
+PATIENCE = 60
 MEMORY = 1 << 30  # bytes of address space that a child may use
 WARMING = ("\\frac{1}{2}", "2\\sqrt{3}", "(1,2)", "\\{1,2\\}", "[1,2)", "x^2", "y=2x", "\\pi")
 

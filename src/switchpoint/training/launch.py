@@ -13,7 +13,7 @@ from torch.distributed import run
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-PATIENCE = 3600  # seconds to finish a step and to save, after the signal
+PATIENCE = 900  # seconds to finish a step and to save, after the signal; or after another process has failed
 # SIGUSR1 is what SLURM is asked to send before the time limit; by itself it would end torchrun and leave its processes.
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from switchpoint import tables
+from switchpoint import files, tables
 from switchpoint.data import benchmarks, cards, difficulty, order, pool, relations, select
 from switchpoint.errors import InputError
 from switchpoint.study.jobs import GivenJob, MixJob, PromptsJob, SelectJob, Slice, ValidationJob
@@ -227,6 +227,8 @@ def test_the_card_of_a_set(folder):
     for name, given_ids in ids.items():
         folder.write(**{name: folder.read(name).assign(id=given_ids)})
     paths = {name: folder(name) for name in ids}
+    for path in map(Path, paths.values()):
+        files.write_record(f"{path}{files.RECORD}", {"outputs": files.measure(path.parent, [path.name])})
     card = cards.statistics(paths, folder("rates"), folder("pool"), lambda texts: [len(t) for t in texts], 20)
     card = card.set_index("set")
     assert card["n"].tolist() == card["unique"].tolist() == [8, 8, 20]
@@ -234,6 +236,7 @@ def test_the_card_of_a_set(folder):
     assert card.loc["Uniform", "truncated"] == 0.5
     assert card.loc["Uniform", "response_tokens"] == 25.5
     assert card.loc["Easy", "sources"] == "pool:8"
+    assert card.loc["Easy", "sha256"] == files.sha256(paths["Easy"])
     strata = {"Easy": "easy", "Hard": "hard", "Uniform": "uniform"}
     ordered = cards.strata_table(card.reset_index(), strata)
     assert ordered.values.tolist() == [["win_rate", 1.0, 0.5, 0.0, True]]
