@@ -154,7 +154,9 @@ if study.data.solver and study.data.solver.given:
 elif study.data.solver:
     SOLVER_PARTS = study.data.solver.parts
     MEASURED = paths.WIN_RATES if SOLVER_PARTS == 1 else paths.WIN_RATES_PART
-    MEASUREMENT = "measure_win_rates" + ("/part_{part}" if SOLVER_PARTS > 1 else "")
+    MEASUREMENT = (
+        "measure_win_rates" if SOLVER_PARTS == 1 else "measure_win_rates/part_{part}"
+    )
 
     rule:
         name:
