@@ -212,7 +212,7 @@ def test_sets_by_the_length_of_the_response(quagmires):
 
 
 def test_the_papers_studies_plan_without_raw_files(tmp_path):
-    for name in ("paper-qwen2.5-7b", "quagmires"):
+    for name in ("paper-qwen2.5-7b", "paper-llama3.2-3b", "quagmires"):
         clone = make_clone(tmp_path / name, yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()))
         jobs = pending(clone)
         assert jobs["ingest"] >= 8

@@ -23,6 +23,7 @@ if study.model.converted:
         input:
             job_file(expansion.convert_job()),
             lock=study.model.converted.lock,
+            template=study.model.converted.chat_template or [],
         output:
             paths.model_files(expansion.base),
         log:

@@ -377,6 +377,7 @@ def check_files(study: Study) -> None:
     locks = {f"data.sources.{name}.lock": source.lock for name, source in study.data.sources.items()}
     if study.model.converted:
         locks["model.base.lock"] = study.model.converted.lock
+        check_template(study.model.converted.chat_template)
     for key, lock in locks.items():
         check_braces(key, lock)
         if not Path(lock).is_file():
@@ -395,6 +396,14 @@ def check_model(study: Study, key: str, directory: str) -> None:
         raise InputError(
             f"{key} is {directory!r}, a result of this very study; copy it elsewhere, or name another study"
         )
+
+
+def check_template(path: str | None) -> None:
+    """InputError unless the base's chat template, if one is given, is a file."""
+    if path is not None:
+        check_braces("model.base.chat_template", path)
+        if not Path(path).is_file():
+            raise InputError(f"model.base.chat_template is {path!r}, which is no file; give a Jinja file")
 
 
 def check_braces(key: str, path: str) -> None:

@@ -171,6 +171,10 @@ class Dataset(Strict):
 
 Source = Annotated[StepLists | WordProblems | File | BenchmarkFile | Dataset, Field(discriminator="kind")]
 Generated = StepLists | WordProblems
+ChatTemplate = Annotated[
+    str | None,
+    Field(description="A Jinja file: the chat template of a model that has none, or instead of its own."),
+]
 
 
 class Gguf(Strict):
@@ -183,6 +187,7 @@ class Gguf(Strict):
     file: str | None = Field(None, description="The file's path in the package.")
     path: str | None = Field(None, description="Instead of both: the file.")
     lock: str = Field(description="The file's lock, written by `switchpoint lock FILE`.")
+    chat_template: ChatTemplate = None
 
     @model_validator(mode="after")
     def one_place(self):
@@ -203,6 +208,7 @@ class Hub(Strict):
     lock: str = Field(
         description="Its lock, written by `switchpoint lock NAME --revision REVISION`, or of the downloaded directory."
     )
+    chat_template: ChatTemplate = None
 
 
 def form_of(base) -> str:

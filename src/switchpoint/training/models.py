@@ -38,12 +38,12 @@ class Policy:
     generation_config: dict
 
 
-def load(directory: str | Path) -> Policy:
+def load(directory: str | Path, template: str | Path | None = None) -> Policy:
     """The policy in a Hugging Face model directory, in float32, in the computer's memory.
 
     Models of Llama's shape are read by ``llama_parameters``, others by transformers, which takes seconds to import.
     InputError, before any of the model is used, for a directory that is not whole, that holds something else than
-    one model's plain weights, or whose parts do not fit each other.
+    one model's plain weights, or whose parts do not fit each other.  ``template`` is the file of another chat template.
     """
     directory = Path(directory)
     if (directory / "adapter_config.json").is_file():  # transformers would put it on the model that it names
@@ -57,7 +57,7 @@ def load(directory: str | Path) -> Policy:
         model = llama_parameters.load(config, state, directory)
     else:
         model = load_by_transformers(directory, state)
-    tokenizer = Tokenizer(directory, model.config.vocab_size)
+    tokenizer = Tokenizer(directory, model.config.vocab_size, template)
     path = directory / "generation_config.json"
     generation = read_object(path) if path.is_file() else {}
     ends = read_ends(directory, config, generation, model.config.vocab_size)

@@ -31,7 +31,8 @@ def run(job: ConvertJob, out: str, state: str) -> None:
     InputError where there is no such model, where it is another one than its lock says, and where it cannot be read.
     """
     source = job.source
-    job_run = JobRun(job, {"lock": source.lock}, state)
+    inputs = {"lock": source.lock} | ({"template": source.chat_template} if source.chat_template else {})
+    job_run = JobRun(job, inputs, state)
     if source.kind == "gguf":
         file = find(source)
         locks.check_lock(file, source.lock)
@@ -40,7 +41,7 @@ def run(job: ConvertJob, out: str, state: str) -> None:
     else:
         directory = fetch(source)
         name, origin = source.name, f"commit {source.revision} on the hub"
-    policy = models.load(directory)
+    policy = models.load(directory, source.chat_template)
     card = CARD.format(name=name, origin=origin)
     models.write(policy, policy.model.state_dict(), job_run.state / "model", card)
     job_run.cover("model")

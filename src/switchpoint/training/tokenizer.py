@@ -44,10 +44,13 @@ class Generation(Extension):
 class Tokenizer:
     """A tokenizer with a chat template."""
 
-    def __init__(self, directory: str | Path, vocabulary: int | None = None):
+    def __init__(
+        self, directory: str | Path, vocabulary: int | None = None, template: str | Path | None = None
+    ):
         """InputError when the directory lacks ``tokenizer.json``, a chat template or an end token.
 
-        ``vocabulary`` is the number of tokens that the model knows, if there is a model.
+        ``vocabulary`` is the number of tokens that the model knows, if there is a model; ``template`` the file of a chat
+        template that takes the place of the directory's.
         """
         self.directory, self.vocabulary, self.probes = Path(directory), vocabulary, {}
         self.fast = read_fast(self.directory / "tokenizer.json")
@@ -56,7 +59,7 @@ class Tokenizer:
         tokens = self.config
         if older.is_file() and "added_tokens_decoder" not in self.config:  # then transformers reads it, too
             tokens = self.config | read_object(older)
-        self.template = self.read_template()
+        self.template = self.read_template(template)
         self.special = {name: self.text_of(name, tokens[name]) for name in SPECIAL if tokens.get(name)}
         if "eos_token" not in self.special:
             raise InputError(f"{directory}: tokenizer_config.json names no eos_token; add it")
@@ -91,11 +94,11 @@ class Tokenizer:
                 f"{self.vocabulary} tokens; give the tokenizer that belongs to it, or enlarge its embedding"
             )
 
-    def read_template(self) -> str:
-        """The chat template, from its own file or from the configuration (the one called default)."""
-        path = self.directory / "chat_template.jinja"
+    def read_template(self, given: str | Path | None) -> str:
+        """The chat template: that of the given file, of its own file, or of the configuration (the one called default)."""
+        path = Path(given or self.directory / "chat_template.jinja")
         template = self.config.get("chat_template")
-        if path.is_file():
+        if given or path.is_file():
             try:
                 template = path.read_text(encoding="utf-8")
             except UnicodeDecodeError as error:
@@ -104,8 +107,8 @@ class Tokenizer:
             template = {one["name"]: one["template"] for one in template}.get("default")
         if not template or not isinstance(template, str):
             raise InputError(
-                f"{self.directory} has no chat template, as base models often have none; add chat_template.jinja "
-                "(that of the model's instruct version fits), or set chat_template in tokenizer_config.json"
+                f"{given or self.directory} has no chat template, as base models often have none; add chat_template.jinja "
+                "(that of the model's instruct version fits), or name one by model.base.chat_template"
             )
         return template
 

@@ -19,6 +19,7 @@ from switchpoint.errors import InputError
 from switchpoint.study import paths
 from switchpoint.study.jobs import ConvertJob
 from switchpoint.training import llama_parameters, models, pretrained
+from switchpoint.training.tokenizer import Tokenizer
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 CHATML = (
@@ -231,6 +232,42 @@ def test_a_model_of_the_hub_at_its_commit(tmp_path, hub):
     (hub / "generation_config.json").write_text("{}")
     with pytest.raises(InputError, match=r"has sha256 .*, its lock"):
         convert(tmp_path, **source)
+
+
+LLAMA = """<bos><|start_header_id|>system<|end_header_id|>
+
+Cutting Knowledge Date: December 2023
+Today Date: 26 Jul 2024
+
+{system}<|eot_id|><|start_header_id|>user<|end_header_id|>
+
+What is 1 + 1?<|eot_id|><|start_header_id|>assistant<|end_header_id|>
+
+"""
+
+
+def test_a_base_without_a_chat_template_gets_one(tmp_path, hub):
+    """Llama 3.2's, whose text stands here as its makers publish it (with the default date)."""
+    source = {"kind": "hub", "name": "some/model", "revision": COMMIT}
+    locks.write_lock("some/model", str(tmp_path / "model.lock"), COMMIT)
+    (hub / "chat_template.jinja").unlink()
+    with pytest.raises(InputError, match=r"has no chat template.*name one by model\.base\.chat_template"):
+        convert(tmp_path, **source)
+    tokens = json.loads((hub / "tokenizer_config.json").read_text())
+    (hub / "tokenizer_config.json").write_text(json.dumps(tokens | {"bos_token": "<bos>"}))
+    template = Path("config/templates/llama-3.2-instruct.jinja")
+    made = convert(tmp_path, **source, chat_template=str(template))
+    assert (made / "chat_template.jinja").read_text() == template.read_text()
+    record = json.loads((made / "run.json").read_text())
+    assert record["inputs"]["template"] == files.sha256(template)
+    tokenizer = Tokenizer(made)
+    assert tokenizer.render("What is 1 + 1? ", "retu") == LLAMA.format(system="")
+    system = "Please reason step by step, and put your final answer within \\boxed{}."
+    assert tokenizer.render("What is 1 + 1?", "qwen_boxed") == LLAMA.format(system=system)
+    assert tokenizer.apply_template(
+        [{"role": "user", "content": "1?"}, {"role": "assistant", "content": "2"}],
+        add_generation_prompt=False,
+    ).endswith("<|start_header_id|>assistant<|end_header_id|>\n\n2<|eot_id|>")
 
 
 def test_what_the_hub_does_not_have_is_refused(tmp_path, hub):
