@@ -21,16 +21,16 @@ import duckdb
 SETS = {"easy": 0.01, "uniform": 0.01, "hard": 0.01, "full": None}  # shares of the rows
 
 ROWS = """
-SELECT 'Problem ' || (i * 7 % {distinct}) || ': a tank holds ' || (i * 7 % {distinct} * 7919 % 1000)
-    || CASE WHEN i % 10 = 0 THEN ' litres, ≤ ' ELSE ' litres, at most ' END || (i % 97)
+SELECT 'Problem ' || j || ': a tank holds ' || (j * 7919 % 1000)
+    || CASE WHEN j % 10 = 0 THEN ' litres, ≤ ' ELSE ' litres, at most ' END || (j % 97)
     || ' an hour flow out; how many hours until it is half empty?' AS question,
   '<think>' || md5(i::VARCHAR) || repeat(' after ' || (i % 89) || ' hours ' || md5((i * 3)::VARCHAR) || ' are left', 17)
-    || '</think> \\boxed{{' || (i % 997) || '}}' AS answer,
+    || '</think> \\boxed{{' || (j % 997) || '}}' AS answer,
   'openR1' AS question_source, 'deepseek-r1' AS answer_source,
-  CASE WHEN i % 20 = 0 THEN 'code' ELSE 'math' END AS category, (i % 997)::VARCHAR AS ground_truth,
-  (i % 5) / 4.0::DOUBLE AS pass_rate_r1, (i % 5) / 4.0::DOUBLE AS pass_rate_7b,
-  (i // 7 % 5) / 4.0::DOUBLE AS "pass_rate_1.5b", 1.0::DOUBLE AS verify_score, 'deepseek-r1' AS model_name
-FROM range({n}) rows(i)
+  CASE WHEN i % 20 = 0 THEN 'code' ELSE 'math' END AS category, (j % 997)::VARCHAR AS ground_truth,
+  (j % 5) / 4.0::DOUBLE AS pass_rate_r1, (j % 5) / 4.0::DOUBLE AS pass_rate_7b,
+  (j // 7 % 5) / 4.0::DOUBLE AS "pass_rate_1.5b", 1.0::DOUBLE AS verify_score, 'deepseek-r1' AS model_name
+FROM (SELECT i, i * 999983 % {distinct} AS j FROM range({n}) rows(i))
 """
 
 
@@ -38,7 +38,7 @@ def make(path: Path, n: int) -> None:
     """A raw file of so many rows: .parquet or .jsonl.zst."""
     how = "FORMAT parquet, COMPRESSION zstd" if path.suffix == ".parquet" else "FORMAT json, COMPRESSION zstd"
     with duckdb.connect(config={"memory_limit": "2GB"}) as connection:
-        connection.execute(f"COPY ({ROWS.format(n=n, distinct=n * 6 // 7)}) TO '{path}' ({how})")
+        connection.execute(f"COPY ({ROWS.format(n=n, distinct=n * 6 // 7 + 1)}) TO '{path}' ({how})")
 
 
 def ours(raw: Path, out: Path, n: int) -> None:
@@ -62,7 +62,38 @@ def ours(raw: Path, out: Path, n: int) -> None:
 
 
 def pandas(raw: Path, out: Path, n: int) -> None:
-    """The same steps in pandas."""
+    """The same steps in pandas, file by file as the rules run them."""
+    import pandas as pd
+
+    paths = {name: out / f"{name}.parquet" for name in ("source", "pool", "validation", "rates", *SETS)}
+    judged(raw).to_parquet(paths["source"])
+    rows = drawn(deduplicated(pd.read_parquet(paths["source"])))
+    rows.drop(columns="length").to_parquet(paths["pool"])
+    pd.read_parquet(paths["pool"]).iloc[:200].to_parquet(paths["validation"])
+    pd.read_parquet(paths["pool"], columns=["id", "pass_rate_1.5b"]).to_parquet(paths["rates"])
+    for name, share in SETS.items():
+        pool, held_out = pd.read_parquet(paths["pool"]), pd.read_parquet(paths["validation"], columns=["key"])
+        pool = pool[~pool["key"].isin(held_out["key"])]
+        if name != "full":
+            rates = pd.read_parquet(paths["rates"])["pass_rate_1.5b"].loc[pool.index]
+            pool = pool[stratum(rates)[name]]
+        pool.iloc[: None if share is None else int(n * share)].to_parquet(paths[name])
+
+
+def pandas_at_once(raw: Path, out: Path, n: int) -> None:
+    """The same results in pandas, everything in memory, nothing read twice, and only what is last written."""
+    rows = drawn(deduplicated(judged(raw)))
+    rows.to_parquet(out / "pool.parquet")
+    rows.iloc[:200].to_parquet(out / "validation.parquet")
+    rest = rows.iloc[200:]
+    strata = stratum(rest["pass_rate_1.5b"])
+    for name, share in SETS.items():
+        chosen = rest[strata[name]]
+        chosen.iloc[: None if share is None else int(n * share)].to_parquet(out / f"{name}.parquet")
+
+
+def judged(raw: Path):
+    """The wanted rows that are whole, with key and id."""
     import pandas as pd
 
     from switchpoint.data.relations import normalise
@@ -71,19 +102,38 @@ def pandas(raw: Path, out: Path, n: int) -> None:
     rows = (
         pd.read_parquet(raw, columns=columns) if raw.suffix == ".parquet" else pd.read_json(raw, lines=True)
     )
-    rows = rows[(rows["category"] == "math") & rows["question"].str.strip().ne("") & rows["answer"].notna()]
-    rows = rows.assign(key=rows["question"].map(normalise), length=rows["answer"].str.len())
-    rows = rows.sort_values("length", kind="stable").drop_duplicates("key").sort_index()
-    rows["id"] = "am-" + rows["key"].map(lambda text: hashlib.md5(text.encode()).hexdigest()[:20])
-    rows.to_parquet(out / "pool.parquet")
+    wanted = rows["category"] == "math"
+    for name in ("question", "answer", "ground_truth"):
+        wanted &= rows[name].notna() & ~rows[name].str.isspace().fillna(True)
+    rows = rows[wanted]
+    rows = rows.assign(
+        key=[md5(normalise(text)) for text in rows["question"]], length=rows["answer"].str.len()
+    )
+    return rows.assign(id="am-" + rows["key"].str[:20])
+
+
+def md5(text: str) -> str:
+    """The hash of a text."""
+    return hashlib.md5(text.encode()).hexdigest()
+
+
+def deduplicated(rows):
+    """Of every problem the row with the shortest answer."""
+    return rows.sort_values("length", kind="stable").drop_duplicates("key").sort_index()
+
+
+def drawn(rows):
+    """The rows in the order of draws."""
     order = rows["id"].map(lambda name: hashlib.sha256(f"0/{name}".encode()).hexdigest()).sort_values().index
-    rows = rows.loc[order]
-    rows.iloc[:200].to_parquet(out / "validation.parquet")
-    rest, rate = rows.iloc[200:], rows["pass_rate_1.5b"].iloc[200:]
-    strata = {"easy": rate == 1, "uniform": rate.notna(), "hard": rate <= 0.25, "full": rate == rate}
-    for name, share in SETS.items():
-        chosen = rest[strata[name]]
-        chosen.iloc[: None if share is None else int(n * share)].to_parquet(out / f"{name}.parquet")
+    return rows.loc[order].reset_index(drop=True)
+
+
+def stratum(rate) -> dict:
+    """Which rows are in each stratum."""
+    return {"easy": rate == 1, "uniform": rate.notna(), "hard": rate <= 0.25, "full": rate == rate}
+
+
+WAYS = {"ours": ours, "pandas": pandas, "pandas at once": pandas_at_once}
 
 
 def measure(what: str, raw: Path, n: int) -> dict:
@@ -96,7 +146,7 @@ def measure(what: str, raw: Path, n: int) -> dict:
 def run(what: str, raw: str, out: str, n: str) -> None:
     """Runs one way and prints what it took."""
     first, cpu = time.perf_counter(), time.process_time()
-    {"ours": ours, "pandas": pandas}[what](Path(raw), Path(out), int(n))
+    WAYS[what](Path(raw), Path(out), int(n))
     sizes = {path.stem: path.stat().st_size for path in Path(out).glob("*.parquet")}
     taken = {"seconds": time.perf_counter() - first, "cpu": time.process_time() - cpu}
     print(
@@ -120,20 +170,21 @@ def main() -> None:
     if asked.run:
         run(*asked.run)
         return
-    print("rows       way     seconds  CPU s  rows/s   peak GiB")
+    print("rows       way            seconds  CPU s  rows/s   peak GiB")
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
         for n in asked.rows:
             raw = Path(folder, f"raw-{n}.{asked.suffix}")
             make(raw, n)
-            ways = ["ours", *(["pandas"] if n <= asked.pandas else [])]
+            ways = WAYS if n <= asked.pandas else ["ours"]
             for _ in range(asked.repeat):
                 took = {way: measure(way, raw, n) for way in ways}
                 for way, one in took.items():
                     print(
-                        f"{n:<10} {way:<7} {one['seconds']:7.1f} {one['cpu']:6.1f} {n / one['seconds']:8.0f} {one['gib']:8.2f}"
+                        f"{n:<10} {way:<14} {one['seconds']:7.1f} {one['cpu']:6.1f} {n / one['seconds']:8.0f} {one['gib']:8.2f}"
                     )
-                if len(took) == 2:
-                    print(f"{n:<10} ratio   {took['pandas']['seconds'] / took['ours']['seconds']:7.2f}")
+                for way in list(took)[1:]:
+                    ratio = took[way]["seconds"] / took["ours"]["seconds"]
+                    print(f"{n:<10} {way:<14} took {ratio:.2f} times as long as ours")
             raw.unlink()
 
 

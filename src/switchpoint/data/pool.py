@@ -32,7 +32,9 @@ def deduplicate(paths: list[str], seed: int, out: str) -> dict:
         [(n_rows, n_exact)] = rows.aggregate("count(*), count(DISTINCT exact)").fetchall()
         kept = dict(chosen.aggregate(f"row // {relations.TABLE} AS number, count(*)", "number").fetchall())
         pool = chosen.join(whole(tables), "row").order(relations.drawn_by(seed))
-        n_kept = relations.save(pool.project("* EXCLUDE (row), solution IS NOT NULL AS has_solution"), out)
+        n_kept = relations.save(
+            pool.project("* EXCLUDE (row), solution IS NOT NULL AS has_solution"), out, seed
+        )
     return {
         "rows": n_rows, "exact": n_rows - n_exact, "normalised": n_exact - n_kept,
         "kept": {Path(path).stem: kept.get(number, 0) for number, path in enumerate(paths)},

@@ -8,7 +8,6 @@ import errno
 import functools
 import hashlib
 import os
-import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,20 +28,22 @@ REPEATED = ("source", "origin", "teacher")  # columns of few values
 ROWS = 10_000  # of a batch
 TABLE = 2**40  # rows of a table, at most
 GROUP = 8 * 2**20  # bytes of a row group, before it is compressed
+AHEAD = "128MB"  # of rows that one thread may make while another's are taken
+DRAWN_BY = b"switchpoint.drawn_by"  # the seed of the draws in whose order a table stands
 # A problem of ASCII letters is normalised in SQL, and most of them have single spaces alone; the class holds what Python
 # takes for white space among them.
 KEY = r"""
 CREATE TEMP MACRO key_of(problem) AS md5(CASE
     WHEN strlen(problem) <> length(problem) THEN normalise(problem)
-    WHEN regexp_matches(problem, '[\x09-\x0d\x1c-\x1f]|  ')
+    WHEN regexp_matches(problem, '[\x09-\x0d\x1c-\x1f]|  |^ | $')
     THEN trim(regexp_replace(lower(problem), '[\x09-\x0d\x1c-\x20]+', ' ', 'g'))
-    ELSE trim(lower(problem)) END)
+    ELSE lower(problem) END)
 """
 
 
 def normalise(problem: str) -> str:
     """NFKC, white space collapsed, case folded: what makes two problems the same."""
-    return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", problem)).strip().casefold()
+    return " ".join(unicodedata.normalize("NFKC", problem).split()).casefold()
 
 
 def key(problem: str) -> str:
@@ -69,7 +70,7 @@ def connect(beside: str | Path) -> Iterator[DuckDBPyConnection]:
     }
     connection = duckdb.connect(config=settings)
     try:
-        connection.execute("SET enable_progress_bar = false")
+        connection.execute(f"SET enable_progress_bar = false; SET streaming_buffer_size = '{AHEAD}'")
         for name, function in {"normalise": normalise, "boxed": last_boxed}.items():
             many = functools.partial(each, function)
             connection.create_function(
@@ -133,9 +134,10 @@ def rows(connection: DuckDBPyConnection, path: str | Path, number: int = 0) -> D
     return connection.sql(f"SELECT *, {row} FROM read_parquet({text(str(path))})")
 
 
-def drawn_by(seed: int) -> str:
-    """The order of draws, in SQL: that of a hash of (seed, id)."""
-    return f"sha256('{seed}/' || id), id"
+def drawn_by(seed: int, path: str | Path | None = None) -> str:
+    """The order of draws, in SQL: that of a hash of (seed, id).  A table that notes it stands in it."""
+    noted = (pyarrow.parquet.read_schema(path).metadata or {}).get(DRAWN_BY) if path else None
+    return "row" if noted == str(seed).encode() else f"sha256('{seed}/' || id), id"
 
 
 def take(path: str | Path, rows: np.ndarray) -> Iterator[pyarrow.Table]:
@@ -163,12 +165,15 @@ def union(tables: list[DuckDBPyRelation], columns: str = "*") -> DuckDBPyRelatio
 
 
 def write(
-    parts: Iterable[pyarrow.RecordBatch | pyarrow.Table], schema: pyarrow.Schema, path: str | Path
-) -> int:
+    parts: Iterable[pyarrow.RecordBatch | pyarrow.Table], schema: pyarrow.Schema, path: str | Path,
+    notes: dict[bytes, bytes] | None = None,
+) -> int:  # fmt: skip
     """Writes a parquet table atomically and returns the number of its rows; a row group is written while the next is made."""
     # The notes of pandas hold the columns' names again, by which a reader tells that they are as they were written.
+    schema = schema.remove_metadata()
     empty = schema.empty_table().to_pandas()
     noted = pyarrow.Table.from_pandas(empty, schema=schema, preserve_index=False).schema
+    noted = noted.with_metadata(noted.metadata | (notes or {}))
     how = {
         "compression": "zstd",
         "compression_level": 1,
@@ -214,10 +219,10 @@ def joined(parts: list[pyarrow.Table], schema: pyarrow.Schema) -> pyarrow.Table:
     return table.replace_schema_metadata(schema.metadata) if same else table.cast(schema)
 
 
-def save(relation: DuckDBPyRelation, path: str | Path) -> int:
-    """Writes a relation's rows in their order."""
+def save(relation: DuckDBPyRelation, path: str | Path, seed: int | None = None) -> int:
+    """Writes a relation's rows in their order, which is that of the draws where their seed is given."""
     reader = relation.to_arrow_reader(ROWS)
-    return write(reader, reader.schema, path)
+    return write(reader, reader.schema, path, None if seed is None else {DRAWN_BY: str(seed).encode()})
 
 
 def text(value: str) -> str:

@@ -19,14 +19,10 @@ COLUMNS = "id, key, problem, answer, solution, source"
 
 
 def draw(
-    connection: DuckDBPyConnection, rows: DuckDBPyRelation, size: int | None, seed: int, what: str,
-    first: str = "0", keep: str = "NULL",
+    connection: DuckDBPyConnection, rows: DuckDBPyRelation, size: int | None, order: str, what: str,
+    keep: str = "NULL",
 ) -> DuckDBPyRelation:  # fmt: skip
-    """``row`` and ``place`` of ``size`` rows (all when None), in the order of ``first`` and then of a hash of (seed, id).
-
-    InputError, beginning with ``what``, when there are fewer.
-    """
-    order = f"{first}, {relations.drawn_by(seed)}"
+    """``row`` and ``place`` of ``size`` rows (all when None) in this order; InputError, beginning with ``what``, for fewer."""
     rows.project(f"row, row_number() OVER (ORDER BY {order}) AS place, {keep}").create("drawn")
     [(there,)] = connection.sql("SELECT count(*) FROM drawn").fetchall()
     if size is not None and size > there:
@@ -55,7 +51,7 @@ def hold_out(job: ValidationJob, pool: str, out: str) -> int:
     """Writes the held-out examples: of the pool, or of a source of their own, with an expert trajectory."""
     with relations.connect(out) as connection:
         rows = examples(connection, pool)
-        chosen = draw(connection, rows, job.size, job.seed, "data.validation")
+        chosen = draw(connection, rows, job.size, relations.drawn_by(job.seed, pool), "data.validation")
         return fetch(connection, pool, chosen, out)
 
 
@@ -103,12 +99,13 @@ def select_set(
             rates = relations.read(connection, win_rates)
             rows = rows.join(rates.project("id, win_rate").set_alias("rates"), "id", "left")
             rows = rows.filter(STRATA[job.stratum])
-        first = "0"
+        order = relations.drawn_by(job.seed, pool)
         if lengths is not None:
             counted = relations.read(connection, lengths)
             rows = rows.join(counted.project("id, response_tokens").set_alias("counted"), "id")
             first = {"shortest": "response_tokens", "longest": "-response_tokens"}[job.order]
-        chosen = draw(connection, rows, job.size, job.seed, f"data.sets.{job.name}", first)
+            order = f"{first}, {order}"
+        chosen = draw(connection, rows, job.size, order, f"data.sets.{job.name}")
         return fetch(connection, pool, chosen, out)
 
 
@@ -150,7 +147,8 @@ def select_prompts(
         rows = outside(rows, relations.read(connection, validation))
         if job.given or win_rates is not None:
             rows = rows.filter(f"win_rate BETWEEN {job.win_rate[0]!r} AND {job.win_rate[1]!r}")
-        chosen = draw(connection, rows, job.size, job.seed, "data.prompts", keep="key, win_rate")
+        order = relations.drawn_by(job.seed)
+        chosen = draw(connection, rows, job.size, order, "data.prompts", keep="key, win_rate")
         texts = relations.union(every, "row, id, problem, answer, source")
         prompts = chosen.join(texts, "row").join(experts, "key", "left").order("place")
         return relations.save(prompts.project("id, key, problem, answer, solution, source, win_rate"), out)

@@ -92,12 +92,36 @@ def test_of_several_solutions_the_preferred_is_kept_and_win_rates_come_from_any(
         select.given_win_rates(folder("pool"), "32b", folder("rates"))
 
 
-@given(st.text(st.characters(codec="utf-8"), max_size=30))
-@settings(max_examples=300, deadline=None)
+@given(
+    st.text(st.characters(codec="utf-8"), max_size=30)
+    | st.text("aB \t\n\x0b\x1c\x1f\x7f\x85\xa0é", max_size=12)
+)
+@settings(max_examples=400, deadline=None)
 def test_the_key_in_sql_is_the_key_in_python(text):
     with relations.connect("results/x") as connection:
         [(found,)] = connection.execute("SELECT key_of(?)", [text]).fetchall()
     assert found == relations.key(text)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_draws_follow_their_seed_in_whatever_order_the_pool_stands(folder, seed):
+    """The pool stands in the order of its own seed, which a draw of that seed uses; sets and sources do not."""
+    hashes = {f"p{n}": hashlib.sha256(f"{seed}/p{n}".encode()).hexdigest() for n in range(40)}
+    wanted = sorted(hashes, key=hashes.get)
+    asked = job(size=30, seed=seed)
+    assert drawn(folder, asked)["id"].tolist() == wanted[:30]
+    assert drawn(folder, asked, pool=folder("source"))["id"].tolist() == wanted[:30]
+    select.hold_out(ValidationJob(recipe=1, seed=1 - seed, size=40), folder("pool"), folder("shuffled"))
+    assert drawn(folder, asked, pool=folder("shuffled"))["id"].tolist() == wanted[:30]
+    lengths = pd.DataFrame(
+        {"id": [f"p{n}" for n in range(40)], "response_tokens": [n % 2 for n in range(40)]}
+    )
+    folder.write(lengths=lengths)
+    shortest = drawn(folder, job(size=25, seed=seed, order="shortest"), lengths=folder("lengths"))[
+        "id"
+    ].tolist()
+    even = [name for name in wanted if int(name[1:]) % 2 == 0]
+    assert shortest == even + [name for name in wanted if name not in even][:5]
 
 
 @given(st.permutations(range(40)), st.integers(1, 39))
