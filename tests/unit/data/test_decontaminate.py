@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from switchpoint.data import decontaminate, embeddings
+from switchpoint.data import decontaminate, embeddings, relations
 from switchpoint.errors import InputError
 
 TRAIN = ["Tom has 3 apples and buys 4 more. How many apples does he have?", "What is 12 times 7?"]
@@ -135,7 +135,7 @@ def test_what_is_stored_is_not_embedded_again(tmp_path, monkeypatch):
 SLOW = """
 import sys, time
 import numpy as np, pandas as pd
-from switchpoint.data import decontaminate, embeddings
+from switchpoint.data import decontaminate, embeddings, relations
 
 def embed(texts, embedder):
     print("embedded", len(texts), flush=True)
@@ -173,13 +173,66 @@ def test_what_is_no_training_file(tmp_path):
     (tmp_path / "x.jsonl").write_text('{"question": "q"}\n')
     (tmp_path / "y.jsonl").write_text('{"problem": " "}\n')
     (tmp_path / "z.csv").write_text("problem\nq\n")
+    (tmp_path / "broken.jsonl").write_text('{"problem": "q"}\n{"problem": "half\n')
     for name, words in {
         "x.jsonl": "no column problem",
         "y.jsonl": "1 rows have no problem",
-        "z.csv": "neither",
+        "z.csv": "is none of .jsonl",
+        "broken.jsonl": "1 lines are no JSON objects",
+        "nowhere.jsonl": "names no file",
     }.items():
         with pytest.raises(InputError, match=words):
             decontaminate.screen([str(tmp_path / name)], rows, "any", False, tmp_path / "store", 0.8)
+
+
+def test_another_embedder_in_the_same_directory_embeds_again(tmp_path, monkeypatch):
+    """What was embedded is known by the embedder's files, and not by where they are."""
+    asked, model = [], tmp_path / "model"
+    (model / "0_Static").mkdir(parents=True)
+    (model / "0_Static/weights").write_text("one")
+
+    def embed(texts, embedder):
+        asked.append(len(texts))
+        return np.ones((len(texts), 2), np.float32)
+
+    def run() -> int:
+        asked.clear()
+        embeddings.content.cache_clear()  # as a process of its own
+        embeddings.stored(["a", "b"], str(model), tmp_path / "store")
+        return sum(asked)
+
+    monkeypatch.setattr(embeddings, "embed", embed)
+    assert (run(), run()) == (2, 0)
+    (model / "0_Static/weights").write_text("two")
+    assert run() == 2
+    model.rename(tmp_path / "moved")
+    model = tmp_path / "moved"
+    assert run() == 0
+
+
+def test_an_embedder_of_the_hub_is_asked_for_at_its_commit(monkeypatch):
+    import sentence_transformers
+
+    asked = []
+    monkeypatch.setattr(sentence_transformers, "SentenceTransformer", lambda *a, **b: asked.append((a, b)))
+    embeddings.load.cache_clear()
+    embeddings.load("some/model@0123abc")
+    embeddings.load.cache_clear()
+    embeddings.load("some/model")
+    embeddings.load.cache_clear()
+    assert [(name, given["revision"]) for (name,), given in asked] == [
+        ("some/model", "0123abc"),
+        ("some/model", None),
+    ]
+
+
+def test_a_training_file_gives_names_where_its_rows_have_none(tmp_path):
+    lines = [{"problem": "a", "id": 7}, {"problem": "b", "source": "web"}, {"problem": "c", "id": None}]
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with relations.connect(tmp_path / "x") as connection:
+        rows = decontaminate.training_rows(connection, str(tmp_path / "t.jsonl"))
+        found = rows.project("id, source, problem").fetchall()
+    assert found == [("7", "t", "a"), ("t-2", "web", "b"), ("t-3", "t", "c")]
 
 
 def test_an_embedder_that_is_none(tmp_path):
