@@ -227,19 +227,21 @@ def read_run(directory: str | Path, names: Iterable[str] | None = None) -> dict:
     return record
 
 
-def check_recorded(path: str | Path) -> None:
-    """InputError when a record beside the file measured it otherwise; where none did, nothing is known.
-
-    The record is the file's own (its name and ``RECORD``), or the directory's ``run.json``.
-    """
+def recorded(path: str | Path) -> dict | None:
+    """Size and sha256 of a file by a record beside it: its own (its name and ``RECORD``), or the directory's ``run.json``."""
     path = Path(path)
     own = path.with_name(f"{path.name}{RECORD}")
     try:
         measured = read_json(own if own.is_file() else path.with_name("run.json"))["outputs"][path.name]
-        measured = {"size": measured["size"], "sha256": measured["sha256"]}
+        return {"size": measured["size"], "sha256": measured["sha256"]}
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return  # of another program, or of nobody
-    if problem := damage(path, measured, HASHED):
+        return None  # of another program, or of nobody
+
+
+def check_recorded(path: str | Path) -> None:
+    """InputError when a record beside the file measured it otherwise; where none did, nothing is known."""
+    path, measured = Path(path), recorded(path)
+    if measured and (problem := damage(path, measured, HASHED)):
         raise InputError(f"{problem}; {remake(path)}")
 
 

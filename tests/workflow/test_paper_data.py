@@ -85,6 +85,22 @@ def test_every_source_is_counted(retu):
         )
 
 
+def test_every_table_has_the_hashes_of_what_it_was_made_of(retu):
+    data, _ = retu
+    clone = data.parents[2]
+    tables = [path.with_name(path.name.removesuffix(files.RECORD)) for path in data.rglob(f"*{files.RECORD}")]
+    assert {"pool", "validation", "win_rates", "SFT889K", "rl_prompts", "mix", "am_40m"} <= {
+        table.stem for table in tables
+    }
+    for table in tables:
+        record = files.read_record(f"{table}{files.RECORD}")
+        assert record["outputs"][table.name]["sha256"] == files.sha256(table)
+        assert record["inputs"], table
+        for path, sha256 in record["inputs"].items():
+            lock = path.endswith(".lock")
+            assert sha256 == (locks.read_lock(clone / path).sha256 if lock else files.sha256(clone / path))
+
+
 def test_the_pool_has_every_problem_once(retu):
     data, expected = retu
     assert json.loads((data / "duplicates.json").read_text()) == expected.duplicates

@@ -25,11 +25,23 @@ Paths = Annotated[list[str], typer.Option()]
 Deadline = Annotated[float | None, typer.Option(help="Seconds by which to save and stop, if it is not done.")]
 
 
-def publish(out: str, job: jobs.Job, rows: int, **figures) -> None:
-    """Writes, behind a table, the record of its job."""
+def publish(out: str, inputs: dict[str, str], job: jobs.Job | None = None, **figures) -> None:
+    """Writes, behind a table, the record of its job: what it was asked, of what (sha256), and what came out."""
     outputs = files.measure(Path(out).parent, [Path(out).name])
-    record = {"job": job.model_dump(mode="json"), "outputs": outputs, "rows": rows, **figures}
-    files.write_record(f"{out}{files.RECORD}", record)
+    asked = {} if job is None else {"job": job.model_dump(mode="json")}
+    files.write_record(f"{out}{files.RECORD}", asked | {"inputs": inputs, "outputs": outputs, **figures})
+
+
+def hashes(*paths: str | None) -> dict[str, str]:
+    """The sha256 of tables that are given, as their records have them."""
+    return {
+        path: (files.recorded(path) or {"sha256": files.sha256(path)})["sha256"] for path in paths if path
+    }
+
+
+def tokenizer_of(base: str | None) -> dict[str, str]:
+    """The sha256 of the tokenizer of a model that is given."""
+    return hashes(f"{base}/tokenizer.json") if base else {}
 
 
 def lengths_in(base: str):
@@ -46,10 +58,16 @@ def ingest(
 ) -> None:  # fmt: skip
     """Reads or generates one source and checks its rows."""
     from switchpoint.data import sources
+    from switchpoint.data.locks import read_lock
 
     asked = jobs.IngestJob.read(job, "--job")
     census = sources.ingest(asked, out, lengths_in(base) if base else None)
-    publish(out, asked, census["kept"], census=census)
+    lock = read_lock(asked.source.lock)
+    content = (
+        lock.sha256 if lock.sha256 != "unresolved" else str(lock.revision)
+    )  # of the files, or on the hub
+    inputs = {asked.source.lock: content} | tokenizer_of(base)
+    publish(out, inputs, asked, rows=census["kept"], census=census)
 
 
 @app.command()
@@ -63,7 +81,7 @@ def pool(
     from switchpoint.data.pool import deduplicate
 
     dropped = deduplicate(source, seed, out)
-    files.write_record(f"{out}{files.RECORD}", {"outputs": files.measure(Path(out).parent, [Path(out).name])})
+    publish(out, hashes(*source), rows=sum(dropped["kept"].values()))
     files.write_json(counts, dropped)
 
 
@@ -73,7 +91,7 @@ def validation(job: Job, pool: PathOption, out: PathOption) -> None:
     from switchpoint.data import select
 
     asked = jobs.ValidationJob.read(job, "--job")
-    publish(out, asked, select.hold_out(asked, pool, out))
+    publish(out, hashes(pool), asked, rows=select.hold_out(asked, pool, out))
 
 
 @app.command("win-rates")
@@ -107,7 +125,7 @@ def merge_win_rates(job: Job, part: Paths, out: PathOption) -> None:
         [tables.read_made(path) for path in part], asked.settings.samples["test"]["pool"]
     )
     tables.write_parquet(merged, out)
-    publish(out, asked, len(merged))
+    publish(out, hashes(*part), asked, rows=len(merged))
 
 
 @app.command("given-win-rates")
@@ -116,7 +134,7 @@ def given_win_rates(job: Job, pool: PathOption, out: PathOption) -> None:
     from switchpoint.data import select
 
     asked = jobs.GivenJob.read(job, "--job")
-    publish(out, asked, select.given_win_rates(pool, asked.solver, out))
+    publish(out, hashes(pool), asked, rows=select.given_win_rates(pool, asked.solver, out))
 
 
 @app.command("count-tokens")
@@ -124,7 +142,8 @@ def count_tokens(table: Paths, base: PathOption, out: PathOption) -> None:
     """Counts the tokens of the problems and of the expert trajectories."""
     from switchpoint.data import select
 
-    select.count_tokens(table, lengths_in(base), out)
+    n_rows = select.count_tokens(table, lengths_in(base), out)
+    publish(out, hashes(*table) | tokenizer_of(base), rows=n_rows)
 
 
 @app.command()
@@ -142,16 +161,17 @@ def select(
 
     asked = jobs.SelectJob.read(job, "--job")
     if union:
-        publish(out, asked, selection.unite(asked, union, out))
+        publish(out, hashes(*union), asked, rows=selection.unite(asked, union, out))
         return
-    inputs = {
+    given = {
         "pool": pool,
         "validation": validation,
         "win_rates": win_rates,
         "prompts": prompts,
         "lengths": lengths,
     }
-    publish(out, asked, selection.select_set(asked, **inputs, out=out))
+    n_rows = selection.select_set(asked, **given, out=out)
+    publish(out, hashes(*given.values()), asked, rows=n_rows)
 
 
 @app.command()
@@ -163,7 +183,8 @@ def prompts(
     from switchpoint.data import select as selection
 
     asked = jobs.PromptsJob.read(job, "--job")
-    publish(out, asked, selection.select_prompts(asked, source, pool, win_rates, validation, out))
+    n_rows = selection.select_prompts(asked, source, pool, win_rates, validation, out)
+    publish(out, hashes(*source, pool, win_rates, validation), asked, rows=n_rows)
 
 
 @app.command()
@@ -172,7 +193,8 @@ def mix(job: Job, prompts: PathOption, base: PathOption, out: PathOption) -> Non
     from switchpoint.data import select as selection
 
     asked = jobs.MixJob.read(job, "--job")
-    publish(out, asked, selection.mix(asked, prompts, lengths_in(base), out))
+    n_rows = selection.mix(asked, prompts, lengths_in(base), out)
+    publish(out, hashes(prompts) | tokenizer_of(base), asked, rows=n_rows)
 
 
 @app.command("benchmarks")
@@ -194,7 +216,7 @@ def benchmarks_command(
     tables.write_csv(screened[["id", "benchmark", *decontaminate.FOUND]], nearest)
     tables.write_csv(decontaminate.sweep(screened), sweep)
     tables.write_parquet(rows, out)
-    publish(out, asked, len(rows))
+    publish(out, hashes(*train, *source, *other), asked, rows=len(rows))
 
 
 @app.command("data-report")
