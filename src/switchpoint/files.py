@@ -155,9 +155,12 @@ def check_bytes(data: bytes, path: str | Path, kind: str) -> None:
 
 
 def sha256(path: str | Path) -> str:
-    """Content hash of a file."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Content hash of a file; InputError for one that may not be read."""
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except PermissionError as error:
+        raise InputError(f"{path}: permission denied; make it readable") from error
 
 
 def digest(value) -> str:

@@ -3,11 +3,13 @@
 import re
 
 import pandas as pd
+import pytest
 from study import pending, snakemake, tiny_config, write_config
 
 MORE = ("luffy", "srft", "upt")
 
 
+@pytest.mark.soak
 def test_arms_that_are_added_end_in_the_figure_and_the_tables(clone):
     config = tiny_config()
     config["arms"] += [{"algorithm": name, "starts": ["base"]} for name in MORE]

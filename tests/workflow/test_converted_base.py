@@ -30,13 +30,6 @@ def test_it_plans_without_the_package_and_without_the_hub(tmp_path):
     assert done.returncode != 0
     assert "model.base.lock is 'model.lock', which is no file" in done.stdout + done.stderr
     (clone / "model.lock").write_text("not read before the job")
-    template = {"chat_template": "nowhere.jinja"}
-    write_config(
-        clone, with_base(kind="gguf", package="nowhere", file="a.gguf", lock="model.lock", **template)
-    )
-    done = snakemake(clone, "-n", check=False)
-    assert "model.base.chat_template is 'nowhere.jinja', which is no file" in done.stdout + done.stderr
-    write_config(clone, config)
     assert pending(clone)["convert_base"] == 1
     assert pending(clone)["rl"] == 3
     hub = {"kind": "hub", "name": "some/model", "revision": "0" * 40, "lock": "model.lock"}
@@ -89,3 +82,6 @@ def test_a_base_is_made_again_when_its_lock_or_its_source_changed(tmp_path, monk
     study = studies.parse(with_base(**hub))
     with pytest.raises(InputError, match="switchpoint lock PATH"):
         studies.check_files(study)
+    template = with_base(**hub | {"chat_template": "nowhere.jinja"})
+    with pytest.raises(InputError, match=r"model\.base\.chat_template is 'nowhere\.jinja', which is no file"):
+        studies.check_files(studies.parse(template))

@@ -55,7 +55,7 @@ def kill_when(clone: Path, pattern: str, victim: str | None) -> None:
     ("job", "moment", "victim"),
     [
         pytest.param(SFT, "attempts", "sft", marks=pytest.mark.soak),
-        (SFT, "step_4/model.safetensors", "sft"),
+        pytest.param(SFT, "step_4/model.safetensors", "sft", marks=pytest.mark.soak),
         pytest.param(SFT, "step_8/model.safetensors", "sft", marks=pytest.mark.soak),
         pytest.param(RL, "attempts", "rl", marks=pytest.mark.soak),
         pytest.param(RL, "state_*.json", "rl", marks=pytest.mark.soak),

@@ -350,6 +350,7 @@ def status(clone: Path, run: str) -> tuple[str, int]:
     return record["status"], record["steps"]
 
 
+@pytest.mark.soak
 def test_runs_that_keep_nothing_or_diverge_end_well(clone):
     """Both publish the last good model, which is evaluated, and stand in the tables as what they are."""
     config = tiny_config()

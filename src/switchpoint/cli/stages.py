@@ -183,8 +183,8 @@ def prompts(
     from switchpoint.data import select as selection
 
     asked = jobs.PromptsJob.read(job, "--job")
-    n_rows = selection.select_prompts(asked, source, pool, win_rates, validation, out)
-    publish(out, hashes(*source, pool, win_rates, validation), asked, rows=n_rows)
+    figures = selection.select_prompts(asked, source, pool, win_rates, validation, out)
+    publish(out, hashes(*source, pool, win_rates, validation), asked, **figures)
 
 
 @app.command()

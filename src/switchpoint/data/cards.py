@@ -34,8 +34,12 @@ def statistics(
             table = relations.read(connection, path)
             tokens = sampled_tokens(table, n_tokens)
             columns = ["win_rate", *known]
-            means = ", ".join(f"avg(rates.{column}), count(rates.{column})" for column in columns)
-            ids = table.project("id, key, source")
+            shares = {column: f"rates.{column}" for column in columns}
+            if "win_rate" in table.columns:  # of the prompts, which need not be in the pool
+                shares["win_rate"] = "own"
+            means = ", ".join(f"avg({share}), count({share})" for share in shares.values())
+            own = "win_rate" if "win_rate" in table.columns else "NULL::DOUBLE"
+            ids = table.project(f"id, key, source, {own} AS own")
             [(n, unique, *values)] = ids.join(rates.set_alias("rates"), "id", "left").aggregate(
                 f"count(*), count(DISTINCT key), {means}"
             ).fetchall()  # fmt: skip

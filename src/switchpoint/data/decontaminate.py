@@ -60,8 +60,10 @@ def training_rows(connection: DuckDBPyConnection, path: str) -> DuckDBPyRelation
     names = rows.columns
     if "problem" not in names:
         raise InputError(f"{path}: no column problem; it has {tables.listed(names)}: rename one")
-    key = "key" if "key" in names else "key_of(problem)"
-    name = "id::VARCHAR" if "id" in names else f"{stem} || '-' || row_number() OVER ()"
+    if "BLOB" in str(dict(zip(names, rows.types, strict=True))["problem"]):
+        raise InputError(f"{path}: the column problem is binary; write it as text")
+    key = "key" if "key" in names else "key_of(problem::VARCHAR)"
+    name = "id::VARCHAR" if "id" in names else f"{stem} || '-' || (row_number() OVER () - 1)"
     source = "source::VARCHAR" if "source" in names else stem
     rows = rows.project(f"{name} AS id, {source} AS source, {key} AS key, problem::VARCHAR AS problem")
     [(blank,)] = rows.filter("problem IS NULL OR trim(problem) = ''").aggregate("count(*)").fetchall()
@@ -78,7 +80,7 @@ def of_lines(connection: DuckDBPyConnection, path: str) -> DuckDBPyRelation:
     if broken:
         raise InputError(f"{path}: {broken} lines are no JSON objects; mend or delete them")
     stem = relations.text(file.stem)
-    name = f"coalesce(id, {stem} || '-' || row_number() OVER ()) AS id"
+    name = f"coalesce(id, {stem} || '-' || (row_number() OVER () - 1)) AS id"
     return rows.project(f"{name}, coalesce(source, {stem}) AS source, problem")
 
 

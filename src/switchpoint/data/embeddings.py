@@ -74,16 +74,15 @@ def stored(texts: list[str], embedder: str, store: Path) -> np.ndarray:
     for text in texts:
         digest.update(hashlib.sha256(text.encode()).digest())
     path = store / f"{digest.hexdigest()[:32]}.npy"
-    if path.is_file():
-        try:
-            vectors = np.load(path)
-            if len(vectors) == len(texts):
-                return vectors
-        except (OSError, ValueError, EOFError):
-            pass  # half a file of a bad disk: it is made again
+    measured = files.recorded(path)
+    if measured and not files.damage(
+        path, measured
+    ):  # else it was never whole, or is no more: it is made again
+        return np.load(path)
     vectors = embed(texts, embedder)
     with files.atomic(path) as temporary, temporary.open("wb") as file:
         np.save(file, vectors)
+    files.write_record(f"{path}{files.RECORD}", {"outputs": files.measure(store, [path.name])})
     return vectors
 
 

@@ -29,7 +29,8 @@ def read_lock(lock: str) -> Lock:
     try:
         return Lock.read(files.read_text(lock, "lock file"), lock)
     except InputError as error:
-        raise InputError(f"{error}; write it with `python -m switchpoint lock PATH --out {lock}`") from None
+        problem = " ".join(str(error).split())
+        raise InputError(f"{problem}; write it with `python -m switchpoint lock PATH --out {lock}`") from None
 
 
 def check_lock(given: str | Path | list[str], lock: str) -> None:

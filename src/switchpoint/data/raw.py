@@ -29,13 +29,15 @@ SAMPLE = 1000  # lines whose keys are taken for the file's columns
 LONGEST = 64 * 2**20  # bytes of a line
 CHINESE = "[\u3400-\u4dbf\u4e00-\u9fff]"
 NO_ANSWER = "answer IS NULL OR len(answer) = 0"
+NO_SOLUTION = "solution IS NULL OR NOT regexp_matches(solution, '\\S')"
+NO_TEXT = r"regexp_matches(problem, '^\s*([\[{]|true\s*$|false\s*$)')"  # a list, an object or a truth value, perhaps
 TEXTS = (".jsonl", ".jsonl.zst", ".jsonl.gz")
 # Of several rows of one problem that with the smallest is taken: the shortest solution (any before none), and of equally
-# long ones that with the smaller hash, whatever the order of the rows.
+# long ones that with the smaller hash of all that it has, whatever the order of the rows.
 PREFERENCE = f"""
-least(coalesce(strlen(solution), {2**28}), {2**28 - 1})::BIGINT * {2**34}
- + (hash(coalesce(solution, problem)) % {2**34})::BIGINT
+least(coalesce(strlen(solution), {2**28}), {2**28 - 1})::BIGINT * {2**34} + (hash({{all}}) % {2**34})::BIGINT
 """
+PIECE = 4 * 2**20  # bytes
 
 
 @dataclass
@@ -137,10 +139,15 @@ def hub_table(source: Dataset) -> pyarrow.Table:
 
 
 def of_lines(connection: DuckDBPyConnection, file: Path, schema: Schema) -> DuckDBPyRelation:
-    """The needed columns of a file of JSON lines; ``parsed`` is false where a line is no JSON."""
+    """The needed columns of a file of JSON lines, those that are lists or objects also where a text holds them.
+
+    ``parsed`` is false where a line is no JSON object, ``fits`` where such a column is something else.
+    """
     if file.suffix == ".jsonl":
         with file.open("rb") as stream:
             files.check_bytes(stream.read(4096), file, "jsonl file")
+    if file.suffix == ".zst":
+        check_zstd(file)
     lines = f"read_ndjson_objects({relations.text(str(file))}, ignore_errors = true, maximum_object_size = {LONGEST})"
     try:
         keys = connection.sql(
@@ -149,43 +156,107 @@ def of_lines(connection: DuckDBPyConnection, file: Path, schema: Schema) -> Duck
         ).fetchall()
     except duckdb.Error as error:
         raise InputError(f"{file}: {' '.join(str(error).split())[:200]}; download it again") from error
+    if not keys:
+        raise InputError(
+            f"{file}: no JSON object in its first {SAMPLE} lines; give one a line, or drop the file"
+        )
     columns = check_columns(schema, [name for (name,) in keys], str(file))
     structure = relations.text(json.dumps(columns))
-    return connection.sql(
-        f"SELECT coalesce(json_type(json) = 'OBJECT', false) AS parsed, unnest(json_transform(json, {structure})) "
-        f"FROM {lines}"
-    )
+    fits, chosen = ["true"], []
+    for name, needed in columns.items():
+        value, found = f'"{name}"', f'made."{name}"'
+        if not isinstance(needed, str):
+            path = relations.text(f'$."{name}"')
+            text = f"json_extract_string(json, {path})"
+            found = (
+                f"CASE WHEN {empty(found, needed)} AND json_type(json, {path}) = 'VARCHAR' "
+                f"THEN {from_text(text, needed)} WHEN {empty(found, needed)} AND json_type(json, {path}) <> '{kind(needed)}' "
+                f"THEN NULL ELSE {found} END"
+            )
+            there = f"json_type(json, {path}) <> 'NULL' AND {solid(text)}"
+            fits.append(f"CASE WHEN {value} IS NULL THEN NOT coalesce({there}, false) ELSE true END")
+        chosen.append(f"{found} AS {value}")
+    made = f"SELECT json, json_transform(json, {structure}) AS made FROM {lines}"
+    read = f"SELECT json, coalesce(json_type(json) = 'OBJECT', false) AS parsed, {', '.join(chosen)} FROM ({made})"
+    return connection.sql(f"SELECT * EXCLUDE (json), {' AND '.join(fits)} AS fits FROM ({read})")
+
+
+def check_zstd(file: Path) -> None:
+    """InputError for a file that ends before its data do, which DuckDB takes as it is."""
+    try:
+        with pyarrow.CompressedInputStream(pyarrow.OSFile(str(file)), "zstd") as stream:
+            while stream.read(PIECE):
+                pass
+    except OSError as error:
+        raise InputError(f"{file}: {error}; download it again") from error
 
 
 def of_parquet(connection: DuckDBPyConnection, file: Path, schema: Schema) -> DuckDBPyRelation:
     """The needed columns of a parquet file."""
     try:
-        return of_table(connection, connection.read_parquet(str(file)), schema, str(file))
-    except duckdb.Error as error:
+        names = pyarrow.parquet.read_schema(file).names
+        table = connection.read_parquet(str(file))
+    except (duckdb.Error, pyarrow.ArrowException, OSError) as error:
         problem = " ".join(str(error).split())[:200]
         raise InputError(f"{file}: not a parquet file ({problem}); download it again") from error
+    if twice := [name for name, n in Counter(names).items() if n > 1]:
+        raise InputError(f"{file}: two columns {twice[0]}; keep one")
+    return of_table(connection, table, schema, str(file))
 
 
 def of_table(
     connection: DuckDBPyConnection, table: DuckDBPyRelation | pyarrow.Table, schema: Schema, where: str
 ) -> DuckDBPyRelation:
-    """The needed columns of a table, in the types that are needed."""
+    """The needed columns of a table, in the types that are needed; ``fits`` is false where one is something else."""
     relation = table if isinstance(table, DuckDBPyRelation) else connection.from_arrow(table)
     types = dict(zip(relation.columns, map(str, relation.types), strict=True))
     columns = check_columns(schema, relation.columns, where)
-    chosen = ", ".join(f'{adapted(name, types[name], needed)} AS "{name}"' if name in types
-                       else f'NULL::{sql_type(needed)} AS "{name}"' for name, needed in columns.items())  # fmt: skip
-    return relation.project(f"true AS parsed, {chosen}")
+    fits, chosen = ["true"], []
+    for name, needed in columns.items():
+        column, found = f'"{name}"', f"NULL::{sql_type(needed)}"
+        if name in types:
+            found = adapted(column, types[name], needed, where)
+            if not isinstance(needed, str):
+                blank = f" OR NOT {solid(column)}" if types[name] in ("VARCHAR", "JSON") else ""
+                fits.append(f"({column} IS NULL OR {found} IS NOT NULL{blank})")
+        chosen.append(f"{found} AS {column}")
+    try:
+        return relation.project(f"true AS parsed, {' AND '.join(fits)} AS fits, {', '.join(chosen)}")
+    except duckdb.BinderException as error:
+        problem = " ".join(str(error).split())[:200]
+        wanted = {name: sql_type(needed) for name, needed in columns.items()}
+        has = {name: types[name] for name in columns if name in types}
+        raise InputError(
+            f"{where}: the columns do not fit ({problem}); it needs {wanted} and has {has}: name another schema"
+        ) from error
 
 
-def adapted(name: str, there: str, needed: Structure) -> str:
+def adapted(column: str, there: str, needed: Structure, where: str) -> str:
     """A column of a table in the needed type: texts that hold JSON are decoded."""
+    if "BLOB" in there:
+        raise InputError(f"{where}: the column {column} is binary; write it as text")
     if there in ("VARCHAR", "JSON") and not isinstance(needed, str):
-        text = f'CASE WHEN json_valid("{name}") THEN "{name}" END'
-        return f"json_transform({text}, {relations.text(json.dumps(needed))})"
+        return from_text(column, needed)
     if needed == "VARCHAR" and there.endswith(("]", ")")):
-        return f'to_json("{name}")::VARCHAR'
-    return f'try_cast("{name}" AS {sql_type(needed)})'
+        return f"to_json({column})::VARCHAR"
+    return f"try_cast({column} AS {sql_type(needed)})"
+
+
+def kind(needed: Structure) -> str:
+    """What JSON calls a structure."""
+    return "OBJECT" if isinstance(needed, dict) else "ARRAY"
+
+
+def empty(value: str, needed: Structure) -> str:
+    """Whether nothing was found: DuckDB makes an object of nothing of what is no object."""
+    members = [f'{value}."{member}" IS NULL' for member in needed] if isinstance(needed, dict) else []
+    return f"({value} IS NULL{' OR (' + ' AND '.join(members) + ')' if members else ''})"
+
+
+def from_text(value: str, needed: Structure) -> str:
+    """What a text that holds JSON says; NULL where it holds none of this structure."""
+    whole = f"CASE WHEN json_valid({value}) THEN json_type({value}) END = '{kind(needed)}'"
+    return f"json_transform(CASE WHEN {whole} THEN {value} END, {relations.text(json.dumps(needed))})"
 
 
 def check_columns(schema: Schema, there: list[str], where: str) -> dict[str, Structure]:
@@ -253,7 +324,9 @@ def judged(rows: DuckDBPyRelation, schema: Schema, source: Dataset, name: str) -
         "origin": schema.origin, "domain": schema.domain, "teacher": schema.teacher, "verified": schema.verified,
         **given,
     }  # fmt: skip
-    read = rows.project(", ".join(["parsed", *(f"{sql} AS {name}" for name, sql in fields.items() if sql)]))
+    read = rows.project(
+        ", ".join(["parsed", "fits", *(f"{sql} AS {name}" for name, sql in fields.items() if sql)])
+    )
     rejects = reject_reasons(schema, list(rates))
     drops = drop_reasons(source, schema)
     rejected = f"CASE {whens(rejects)} END"
@@ -266,7 +339,7 @@ def judged(rows: DuckDBPyRelation, schema: Schema, source: Dataset, name: str) -
         "answer": "answer", "solution": "solution", "source": relations.text(name),
         **{name: name for name in ("origin", "teacher") if getattr(schema, name)},
         **{name: f"try_cast({name} AS DOUBLE)" for name in rates},
-        "preference": PREFERENCE,
+        "preference": PREFERENCE.format(all=", ".join(name for name in fields if fields[name])),
     }  # fmt: skip
     chosen = (f"CASE WHEN reason IS NULL THEN {sql} END AS {name}" for name, sql in content.items())
     return marked.project(", ".join([*chosen, "reason", "rejected_for IS NOT NULL AS rejected"]))
@@ -286,12 +359,14 @@ def reject_reasons(schema: Schema, rates: list[str]) -> dict[str, str]:
     """Why a row is broken, in words, and as SQL."""
     reasons = {
         "no JSON object": "NOT parsed",
+        "a column of another kind": "NOT fits",
         "no problem": f"problem IS NULL OR NOT {solid('problem')}",
+        "problem is no text": f"CASE WHEN {NO_TEXT} THEN json_valid(problem) ELSE false END",
     }
     if schema.gold_for_all:
         reasons["no answer"] = NO_ANSWER
-    if schema.solution and "solution" not in schema.optional:
-        reasons["no solution"] = f"solution IS NULL OR NOT {solid('solution')}"
+    if schema.solution and "solution" not in schema.optional and schema.solution_for_all:
+        reasons["no solution"] = NO_SOLUTION
     for name in rates:
         share = f"try_cast({name} AS DOUBLE)"
         reasons[f"{name} is no share"] = (
@@ -313,6 +388,8 @@ def drop_reasons(source: Dataset, schema: Schema) -> dict[str, str]:
         reasons["Chinese"] = f"regexp_matches(problem, '{CHINESE}')"
     if not schema.gold_for_all:
         reasons["no answer"] = NO_ANSWER
+    if not schema.solution_for_all:
+        reasons["no solution"] = NO_SOLUTION
     return reasons
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from switchpoint import tables
+from switchpoint.data import relations
 from switchpoint.errors import InputError
 from switchpoint.tables import SHOWN
 
@@ -29,7 +30,7 @@ def validate(frame: pd.DataFrame, where: str) -> pd.DataFrame:
         raise InputError(f"{where}: no rows; give at least one record")
     frame = frame.copy()
     if "id" not in frame:
-        frame["id"] = [f"{Path(where).stem}-{row}" for row in range(len(frame))]
+        frame["id"] = numbered(where, len(frame))
     if "solution" not in frame:
         frame["solution"] = None
     if (missing := frame["id"].isna()).any():
@@ -45,6 +46,28 @@ def validate(frame: pd.DataFrame, where: str) -> pd.DataFrame:
     for number, row in enumerate(frame.itertuples(index=False), start=1):
         check_row(row, f"{where}, row {number}")
     return frame.assign(answer=alike(frame["answer"]))
+
+
+def numbered(where: str | Path, n: int) -> list[str]:
+    """The ids of rows that have none."""
+    return [f"{Path(where).stem}-{row}" for row in range(n)]
+
+
+def named_by_problem(frame: pd.DataFrame, where: str | Path) -> pd.DataFrame:
+    """The rows with ids that hang on their problems, where they have none, so that draws depend on no file's order, and
+    with ``preference``, by which the shortest solution of a problem is taken, whatever the order of the rows."""
+    frame = frame.copy()
+    if frame["id"].tolist() == numbered(where, len(frame)):
+        frame["id"] = f"{Path(where).stem}-" + frame["problem"].map(
+            lambda problem: relations.key(problem)[:20]
+        )
+    content = (
+        frame[["solution", "problem"]].fillna("").assign(answer=frame["answer"].map(str), id=frame["id"])
+    )
+    lengths = frame["solution"].str.len().fillna(float("inf"))
+    order = content.assign(length=lengths).sort_values(["length", *content]).index
+    frame.loc[order, "preference"] = range(len(frame))
+    return frame.astype({"preference": "int64"})
 
 
 def check_row(row, where: str) -> None:

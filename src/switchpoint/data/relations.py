@@ -6,6 +6,7 @@ A table of records has a column ``key``, the hash of the normalised problem, by 
 import contextlib
 import errno
 import functools
+import glob
 import hashlib
 import os
 import unicodedata
@@ -170,6 +171,8 @@ def write(
 ) -> int:  # fmt: skip
     """Writes a parquet table atomically and returns the number of its rows; a row group is written while the next is made."""
     # The notes of pandas hold the columns' names again, by which a reader tells that they are as they were written.
+    for left in Path(path).parent.glob(glob.escape(f".{Path(path).name}.") + "*.tmp"):
+        files.remove(left)  # of a job that was killed
     schema = schema.remove_metadata()
     empty = schema.empty_table().to_pandas()
     noted = pyarrow.Table.from_pandas(empty, schema=schema, preserve_index=False).schema

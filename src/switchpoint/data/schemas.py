@@ -4,6 +4,7 @@ A field is SQL on the columns.  A column has a structure, as DuckDB's ``json_tra
 than it says are turned into it where that can be.
 """
 
+import json
 from dataclasses import dataclass, field
 
 Structure = str | list | dict
@@ -26,9 +27,9 @@ class Schema:
     verified: str | None = None  # whether the expert's answer was found right
     win_rates: dict[str, str] = field(default_factory=dict)  # the share, as text or number
     optional: tuple[str, ...] = ()
-    gold_for_all: bool = (
-        True  # a row without an answer is broken; else it is one that the study does not want
-    )
+    # A row without an answer, or without an expert trajectory, is broken; else it is one that the study does not want.
+    gold_for_all: bool = True
+    solution_for_all: bool = True
 
 
 def turn(messages: str, role: str) -> str:
@@ -41,6 +42,18 @@ def answers(value: str) -> str:
     listed = f"json_extract_string(CASE WHEN json_valid({value}) THEN {value} END, '$[*]')"
     is_list = f"json_type(CASE WHEN json_valid({value}) THEN {value} END) = 'ARRAY'"
     return f"CASE WHEN {is_list} THEN {listed} ELSE [{value}] END"
+
+
+def share_of(failures: str, tries: int) -> str:
+    """A win rate by the number of failures; -1, which is none, where that is no number."""
+    return f"CASE WHEN {failures} IS NOT NULL THEN coalesce(1 - try_cast({failures} AS DOUBLE) / {tries}, -1) END"
+
+
+def first_user(value: str) -> str:
+    """A text, or the first user turn of the messages that it is as JSON."""
+    listed = f"json_transform(CASE WHEN json_valid({value}) THEN {value} END, '{json.dumps(TURNS)}')"
+    is_list = f"json_type(CASE WHEN json_valid({value}) THEN {value} END) = 'ARRAY'"
+    return f"CASE WHEN {is_list} THEN {turn(listed, 'user')}.content ELSE {value} END"
 
 
 def thought(thinking: str, attempt: str) -> str:
@@ -64,7 +77,7 @@ SCHEMAS: dict[str, Schema] = {
     "am_1_4m": Schema(
         columns={"messages": [{"role": TEXT, "content": TEXT, "info": INFO}]},
         problem=f"{USER}.content",
-        answer=f"coalesce({USER}.info.reference_answer, boxed({ASSISTANT}.content))",
+        answer=f"coalesce(nullif(trim({USER}.info.reference_answer), ''), boxed({ASSISTANT}.content))",
         solution=f"{ASSISTANT}.content",
         origin=f"{USER}.info.source",
         teacher=f"{ASSISTANT}.info.source",
@@ -95,7 +108,7 @@ SCHEMAS: dict[str, Schema] = {
         origin="data_source",
         domain="ability",
         win_rates={
-            name: f'1 - try_cast(extra_info.model_difficulty."{solver}" AS DOUBLE) / 16'
+            name: share_of(f'extra_info.model_difficulty."{solver}"', 16)
             for name, solver in SKYWORK_SOLVERS.items()
         },
         optional=("data_source",),
@@ -141,12 +154,13 @@ SCHEMAS: dict[str, Schema] = {
     # No gold: what the expert's own answer boxes.
     "llama_nemotron": Schema(
         columns={"input": TEXT, "output": TEXT, "category": TEXT, "generator": TEXT, "reasoning": TEXT},
-        problem="coalesce(json_extract_string(CASE WHEN json_valid(input) THEN input END, '$[0].content'), input)",
+        problem=first_user("input"),
         answer="boxed(output)",
         solution="output",
         domain="category",
         teacher="generator",
         optional=("category", "generator", "reasoning"),
+        gold_for_all=False,
     ),
     "acereason": Schema(
         columns={"input": TEXT, "output": TEXT, "category": TEXT, "source": TEXT},
@@ -156,6 +170,7 @@ SCHEMAS: dict[str, Schema] = {
         origin="source",
         domain="category",
         optional=("category", "source"),
+        gold_for_all=False,
     ),
     # The first generation that is complete and was verified.
     "openr1_math": Schema(
@@ -170,6 +185,7 @@ SCHEMAS: dict[str, Schema] = {
         origin="source",
         domain="problem_type",
         optional=("source", "problem_type"),
+        solution_for_all=False,
     ),
     "math_train": Schema(
         columns={"problem": TEXT, "solution": TEXT, "type": TEXT, "level": TEXT},

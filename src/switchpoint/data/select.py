@@ -119,24 +119,18 @@ def unite(job: SelectJob, sets: list[str], out: str) -> int:
 
 def select_prompts(
     job: PromptsJob, sources: list[str], pool: str, win_rates: str | None, validation: str, out: str
-) -> int:
+) -> dict:
     """Writes the RL prompts: problems of the sources within the win rates, none of them held out.
 
     The win rate is the one that the source gives (``job.given``), else that of the pool's row of the problem; where
     neither is known, all are taken.  A prompt has the expert trajectory of the pool's row, where there is one.
+    Returns how many are written, and how many rows are left out by reason.
     """
     with relations.connect(out) as connection:
-        every = [relations.rows(connection, path, number) for number, path in enumerate(sources)]
-        given = job.given and f"win_rate_{job.given}"
-        for path, one in zip(sources, every, strict=True):
-            if given and given not in one.columns:
-                raise InputError(
-                    f"data.prompts.given is {job.given}, but {path} has no such win rate; name another"
-                )
-        rows = relations.union(every, f"row, id, key, {given or 'NULL::DOUBLE'} AS win_rate")
-        # The first source's row of a problem.
+        rows = every = candidates(connection, job, sources)
+        # The first source's row of a problem, in it the preferred one.
         rows = rows.query(
-            "rows", "SELECT * FROM rows QUALIFY row_number() OVER (PARTITION BY key ORDER BY row) = 1"
+            "rows", "SELECT * FROM rows QUALIFY row_number() OVER (PARTITION BY key ORDER BY rank) = 1"
         )
         known = relations.read(connection, pool)
         experts = known.filter("has_solution").project("key, solution")
@@ -144,14 +138,45 @@ def select_prompts(
             rates = relations.read(connection, win_rates).project("id, win_rate")
             measured = known.project("id, key").join(rates, "id").project("key, win_rate")
             rows = rows.project("* EXCLUDE (win_rate)").join(measured.set_alias("measured"), "key", "left")
-        rows = outside(rows, relations.read(connection, validation))
+        once, rows = rows, outside(rows, relations.read(connection, validation))
+        counts = {"repeated": size(every) - size(once), "held out": size(once) - size(rows)}
         if job.given or win_rates is not None:
-            rows = rows.filter(f"win_rate BETWEEN {job.win_rate[0]!r} AND {job.win_rate[1]!r}")
-        order = relations.drawn_by(job.seed)
+            low, high = job.win_rate
+            counts["no win rate"] = size(rows.filter("win_rate IS NULL"))
+            counts["win rate outside"] = size(rows.filter(f"win_rate NOT BETWEEN {low!r} AND {high!r}"))
+            rows = rows.filter(f"win_rate BETWEEN {low!r} AND {high!r}")
+        there, order = size(rows), relations.drawn_by(job.seed)
         chosen = draw(connection, rows, job.size, order, "data.prompts", keep="key, win_rate")
-        texts = relations.union(every, "row, id, problem, answer, source")
+        texts = relations.union(
+            [relations.rows(connection, path, number) for number, path in enumerate(sources)],
+            "row, id, problem, answer, source",
+        )
         prompts = chosen.join(texts, "row").join(experts, "key", "left").order("place")
-        return relations.save(prompts.project("id, key, problem, answer, solution, source, win_rate"), out)
+        kept = relations.save(prompts.project("id, key, problem, answer, solution, source, win_rate"), out)
+    counts["not drawn"] = there - kept
+    return {"rows": kept, "dropped": {reason: n for reason, n in counts.items() if n}}
+
+
+def candidates(connection: DuckDBPyConnection, job: PromptsJob, sources: list[str]) -> DuckDBPyRelation:
+    """``row``, ``rank``, ``id``, ``key`` and the given ``win_rate`` of all rows of the sources."""
+    given = job.given and f"win_rate_{job.given}"
+    parts = []
+    for number, path in enumerate(sources):
+        rows = relations.rows(connection, path, number)
+        if given and given not in rows.columns:
+            raise InputError(
+                f"data.prompts.given is {job.given}, but {path} has no such win rate; name another"
+            )
+        preference = "preference" if "preference" in rows.columns else "0"
+        rank = f"({number}, {preference}, row) AS rank"
+        parts.append(rows.project(f"row, {rank}, id, key, {given or 'NULL::DOUBLE'} AS win_rate"))
+    return relations.union(parts)
+
+
+def size(rows: DuckDBPyRelation) -> int:
+    """How many rows there are."""
+    [(n,)] = rows.aggregate("count(*)").fetchall()
+    return n
 
 
 def mix(job: MixJob, prompts: str, n_tokens: Lengths, out: str) -> int:

@@ -58,7 +58,7 @@ def read(source: File | BenchmarkFile) -> pd.DataFrame:
     """The checked rows of a file, or of a benchmark in its own schema; its lock must fit."""
     if source.kind == "file":
         check_lock(source.path, source.lock)
-        return records.read(source.path)
+        return records.named_by_problem(records.read(source.path), source.path)
     if adapters.is_file(source.path):
         check_lock(source.path, source.lock)
     revision = read_lock(source.lock).revision

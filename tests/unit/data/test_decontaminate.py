@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from switchpoint import files
 from switchpoint.data import decontaminate, embeddings, relations
 from switchpoint.errors import InputError
 
@@ -210,6 +211,32 @@ def test_another_embedder_in_the_same_directory_embeds_again(tmp_path, monkeypat
     assert run() == 0
 
 
+def test_a_training_file_of_other_types(tmp_path):
+    rows = pd.DataFrame({"id": ["a"], "problem": ["5"], "answer": "1"})
+    (tmp_path / "n.jsonl").write_text('{"problem": 5}\n')
+    pd.DataFrame({"problem": [5]}).to_parquet(tmp_path / "n.parquet")
+    for name in ("n.jsonl", "n.parquet"):
+        found = decontaminate.screen(
+            [str(tmp_path / name)], rows, embeddings.PACKAGED, True, tmp_path / "s", 0.8
+        )
+        assert found["reason"].tolist() == ["exact"]
+    pd.DataFrame({"problem": [b"5"]}).to_parquet(tmp_path / "b.parquet")
+    with pytest.raises(InputError, match="the column problem is binary"):
+        decontaminate.screen([str(tmp_path / "b.parquet")], rows, "any", True, tmp_path / "s", 0.8)
+
+
+def test_damaged_embeddings_are_made_again(tmp_path):
+    """Also where the file is a whole array of the same shape."""
+    problems = ["Tom has 3 apples.", "What is 12 times 7?"]
+    vectors = embeddings.stored(problems, embeddings.PACKAGED, tmp_path)
+    [path] = tmp_path.glob("*.npy")
+    np.save(path, np.zeros_like(vectors))
+    assert (embeddings.stored(problems, embeddings.PACKAGED, tmp_path) == vectors).all()
+    (tmp_path / f"{path.name}{files.RECORD}").unlink()  # killed between the two
+    assert (embeddings.stored(problems, embeddings.PACKAGED, tmp_path) == vectors).all()
+    assert files.recorded(path)
+
+
 def test_an_embedder_of_the_hub_is_asked_for_at_its_commit(monkeypatch):
     import sentence_transformers
 
@@ -232,7 +259,7 @@ def test_a_training_file_gives_names_where_its_rows_have_none(tmp_path):
     with relations.connect(tmp_path / "x") as connection:
         rows = decontaminate.training_rows(connection, str(tmp_path / "t.jsonl"))
         found = rows.project("id, source, problem").fetchall()
-    assert found == [("7", "t", "a"), ("t-2", "web", "b"), ("t-3", "t", "c")]
+    assert found == [("7", "t", "a"), ("t-1", "web", "b"), ("t-2", "t", "c")]
 
 
 def test_an_embedder_that_is_none(tmp_path):

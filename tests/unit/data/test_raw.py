@@ -10,10 +10,10 @@ import pyarrow.parquet
 import pytest
 
 from switchpoint import files, tables
-from switchpoint.data import raw, sources
+from switchpoint.data import pool, raw, select, sources
 from switchpoint.data.schemas import SCHEMAS
 from switchpoint.errors import InputError
-from switchpoint.study.jobs import IngestJob
+from switchpoint.study.jobs import IngestJob, PromptsJob
 from switchpoint.study.sources import DATASETS, FILTERS, SOLVERS, Dataset, Keep
 
 CHAT = [{"role": "user", "content": "1 + 1?"}]
@@ -103,10 +103,11 @@ ROWS = {
 
 def write(path: Path, rows: list[dict]) -> str:
     """The rows as the suffix says."""
-    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
     if path.name.endswith(".parquet"):
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
-    elif path.name.endswith(".zst"):
+        return str(path)
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+    if path.name.endswith(".zst"):
         with pyarrow.CompressedOutputStream(str(path), "zstd") as out:
             out.write(lines)
     else:
@@ -238,16 +239,142 @@ def test_the_records_do_not_depend_on_the_order_of_rows_and_files(tmp_path):
     assert len(found[0]) == 20
 
 
+@pytest.mark.parametrize("cut", [1, 4, 200, 0.3, 0.5, 0.9])
+@pytest.mark.parametrize("suffix", ["zst", "gz"])
+def test_a_compressed_file_that_was_cut_is_refused(tmp_path, suffix, cut):
+    """Also where the cut leaves whole lines alone."""
+    path = Path(write(tmp_path / f"x.jsonl.{suffix}", [am(n, answer=f"{n * n}" * 9) for n in range(20_000)]))
+    content = path.read_bytes()
+    path.write_bytes(content[: -cut if cut >= 1 else int(len(content) * cut)])
+    with pytest.raises(InputError, match=r"x\.jsonl.*download it again"):
+        ingest(str(path), "am_40m", tmp_path / "out.parquet", max_rejects=0.5)
+    assert not list(tmp_path.glob("*out*"))
+
+
+def test_frames_of_zstd_one_after_another_are_one_file(tmp_path):
+    path = Path(write(tmp_path / "x.jsonl.zst", [am(0)]))
+    other = Path(write(tmp_path / "y.jsonl.zst", [am(1), am(2)]))
+    path.write_bytes(path.read_bytes() + other.read_bytes())
+    assert len(ingest(str(path), "am_40m", tmp_path / "out.parquet")[0]) == 3
+
+
+def test_which_of_equal_rows_wins_does_not_depend_on_their_order(tmp_path):
+    """Whatever they differ in: win rates, gold, case, teacher; in the pool and among the prompts."""
+    same = [
+        am(0), am(0, **{"pass_rate_1.5b": 0.5}), am(0, pass_rate_7b=None), am(0, ground_truth="3"), am(0, question="0  + 1?"),
+        am(0, model_name="qwen"), am(0, question_source="x"), am(1, **{"pass_rate_1.5b": None}), am(1, pass_rate_r1=0.5),
+    ]  # fmt: skip
+    pools, prompts = set(), set()
+    for turn in range(len(same)):
+        path = write(tmp_path / "x.jsonl", same[turn:] + same[:turn])
+        ingest(path, "am_40m", tmp_path / "source.parquet")
+        pool.deduplicate([str(tmp_path / "source.parquet")], 0, str(tmp_path / "pool.parquet"))
+        pools.add(files.sha256(tmp_path / "pool.parquet"))
+        asked = PromptsJob(recipe=1, seed=0, size=None, win_rate=(0.0, 1.0), given="1_5b")
+        some = [str(tmp_path / f"{name}.parquet") for name in ("source", "pool", "none", "prompts")]
+        tables.write_parquet(pd.DataFrame({"key": pd.Series([], dtype=str)}), some[2])
+        select.select_prompts(asked, some[:1], some[1], None, some[2], some[3])
+        prompts.add(files.sha256(some[3]))
+    assert len(pools) == len(prompts) == 1
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_a_text_that_is_no_json_in_a_column_is_a_broken_row(tmp_path, suffix):
+    row = ROWS["skywork_or1"][0]
+    whole = {
+        key: json.dumps(value) if isinstance(value, dict | list) else value for key, value in row.items()
+    }
+    wrong = [
+        whole | {"extra_info": '{"index": 1, "model_diff'}, whole | {"extra_info": "5"}, whole | {"prompt": "1 + 1?"},
+        whole | {"reward_model": "x"},
+    ]  # fmt: skip
+    path = write(
+        tmp_path / f"x.{suffix}", [whole, *wrong, whole | {"extra_info": None}, whole | {"extra_info": " "}]
+    )
+    frame, census = ingest(path, "skywork_or1", tmp_path / "out.parquet", max_rejects=0.6)
+    assert len(frame) == 3
+    assert frame["win_rate_7b"].tolist()[0] == 0.75
+    assert census["rejected"] == {"a column of another kind": 4}
+
+
+@pytest.mark.parametrize("share", ["x", "", 17, -1, "nan"])
+def test_a_difficulty_that_is_no_count_is_a_broken_row(tmp_path, share):
+    row = json.loads(json.dumps(ROWS["skywork_or1"][0]))
+    row["extra_info"]["model_difficulty"]["DeepSeek-R1-Distill-Qwen-7B"] = share
+    path = write(tmp_path / "x.jsonl", [row, ROWS["skywork_or1"][0]])
+    _, census = ingest(path, "skywork_or1", tmp_path / "out.parquet", max_rejects=0.5)
+    assert census["rejected"] == {"win_rate_7b is no share": 1}
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+@pytest.mark.parametrize("given", ["", "  ", None])
+def test_a_blank_reference_answer_is_none(tmp_path, given, suffix):
+    row = json.loads(json.dumps(ROWS["am_1_4m"][0]))
+    row["messages"][0]["info"]["reference_answer"] = given
+    row["messages"][1]["content"] = "so \\boxed{7}"
+    frame, _ = ingest(write(tmp_path / f"x.{suffix}", [row]), "am_1_4m", tmp_path / "out.parquet")
+    assert list(frame["answer"].iloc[0]) == ["7"]
+
+
+def test_the_problem_is_what_the_user_says_first(tmp_path):
+    row, system = ROWS["llama_nemotron"][0], {"role": "system", "content": "Be brief."}
+    rows = [
+        row | {"input": [system, *CHAT]},
+        row | {"input": []},
+        row | {"input": [system]},
+        row | {"input": "2 + 2?"},
+    ]
+    frame, census = ingest(
+        write(tmp_path / "x.jsonl", rows), "llama_nemotron", tmp_path / "out.parquet", max_rejects=0.5
+    )
+    assert frame["problem"].tolist() == ["1 + 1?", "2 + 2?"]
+    assert census["rejected"] == {"no problem": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "reason"),
+    [
+        ("llama_nemotron", {"output": "I do not know."}, "no answer"),
+        ("acereason", {"output": "I do not know."}, "no answer"),
+        ("openr1_math", {"correctness_math_verify": [False] * 4}, "no solution"),
+        ("openr1_math", {"correctness_math_verify": None}, "no solution"),
+    ],
+)
+def test_a_row_whose_expert_gives_no_answer_is_not_wanted_and_not_broken(tmp_path, name, change, reason):
+    path = write(tmp_path / "x.jsonl", [ROWS[name][0], ROWS[name][0] | change])
+    _, census = ingest(path, name, tmp_path / "out.parquet")
+    assert (census["dropped"], census["rejected"]) == ({reason: 1}, {})
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    columns = [pyarrow.array([text]) for text in ("a?", "b?", "2")]
+    table = pyarrow.Table.from_arrays(columns, ["problem", "problem", "answer"])
+    pyarrow.parquet.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(InputError, match="two columns problem; keep one"):
+        ingest(str(tmp_path / "x.parquet"), "records", tmp_path / "out.parquet")
+
+
+def test_what_a_killed_job_left_is_removed(tmp_path):
+    (tmp_path / ".out.parquet.17.tmp").write_text("half")
+    (tmp_path / ".out2.parquet.17.tmp").write_text("another's")
+    ingest(write(tmp_path / "x.jsonl", [am(0)]), "am_40m", tmp_path / "out.parquet")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".out2.parquet.17.tmp",
+        "out.parquet",
+        "x.jsonl",
+    ]
+
+
 BROKEN = {
     "no such file": (None, "names no file"),
     "a pattern of nothing": ("*.nothing", "names no file"),
     "a csv": (b"question,answer\n1,2\n", "is none of .jsonl"),
-    "empty": (b"", "no column question"),
-    "blank lines": (b"\n\n\n", "no column question"),
-    "no JSON": (b"hello\nworld\n", "no column question"),
-    "a list": (b"[1, 2]\n", "no column question"),
-    "numbers": (b"1\n2\n", "no column question"),
-    "a pretty-printed list": (json.dumps([am(0)], indent=2).encode(), "no column question"),
+    "empty": (b"", "no JSON object in its first 1000 lines"),
+    "blank lines": (b"\n\n\n", "no JSON object in its first 1000 lines"),
+    "no JSON": (b"hello\nworld\n", "no JSON object in its first 1000 lines"),
+    "a list": (b"[1, 2]\n", "no JSON object in its first 1000 lines"),
+    "numbers": (b"1\n2\n", "no JSON object in its first 1000 lines"),
+    "a pretty-printed list": (json.dumps([am(0)], indent=2).encode(), "no JSON object in its first 1000 lines"),
     "another schema": (b'{"problem": "p", "answer": "2"}\n', "it needs question, answer"),
     "a column missing": (json.dumps({k: v for k, v in am(0).items() if k != "pass_rate_7b"}).encode(), "no column pass_rate_7b"),
     "UTF-16": (json.dumps(am(0)).encode("utf-16"), "binary, or UTF-16"),
@@ -261,22 +388,32 @@ BROKEN = {
     "an empty parquet": (("x.parquet", b""), "not a parquet file"),
     "half a parquet": (("x.parquet", ...), "not a parquet file"),
     "all problems null": (json.dumps(am(0, question=None)).encode(), "1 of 1 rows are broken (row 1: no problem)"),
+    "no member of a column": (("x.parquet", [{"prompt": CHAT, "ability": "m", "data_source": "d", "extra_info": {"i": 1},
+                                              "reward_model": {"ground_truth": "2"}}], "skywork_or1"),
+                              "the columns do not fit"),
+    "a binary column": (("x.parquet", [am(0, question=b"1 + 1?")]), "the column \"question\" is binary"),
+    "a list for a problem": (json.dumps(am(0, question=["1 + 1?"])).encode(), "problem is no text"),
+    "an object for a problem": (json.dumps(am(0, question={"en": "1 + 1?"})).encode(), "problem is no text"),
+    "true for a problem": (json.dumps(am(0, question=True)).encode(), "problem is no text"),
     "no gold": (json.dumps(am(0, ground_truth=None)).encode(), "no answer"),
     "a blank gold": (json.dumps(am(0, ground_truth=" ")).encode(), "no answer"),
     "no expert": (json.dumps(am(0, answer=None)).encode(), "no solution"),
     "a share above 1": (json.dumps(am(0, pass_rate_r1=4)).encode(), "win_rate_671b is no share"),
     "a share that is NaN": (json.dumps(am(0, pass_rate_r1="nan")).encode(), "win_rate_671b is no share"),
     "Latin-1": (json.dumps(am(0, question="é"), ensure_ascii=False).encode("latin-1"), "x.jsonl"),
-    "a lone surrogate": (json.dumps(am(0, question="\ud800")).encode(), "no column question"),
+    "a lone surrogate": (json.dumps(am(0, question="\ud800")).encode(), "no JSON object in its first 1000 lines"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("how", BROKEN)
 def test_a_broken_file_is_named(tmp_path, how):
     content, words = BROKEN[how]
-    path = tmp_path / "x.jsonl"
+    path, dataset = tmp_path / "x.jsonl", "am_40m"
     if isinstance(content, tuple):
-        path, content = tmp_path / content[0], content[1]
+        path, content, dataset = tmp_path / content[0], content[1], (*content, dataset)[2]
+        if isinstance(content, list):
+            write(path, content)
+            content = path.read_bytes()
         if content is ...:
             write(path, [am(number) for number in range(999)])
             content = path.read_bytes()[: path.stat().st_size // 2]
@@ -286,7 +423,7 @@ def test_a_broken_file_is_named(tmp_path, how):
         path = path.with_suffix(".csv") if how == "a csv" else path
         path.write_bytes(content)
     with pytest.raises(InputError) as error:
-        ingest(str(path), "am_40m", tmp_path / "out.parquet")
+        ingest(str(path), dataset, tmp_path / "out.parquet")
     message = str(error.value)
     assert words in message
     assert tmp_path.name in message

@@ -199,3 +199,25 @@ def test_a_lock_that_is_one(tmp_path):
     files.write_json(lock, LOCK)
     with pytest.raises(InputError, match="if the change is meant"):
         sources.read(source)
+
+
+def test_what_a_users_file_gives_does_not_depend_on_the_order_of_its_rows(tmp_path):
+    """Ids hang on the problems where the file has none, and the shortest solution of a problem is taken."""
+    own = [
+        {"problem": "a?", "answer": "1", "solution": "long"}, {"problem": "A?", "answer": "2", "solution": "st"},
+        {"problem": "a?", "answer": "3", "solution": "st"}, {"problem": "a?", "answer": "1"},
+        {"problem": "b?", "answer": ["1", "2"]}, {"problem": "b?", "answer": ["2"]},
+    ]  # fmt: skip
+    found = set()
+    for turn in range(len(own)):
+        path, out = tmp_path / "mine.jsonl", tmp_path / "source.parquet"
+        path.write_text("".join(json.dumps(row) + "\n" for row in own[turn:] + own[:turn]))
+        locks.write_lock(str(path), str(tmp_path / "lock"), None)
+        source = File(kind="file", path=str(path), lock=str(tmp_path / "lock"))
+        sources.ingest(IngestJob(recipe=1, name="mine", seed=0, source=source), str(out))
+        pool.deduplicate([str(out)], 0, str(tmp_path / "pool.parquet"))
+        found.add(files.sha256(tmp_path / "pool.parquet"))
+    assert len(found) == 1
+    kept = tables.read_made(tmp_path / "pool.parquet").sort_values("problem")
+    assert kept["id"].tolist() == [f"mine-{relations.key(text)[:20]}" for text in ("a?", "b?")]
+    assert kept["solution"].tolist()[0] == "st"

@@ -92,14 +92,19 @@ def test_of_several_solutions_the_preferred_is_kept_and_win_rates_come_from_any(
         select.given_win_rates(folder("pool"), "32b", folder("rates"))
 
 
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory):
+    with relations.connect(tmp_path_factory.mktemp("keys") / "x") as opened:
+        yield opened
+
+
 @given(
     st.text(st.characters(codec="utf-8"), max_size=30)
     | st.text("aB \t\n\x0b\x1c\x1f\x7f\x85\xa0é", max_size=12)
 )
 @settings(max_examples=400, deadline=None)
-def test_the_key_in_sql_is_the_key_in_python(text):
-    with relations.connect("results/x") as connection:
-        [(found,)] = connection.execute("SELECT key_of(?)", [text]).fetchall()
+def test_the_key_in_sql_is_the_key_in_python(connection, text):
+    [(found,)] = connection.execute("SELECT key_of(?)", [text]).fetchall()
     assert found == relations.key(text)
 
 
@@ -125,7 +130,7 @@ def test_draws_follow_their_seed_in_whatever_order_the_pool_stands(folder, seed)
 
 
 @given(st.permutations(range(40)), st.integers(1, 39))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_a_draw_ignores_the_row_order_and_a_larger_one_extends_it(tmp_path_factory, order_of_rows, size):
     made = Tables(tmp_path_factory.mktemp("draw"))
     made.write(source=rows(PROBLEMS), mixed=rows(PROBLEMS).iloc[list(order_of_rows)])
@@ -186,8 +191,13 @@ def prompts(folder: Tables, *sources: str, win_rates: str | None = None, **field
         **{"recipe": 1, "seed": 0, "size": None, "win_rate": (0.0, 1.0), "given": None} | fields
     )
     paths = [folder(name) for name in sources]
-    select.select_prompts(asked, paths, folder("pool"), win_rates, folder("none"), folder("prompts"))
-    return folder.read("prompts")
+    figures = select.select_prompts(
+        asked, paths, folder("pool"), win_rates, folder("none"), folder("prompts")
+    )
+    found = folder.read("prompts")
+    assert figures["rows"] == len(found)
+    found.attrs["dropped"] = figures["dropped"]
+    return found
 
 
 def test_prompts_have_the_pools_solutions_and_its_win_rates(folder):
@@ -198,6 +208,7 @@ def test_prompts_have_the_pools_solutions_and_its_win_rates(folder):
     assert pd.isna(found["solution"].iloc[1])
     measured = prompts(folder, "own", win_rates=folder("rates"), win_rate=(0.9, 1.0))
     assert measured[["id", "win_rate"]].values.tolist() == [["o2", 1.0]]
+    assert measured.attrs["dropped"] == {"no win rate": 1, "win rate outside": 1}
 
 
 def test_prompts_by_the_win_rate_that_their_source_gives(folder):
@@ -205,6 +216,18 @@ def test_prompts_by_the_win_rate_that_their_source_gives(folder):
     assert prompts(folder, "own", given="7b", win_rate=(0.0625, 0.9375))["id"].tolist() == ["o1"]
     with pytest.raises(InputError, match="has no such win rate"):
         prompts(folder, "own", given="32b", win_rate=(0.1, 0.9))
+
+
+def test_every_row_that_is_no_prompt_is_counted(folder):
+    rates = [0.0, 0.5, 1.0, None, 0.5, 0.5, 0.5]
+    folder.write(
+        own=rows(["a", "b", "c", "d", "B", "e", "f"], "o", solution=None, win_rate_7b=rates),
+        none=rows(["e"]),
+    )
+    found = prompts(folder, "own", given="7b", win_rate=(0.0625, 0.9375), size=1)
+    assert found.attrs["dropped"] == {
+        "repeated": 1, "held out": 1, "no win rate": 1, "win rate outside": 2, "not drawn": 1,
+    }  # fmt: skip
 
 
 def test_sets_without_the_prompts(folder):

@@ -141,7 +141,7 @@ def test_a_missing_chat_template_is_said_with_the_ways_out(missing, tmp_path):
     if missing == "the template in it":
         (directory / "chat_template.jinja").write_text("")
     with pytest.raises(
-        InputError, match=r"add chat_template.jinja .* or set chat_template in tokenizer_config"
+        InputError, match=r"add chat_template.jinja .* or name one by model.base.chat_template"
     ):
         models.load(directory)
 
