@@ -99,9 +99,7 @@ def judged(raw: Path):
     from switchpoint.data.relations import normalise
 
     columns = ["question", "answer", "category", "ground_truth", "pass_rate_1.5b"]
-    rows = (
-        pd.read_parquet(raw, columns=columns) if raw.suffix == ".parquet" else pd.read_json(raw, lines=True)
-    )
+    rows = pd.read_parquet(raw, columns=columns)
     wanted = rows["category"] == "math"
     for name in ("question", "answer", "ground_truth"):
         wanted &= rows[name].notna() & ~rows[name].str.isspace().fillna(True)
@@ -175,7 +173,7 @@ def main() -> None:
         for n in asked.rows:
             raw = Path(folder, f"raw-{n}.{asked.suffix}")
             make(raw, n)
-            ways = WAYS if n <= asked.pandas else ["ours"]
+            ways = WAYS if n <= asked.pandas and raw.suffix == ".parquet" else ["ours"]
             for _ in range(asked.repeat):
                 took = {way: measure(way, raw, n) for way in ways}
                 for way, one in took.items():
