@@ -170,6 +170,7 @@ def test_what_does_not_depend_on_a_change_does_not_run_again(clone):
     assert pending(clone, "--default-resources", "runtime=30", "--set-resources", "rl:runtime=90") == {}
 
 
+@pytest.mark.soak
 def test_one_more_checkpoint_leaves_the_others_and_their_rl_alone(clone):
     run, config = clone / "results/tiny/sft/S/seed_0", with_change("sft", "S", "save_steps", [2, 4, 8])
     before = {path: path.read_bytes() for path in (*run.glob("step_*/*"), *run.glob("*.csv"))}

@@ -21,19 +21,22 @@ def judged(coverage: tuple[float, float], seeds: range, collapse: bool = False) 
     return synthetic.judge(curves, first["runs"] | second["runs"])
 
 
-def test_well_covered_curves():
-    found = judged(synthetic.WELL, range(1000, 1300))
-    assert found["identified"] >= 0.9
+# A part of the curves in every run of the tests, all of them in the long checks; a bound has the room of their number.
+@pytest.mark.parametrize(("n", "room"), [(120, 0.03), pytest.param(300, 0, marks=pytest.mark.soak)])
+def test_well_covered_curves(n, room):
+    found = judged(synthetic.WELL, range(1000, 1000 + n))
+    assert found["identified"] >= 0.9 - room
     assert found["median error"] <= 0.3
     assert found["median width"] <= 1.5
-    assert 0.92 <= found["coverage"] <= 0.98
-    assert found["collapsed"] <= 0.02
+    assert 0.92 - room <= found["coverage"] <= 0.98 + room
+    assert found["collapsed"] <= 0.02 + room
 
 
-def test_badly_covered_curves_claim_nothing():
-    found = judged(synthetic.BADLY, range(1000, 1200))
-    assert found["identified"] <= 0.3
-    assert found["claims that miss"] <= 0.05
+@pytest.mark.parametrize(("n", "room"), [(80, 0.03), pytest.param(200, 0, marks=pytest.mark.soak)])
+def test_badly_covered_curves_claim_nothing(n, room):
+    found = judged(synthetic.BADLY, range(1000, 1000 + n))
+    assert found["identified"] <= 0.3 + room
+    assert found["claims that miss"] <= 0.05 + room
 
 
 def test_collapses_are_found_and_do_not_spoil_the_fit():

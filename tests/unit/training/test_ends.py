@@ -175,6 +175,7 @@ def test_a_model_that_learns_the_labels_stops_where_they_end(name, tmp_path):
     assert policy.tokenizer.fast.id_to_token(rollout.token_ids[-1]) == STYLES[name][2]
 
 
+@pytest.mark.soak
 def test_vllm_stops_at_every_end(tmp_path):
     directory = make_style(tmp_path / "model", "qwen")
     tokenizer = models.load(directory).tokenizer

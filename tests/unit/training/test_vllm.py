@@ -117,6 +117,7 @@ def test_an_rl_run_samples_with_vllm(tmp_path):
     assert sorted(samples["step"].unique()) == [0, 1, 2]
 
 
+@pytest.mark.soak
 def test_more_prompts_than_vllm_takes_at_once(tmp_path):
     """It would take a prompt in pieces, and then fails on a CPU; what it would cut short or choke on is refused."""
     make_directory(tmp_path / "model", FAMILIES["llama"] | LARGER)
