@@ -37,23 +37,28 @@ def turn(messages: str, role: str) -> str:
     return f"list_filter({messages}, lambda message: message.role = '{role}')[1]"
 
 
+def json_of(text: str) -> str:
+    """A text that is JSON; NULL where it is none."""
+    return f"CASE WHEN json_valid({text}) THEN {text} END"
+
+
 def answers(value: str) -> str:
     """A gold that may be a JSON list in a text: all of its elements, else the text alone."""
-    listed = f"json_extract_string(CASE WHEN json_valid({value}) THEN {value} END, '$[*]')"
-    is_list = f"json_type(CASE WHEN json_valid({value}) THEN {value} END) = 'ARRAY'"
-    return f"CASE WHEN {is_list} THEN {listed} ELSE [{value}] END"
+    every = f"json_extract_string({json_of(value)}, '$[*]')"
+    return f"CASE WHEN json_type({json_of(value)}) = 'ARRAY' THEN {every} ELSE [{value}] END"
+
+
+def first_user(value: str) -> str:
+    """A text, or the first user turn of the messages that it is as JSON."""
+    turns = f"json_transform({json_of(value)}, '{json.dumps(TURNS)}')"
+    return (
+        f"CASE WHEN json_type({json_of(value)}) = 'ARRAY' THEN {turn(turns, 'user')}.content ELSE {value} END"
+    )
 
 
 def share_of(failures: str, tries: int) -> str:
     """A win rate by the number of failures; -1, which is none, where that is no number."""
     return f"CASE WHEN {failures} IS NOT NULL THEN coalesce(1 - try_cast({failures} AS DOUBLE) / {tries}, -1) END"
-
-
-def first_user(value: str) -> str:
-    """A text, or the first user turn of the messages that it is as JSON."""
-    listed = f"json_transform(CASE WHEN json_valid({value}) THEN {value} END, '{json.dumps(TURNS)}')"
-    is_list = f"json_type(CASE WHEN json_valid({value}) THEN {value} END) = 'ARRAY'"
-    return f"CASE WHEN {is_list} THEN {turn(listed, 'user')}.content ELSE {value} END"
 
 
 def thought(thinking: str, attempt: str) -> str:
