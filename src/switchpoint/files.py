@@ -160,7 +160,7 @@ def sha256(path: str | Path) -> str:
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except PermissionError as error:
-        raise InputError(f"{path}: permission denied; make it readable") from error
+        raise unreadable(path, error, "readable file") from error
 
 
 def digest(value) -> str:

@@ -63,9 +63,8 @@ def ingest(
     asked = jobs.IngestJob.read(job, "--job")
     census = sources.ingest(asked, out, lengths_in(base) if base else None)
     lock = read_lock(asked.source.lock)
-    content = (
-        lock.sha256 if lock.sha256 != "unresolved" else str(lock.revision)
-    )  # of the files, or on the hub
+    # Of the files, or of what is on the hub.
+    content = lock.sha256 if lock.sha256 != "unresolved" else str(lock.revision)
     inputs = {asked.source.lock: content} | tokenizer_of(base)
     publish(out, inputs, asked, rows=census["kept"], census=census)
 

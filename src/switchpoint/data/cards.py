@@ -135,8 +135,7 @@ def overlaps(tables: dict[str, str], benchmarks: list[str]) -> pd.DataFrame:
 
 def shared(mine, theirs) -> int:
     """Problems of both."""
-    [(n,)] = mine.join(theirs.set_alias("theirs"), "key", "semi").aggregate("count(*)").fetchall()
-    return n
+    return relations.size(mine.join(theirs.set_alias("theirs"), "key", "semi"))
 
 
 def forbidden(table: pd.DataFrame) -> list[str]:

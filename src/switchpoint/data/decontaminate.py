@@ -23,7 +23,7 @@ from switchpoint.errors import InputError
 BLOCK = 4096  # training rows of a block of the similarity matrix
 GRAM = 13  # words (GPT-3's test)
 SWEEP = [round(0.70 + 0.01 * step, 2) for step in range(26)]
-RECORD = Schema({"id": TEXT, "source": TEXT, "problem": TEXT}, "problem", "NULL", optional=("id", "source"))
+TRAINING = Schema({"id": TEXT, "source": TEXT, "problem": TEXT}, "problem", "NULL", optional=("id", "source"))
 FOUND = ["nearest_id", "nearest_source", "nearest_problem", "cosine", "exact", "gram", "reason"]
 NUMBERS = r"array_to_string(regexp_extract_all(problem, '[0-9]+(?:\.[0-9]+)?'), ' ')"
 
@@ -66,18 +66,18 @@ def training_rows(connection: DuckDBPyConnection, path: str) -> DuckDBPyRelation
     name = "id::VARCHAR" if "id" in names else f"{stem} || '-' || (row_number() OVER () - 1)"
     source = "source::VARCHAR" if "source" in names else stem
     rows = rows.project(f"{name} AS id, {source} AS source, {key} AS key, problem::VARCHAR AS problem")
-    [(blank,)] = rows.filter("problem IS NULL OR trim(problem) = ''").aggregate("count(*)").fetchall()
-    if blank:
+    if blank := relations.size(rows.filter("problem IS NULL OR trim(problem) = ''")):
         raise InputError(f"{path}: {blank} rows have no problem; delete them")
     return rows.project(f"key, id, source, problem, {NUMBERS} AS numbers")
 
 
 def of_lines(connection: DuckDBPyConnection, path: str) -> DuckDBPyRelation:
     """The rows of a file of JSON lines, each with an id."""
-    [file] = raw.files_of([path])
-    rows = raw.of_lines(connection, file, RECORD)
-    [(broken,)] = rows.filter("NOT parsed").aggregate("count(*)").fetchall()
-    if broken:
+    file, *others = raw.files_of([path])
+    if others:
+        raise InputError(f"{path} names {len(others) + 1} files; name each")
+    rows = raw.of_lines(connection, file, TRAINING)
+    if broken := relations.size(rows.filter("NOT parsed")):
         raise InputError(f"{path}: {broken} lines are no JSON objects; mend or delete them")
     stem = relations.text(file.stem)
     name = f"coalesce(id, {stem} || '-' || (row_number() OVER () - 1)) AS id"

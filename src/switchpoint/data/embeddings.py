@@ -10,6 +10,7 @@ import numpy as np
 from duckdb import DuckDBPyConnection
 
 from switchpoint import files
+from switchpoint.data import relations
 from switchpoint.errors import InputError
 
 PACKAGED = "all-MiniLM-L6-v2"
@@ -75,9 +76,8 @@ def stored(texts: list[str], embedder: str, store: Path) -> np.ndarray:
         digest.update(hashlib.sha256(text.encode()).digest())
     path = store / f"{digest.hexdigest()[:32]}.npy"
     measured = files.recorded(path)
-    if measured and not files.damage(
-        path, measured
-    ):  # else it was never whole, or is no more: it is made again
+    # What was never whole, or is no more, is made again.
+    if measured and not files.damage(path, measured):
         return np.load(path)
     vectors = embed(texts, embedder)
     with files.atomic(path) as temporary, temporary.open("wb") as file:
@@ -91,7 +91,7 @@ def chunks(connection: DuckDBPyConnection, table: str) -> Iterator[list[tuple[st
 
     So a row that is added or changed touches its own chunk alone.
     """
-    [(n,)] = connection.table(table).aggregate("count(*)").fetchall()
+    n = relations.size(connection.table(table))
     digits = 0
     while n > CHUNK * 16**digits:
         digits += 1

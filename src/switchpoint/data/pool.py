@@ -9,9 +9,6 @@ from switchpoint.study.sources import SOLVERS
 
 FIELDS = ("id", "key", "problem", "answer", "solution", "source", "origin", "teacher")
 RATES = tuple(f"win_rate_{solver}" for solver in SOLVERS)
-# The rows of one problem in order, as one number of 128 bits: of the earlier table, of the smaller ``preference`` where the
-# table has one (a real data set's: that of the shortest solution), of the earlier row.
-PREFERENCE = 2**62
 
 
 def deduplicate(paths: list[str], seed: int, out: str) -> dict:
@@ -45,11 +42,11 @@ def narrow(tables: list[DuckDBPyRelation], rates: list[str]) -> DuckDBPyRelation
     """What tells the rows of all tables apart: ``key`` and ``exact`` (hashes), ``rank``, ``row``, and the given win rates."""
     parts = []
     for number, table in enumerate(tables):
-        preference = "preference::UHUGEINT" if "preference" in table.columns else "0::UHUGEINT"
-        rank = f"({number}::UHUGEINT * {PREFERENCE} + {preference}) * {relations.TABLE} + (row % {relations.TABLE})::UHUGEINT"
         given = [name if name in table.columns else f"NULL::DOUBLE AS {name}" for name in rates]
         hashes = "md5_number(key) AS key, md5_number(problem) AS exact"
-        parts.append(table.project(", ".join([hashes, f"{rank} AS rank", "row", *given])))
+        parts.append(
+            table.project(", ".join([hashes, f"{relations.rank(table, number)} AS rank", "row", *given]))
+        )
     return relations.union(parts)
 
 

@@ -37,7 +37,7 @@ TEXTS = (".jsonl", ".jsonl.zst", ".jsonl.gz")
 PREFERENCE = f"""
 least(coalesce(strlen(solution), {2**28}), {2**28 - 1})::BIGINT * {2**34} + (hash({{all}}) % {2**34})::BIGINT
 """
-PIECE = 4 * 2**20  # bytes
+PIECE = 4 * 2**20  # bytes that are read at once
 
 
 @dataclass
@@ -164,21 +164,26 @@ def of_lines(connection: DuckDBPyConnection, file: Path, schema: Schema) -> Duck
     structure = relations.text(json.dumps(columns))
     fits, chosen = ["true"], []
     for name, needed in columns.items():
-        value, found = f'"{name}"', f'made."{name}"'
+        found = f'made."{name}"'
         if not isinstance(needed, str):
-            path = relations.text(f'$."{name}"')
-            text = f"json_extract_string(json, {path})"
-            found = (
-                f"CASE WHEN {empty(found, needed)} AND json_type(json, {path}) = 'VARCHAR' "
-                f"THEN {from_text(text, needed)} WHEN {empty(found, needed)} AND json_type(json, {path}) <> '{kind(needed)}' "
-                f"THEN NULL ELSE {found} END"
-            )
-            there = f"json_type(json, {path}) <> 'NULL' AND {solid(text)}"
-            fits.append(f"CASE WHEN {value} IS NULL THEN NOT coalesce({there}, false) ELSE true END")
-        chosen.append(f"{found} AS {value}")
+            found, fitting = member(name, needed)
+            fits.append(fitting)
+        chosen.append(f'{found} AS "{name}"')
     made = f"SELECT json, json_transform(json, {structure}) AS made FROM {lines}"
     read = f"SELECT json, coalesce(json_type(json) = 'OBJECT', false) AS parsed, {', '.join(chosen)} FROM ({made})"
     return connection.sql(f"SELECT * EXCLUDE (json), {' AND '.join(fits)} AS fits FROM ({read})")
+
+
+def member(name: str, needed: Structure) -> tuple[str, str]:
+    """A list or object of a line, which may be a text that holds it, and whether it is no other thing, in SQL."""
+    path, made = relations.text(f'$."{name}"'), f'made."{name}"'
+    text, nothing = f"json_extract_string(json, {path})", empty(made, needed)
+    found = (
+        f"CASE WHEN {nothing} AND json_type(json, {path}) = 'VARCHAR' THEN {from_text(text, needed)} "
+        f"WHEN {nothing} AND json_type(json, {path}) <> '{kind(needed)}' THEN NULL ELSE {made} END"
+    )
+    there = f"json_type(json, {path}) <> 'NULL' AND {solid(text)}"
+    return found, f'CASE WHEN "{name}" IS NULL THEN NOT coalesce({there}, false) ELSE true END'
 
 
 def check_zstd(file: Path) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 
 from switchpoint import tables
-from switchpoint.data import relations
 from switchpoint.errors import InputError
 from switchpoint.tables import SHOWN
 
@@ -58,14 +57,13 @@ def named_by_problem(frame: pd.DataFrame, where: str | Path) -> pd.DataFrame:
     with ``preference``, by which the shortest solution of a problem is taken, whatever the order of the rows."""
     frame = frame.copy()
     if frame["id"].tolist() == numbered(where, len(frame)):
-        frame["id"] = f"{Path(where).stem}-" + frame["problem"].map(
-            lambda problem: relations.key(problem)[:20]
-        )
-    content = (
-        frame[["solution", "problem"]].fillna("").assign(answer=frame["answer"].map(str), id=frame["id"])
-    )
+        frame["id"] = f"{Path(where).stem}-" + frame["key"].str[:20]
+    answers = frame["answer"].map(str)
+    content = frame[["solution", "problem", "id"]].fillna("").assign(answer=answers)
     lengths = frame["solution"].str.len().fillna(float("inf"))
-    order = content.assign(length=lengths).sort_values(["length", *content]).index
+    order = (
+        content.assign(length=lengths).sort_values(["length", "solution", "problem", "answer", "id"]).index
+    )
     frame.loc[order, "preference"] = range(len(frame))
     return frame.astype({"preference": "int64"})
 

@@ -28,6 +28,7 @@ MEMORY = "1500MB"  # of DuckDB's buffers; beyond, it spills
 REPEATED = ("source", "origin", "teacher")  # columns of few values
 ROWS = 10_000  # of a batch
 TABLE = 2**40  # rows of a table, at most
+PREFERENCE = 2**62  # more than any
 GROUP = 8 * 2**20  # bytes of a row group, before it is compressed
 AHEAD = "128MB"  # of rows that one thread may make while another's are taken
 DRAWN_BY = b"switchpoint.drawn_by"  # the seed of the draws in whose order a table stands
@@ -133,6 +134,19 @@ def rows(connection: DuckDBPyConnection, path: str | Path, number: int = 0) -> D
     read(connection, path)
     row = f"file_row_number + {number * TABLE} AS row"
     return connection.sql(f"SELECT *, {row} FROM read_parquet({text(str(path))})")
+
+
+def size(rows: DuckDBPyRelation) -> int:
+    """How many rows there are."""
+    [(n,)] = rows.aggregate("count(*)").fetchall()
+    return n
+
+
+def rank(table: DuckDBPyRelation, number: int = 0) -> str:
+    """The order in which one of the rows of a problem is taken, in SQL, as one number of 128 bits: that of the earlier
+    table, of the smaller ``preference`` where the table has one (the shortest solution's), of the earlier row."""
+    preference = "preference::UHUGEINT" if "preference" in table.columns else "0::UHUGEINT"
+    return f"({number}::UHUGEINT * {PREFERENCE} + {preference}) * {TABLE} + (row % {TABLE})::UHUGEINT"
 
 
 def drawn_by(seed: int, path: str | Path | None = None) -> str:

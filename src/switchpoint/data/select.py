@@ -24,7 +24,7 @@ def draw(
 ) -> DuckDBPyRelation:  # fmt: skip
     """``row`` and ``place`` of ``size`` rows (all when None) in this order; InputError, beginning with ``what``, for fewer."""
     rows.project(f"row, row_number() OVER (ORDER BY {order}) AS place, {keep}").create("drawn")
-    [(there,)] = connection.sql("SELECT count(*) FROM drawn").fetchall()
+    there = relations.size(connection.table("drawn"))
     if size is not None and size > there:
         raise InputError(f"{what}: {size} rows are asked for, {there} are there; lower the size or add data")
     return connection.table("drawn").filter(f"place <= {there if size is None else size}")
@@ -55,15 +55,15 @@ def hold_out(job: ValidationJob, pool: str, out: str) -> int:
         return fetch(connection, pool, chosen, out)
 
 
-def examples(connection: DuckDBPyConnection, path: str) -> DuckDBPyRelation:
+def examples(connection: DuckDBPyConnection, path: str, number: int = 0) -> DuckDBPyRelation:
     """``row``, ``id`` and ``key`` of the rows with an expert trajectory, one a problem: of the pool, or of a single source.
 
-    A source may repeat a problem; the first by preference and row is taken.
+    A source may repeat a problem.
     """
-    rows = relations.rows(connection, path)
+    rows = relations.rows(connection, path, number)
     if "has_solution" in rows.columns:
         return rows.filter("has_solution").project("row, id, key")
-    order = "preference, row" if "preference" in rows.columns else "row"
+    order = relations.rank(rows, number)
     return rows.filter("solution IS NOT NULL").query(
         "rows",
         f"SELECT row, id, key FROM rows QUALIFY row_number() OVER (PARTITION BY key ORDER BY {order}) = 1",
@@ -139,13 +139,18 @@ def select_prompts(
             measured = known.project("id, key").join(rates, "id").project("key, win_rate")
             rows = rows.project("* EXCLUDE (win_rate)").join(measured.set_alias("measured"), "key", "left")
         once, rows = rows, outside(rows, relations.read(connection, validation))
-        counts = {"repeated": size(every) - size(once), "held out": size(once) - size(rows)}
+        counts = {
+            "repeated": relations.size(every) - relations.size(once),
+            "held out": relations.size(once) - relations.size(rows),
+        }
         if job.given or win_rates is not None:
             low, high = job.win_rate
-            counts["no win rate"] = size(rows.filter("win_rate IS NULL"))
-            counts["win rate outside"] = size(rows.filter(f"win_rate NOT BETWEEN {low!r} AND {high!r}"))
+            counts["no win rate"] = relations.size(rows.filter("win_rate IS NULL"))
+            counts["win rate outside"] = relations.size(
+                rows.filter(f"win_rate NOT BETWEEN {low!r} AND {high!r}")
+            )
             rows = rows.filter(f"win_rate BETWEEN {low!r} AND {high!r}")
-        there, order = size(rows), relations.drawn_by(job.seed)
+        there, order = relations.size(rows), relations.drawn_by(job.seed)
         chosen = draw(connection, rows, job.size, order, "data.prompts", keep="key, win_rate")
         texts = relations.union(
             [relations.rows(connection, path, number) for number, path in enumerate(sources)],
@@ -167,16 +172,9 @@ def candidates(connection: DuckDBPyConnection, job: PromptsJob, sources: list[st
             raise InputError(
                 f"data.prompts.given is {job.given}, but {path} has no such win rate; name another"
             )
-        preference = "preference" if "preference" in rows.columns else "0"
-        rank = f"({number}, {preference}, row) AS rank"
-        parts.append(rows.project(f"row, {rank}, id, key, {given or 'NULL::DOUBLE'} AS win_rate"))
+        rank = relations.rank(rows, number)
+        parts.append(rows.project(f"row, {rank} AS rank, id, key, {given or 'NULL::DOUBLE'} AS win_rate"))
     return relations.union(parts)
-
-
-def size(rows: DuckDBPyRelation) -> int:
-    """How many rows there are."""
-    [(n,)] = rows.aggregate("count(*)").fetchall()
-    return n
 
 
 def mix(job: MixJob, prompts: str, n_tokens: Lengths, out: str) -> int:
@@ -201,13 +199,20 @@ def short(
 
 
 def count_tokens(tables: list[str], n_tokens: Lengths, out: str) -> int:
-    """Writes the tokens of the problem and of the expert trajectory of every row that has one."""
+    """Writes the tokens of the problem and of the expert trajectory of every row that a set may take, each id once.
+
+    An id that the pool and a source have is the same row's.
+    """
     schema = pyarrow.schema(
         [("id", pyarrow.string()), ("prompt_tokens", pyarrow.int64()), ("response_tokens", pyarrow.int64())]
     )
     with relations.connect(out) as connection:
-        rows = relations.union([relations.read(connection, path) for path in tables], "id, problem, solution")
-        reader = rows.filter("solution IS NOT NULL").to_arrow_reader(relations.ROWS)
+        several = list(enumerate(tables))
+        taken = relations.union([examples(connection, path, number) for number, path in several])
+        once = taken.query("taken", "SELECT min(row) AS row FROM taken GROUP BY id").set_alias("once")
+        every = [relations.rows(connection, path, number) for number, path in several]
+        rows = relations.union(every, "row, id, problem, solution").join(once, "row", "semi")
+        reader = rows.to_arrow_reader(relations.ROWS)
         parts = (
             pyarrow.RecordBatch.from_arrays(
                 [

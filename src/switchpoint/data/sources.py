@@ -22,7 +22,10 @@ def ingest(job: IngestJob, out: str, n_tokens: Lengths | None = None) -> dict:
         check_dataset(source)
         return raw.ingest(source, job.name, n_tokens, out).summary()
     rows = read_rows(job)
-    tables.write_parquet(rows.assign(key=rows["problem"].map(relations.key), source=job.name), out)
+    rows = rows.assign(key=rows["problem"].map(relations.key), source=job.name)
+    if isinstance(source, File):
+        rows = records.named_by_problem(rows, source.path)
+    tables.write_parquet(rows, out)
     return raw.Census(rows=len(rows), kept=len(rows)).summary()
 
 
@@ -58,7 +61,7 @@ def read(source: File | BenchmarkFile) -> pd.DataFrame:
     """The checked rows of a file, or of a benchmark in its own schema; its lock must fit."""
     if source.kind == "file":
         check_lock(source.path, source.lock)
-        return records.named_by_problem(records.read(source.path), source.path)
+        return records.read(source.path)
     if adapters.is_file(source.path):
         check_lock(source.path, source.lock)
     revision = read_lock(source.lock).revision

@@ -186,6 +186,25 @@ def test_a_set_of_a_source_of_its_own_has_every_problem_once(folder):
     assert chosen["id"].tolist() == ["o1"]
 
 
+def test_the_shortest_of_a_source_has_every_problem_once(folder):
+    """Also where the source repeats a problem, and where the pool, which has the same ids, is counted, too."""
+    own = rows(["a", "a", "b", "c"], solution=["x", "x x x", "y y", "z z z z"], preference=[1, 2, 3, 4])
+    own["id"] = "own-" + own["key"].str[:20]
+    folder.write(own=own)
+    pool.deduplicate([folder("own")], 0, folder("pool"))
+    tables_counted = [folder("pool"), folder("own")]
+    n = select.count_tokens(
+        tables_counted, lambda texts: [len(text.split()) for text in texts], folder("lengths")
+    )
+    assert n == 3
+    for name in ("own", "pool"):
+        for size in (None, 2):
+            chosen = drawn(
+                folder, job(size=size, order="shortest"), pool=folder(name), lengths=folder("lengths")
+            )
+            assert chosen["solution"].tolist() == ["x", "y y", "z z z z"][:size]
+
+
 def prompts(folder: Tables, *sources: str, win_rates: str | None = None, **fields) -> pd.DataFrame:
     asked = PromptsJob(
         **{"recipe": 1, "seed": 0, "size": None, "win_rate": (0.0, 1.0), "given": None} | fields
