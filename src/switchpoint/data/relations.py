@@ -69,6 +69,7 @@ def connect(beside: str | Path) -> Iterator[DuckDBPyConnection]:
         "threads": n_threads(),
         "autoinstall_known_extensions": False,
         "arrow_large_buffer_size": False,
+        "disable_parquet_prefetching": True,  # a column of a row group may be larger than the memory
     }
     connection = duckdb.connect(config=settings)
     try:
@@ -82,8 +83,12 @@ def connect(beside: str | Path) -> Iterator[DuckDBPyConnection]:
         yield connection
     except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException):
         raise  # the query is wrong, and no data
-    except duckdb.Error as error:
-        raise said(error, str(path.parent)) from error
+    except (duckdb.Error, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise said(
+            error, str(path.parent)
+        ) from error  # an OSError without a number is DuckDB's, by way of Arrow
     finally:
         connection.close()
         files.remove(spill)
@@ -102,12 +107,12 @@ def each(function: Callable[[str], str | None], texts: pyarrow.ChunkedArray) -> 
     return pyarrow.array(list(values), pyarrow.string())
 
 
-def said(error: duckdb.Error, where: str) -> Exception:
+def said(error: Exception, where: str) -> Exception:
     """A failure of DuckDB as one of ours."""
     text = " ".join(str(error).split())
     if "No space left" in text or ("disk" in text.lower() and "full" in text.lower()):
         return OSError(errno.ENOSPC, "no space left on the device", where)
-    if isinstance(error, duckdb.OutOfMemoryException):
+    if "Out of Memory" in text:
         return InputError(
             f"{where}: out of memory or of disk to spill to ({text[:200]}); free some, and run again"
         )
