@@ -24,14 +24,17 @@ def deduplicate(paths: list[str], seed: int, out: str) -> dict:
         rates = [name for name in RATES if any(name in table.columns for table in tables)]
         rows = narrow(tables, rates)
         firsts = "".join(f", arg_min({name}, rank) AS {name}" for name in rates)
-        rows.aggregate(f"arg_min(row, rank) AS row{firsts}", "key").create("chosen")
+        one = rows.aggregate(f"arg_min(row, rank) AS row, arg_min(id, rank) AS id{firsts}", "key")
+        place = f"row_number() OVER (ORDER BY {relations.drawn_by(seed)}) - 1 AS place"
+        one.project(f"* EXCLUDE (id), {place}").create("chosen")
         chosen = connection.table("chosen")
         [(n_rows, n_exact)] = rows.aggregate("count(*), count(DISTINCT exact)").fetchall()
         kept = dict(chosen.aggregate(f"row // {relations.TABLE} AS number, count(*)", "number").fetchall())
-        pool = chosen.join(whole(tables), "row").order(relations.drawn_by(seed))
-        n_kept = relations.save(
-            pool.project("* EXCLUDE (row), solution IS NOT NULL AS has_solution"), out, seed
+        n_kept = relations.size(chosen)
+        pool = (
+            whole(tables).join(chosen, "row").project("* EXCLUDE (row), solution IS NOT NULL AS has_solution")
         )
+        relations.save_placed(pool, n_kept, paths, out, seed)
     return {
         "rows": n_rows, "exact": n_rows - n_exact, "normalised": n_exact - n_kept,
         "kept": {Path(path).stem: kept.get(number, 0) for number, path in enumerate(paths)},
@@ -39,13 +42,15 @@ def deduplicate(paths: list[str], seed: int, out: str) -> dict:
 
 
 def narrow(tables: list[DuckDBPyRelation], rates: list[str]) -> DuckDBPyRelation:
-    """What tells the rows of all tables apart: ``key`` and ``exact`` (hashes), ``rank``, ``row``, and the given win rates."""
+    """What tells the rows of all tables apart: ``key`` and ``exact`` (hashes), ``rank``, ``row``, ``id``, and the given win rates."""
     parts = []
     for number, table in enumerate(tables):
         given = [name if name in table.columns else f"NULL::DOUBLE AS {name}" for name in rates]
         hashes = "md5_number(key) AS key, md5_number(problem) AS exact"
         parts.append(
-            table.project(", ".join([hashes, f"{relations.rank(table, number)} AS rank", "row", *given]))
+            table.project(
+                ", ".join([hashes, f"{relations.rank(table, number)} AS rank", "row", "id", *given])
+            )
         )
     return relations.union(parts)
 

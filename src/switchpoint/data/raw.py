@@ -291,6 +291,8 @@ def records(
             kept = within_lengths(kept, source, n_tokens, census)
             census.kept += kept.num_rows
             yield kept
+    except duckdb.OutOfMemoryException:
+        raise  # the file is whole
     except duckdb.Error as error:
         raise InputError(f"{where}: {' '.join(str(error).split())[:300]}; download it again") from error
 

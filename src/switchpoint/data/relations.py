@@ -8,6 +8,7 @@ import errno
 import functools
 import glob
 import hashlib
+import itertools
 import os
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
@@ -26,7 +27,9 @@ from switchpoint.grading.extraction import last_boxed
 
 MEMORY = "1500MB"  # of DuckDB's buffers; beyond, it spills
 REPEATED = ("source", "origin", "teacher")  # columns of few values
-ROWS = 10_000  # of a batch
+ROWS = 4_000  # of a batch
+PART = 192 * 2**20  # bytes of rows that are brought into order at once
+PARTS = 500  # files that are open at once, at most
 TABLE = 2**40  # rows of a table, at most
 PREFERENCE = 2**62  # more than any
 GROUP = 8 * 2**20  # bytes of a row group, before it is compressed
@@ -53,14 +56,18 @@ def key(problem: str) -> str:
     return hashlib.md5(normalise(problem).encode(), usedforsecurity=False).hexdigest()
 
 
+def spill_of(path: str | Path) -> Path:
+    """The folder of what is spilled while a table is made."""
+    return Path(path).with_name(f".{Path(path).name}.spill")
+
+
 @contextlib.contextmanager
 def connect(beside: str | Path) -> Iterator[DuckDBPyConnection]:
     """A connection that spills into a folder beside the path and of its name, and into nothing else.
 
     What a killed job left there is removed.  What DuckDB finds wrong comes as InputError, a full disk as OSError.
     """
-    path = Path(beside)
-    spill = path.with_name(f".{path.name}.spill")
+    path, spill = Path(beside), spill_of(beside)
     files.remove(spill)
     spill.mkdir(parents=True)
     settings = {
@@ -241,10 +248,59 @@ def joined(parts: list[pyarrow.Table], schema: pyarrow.Schema) -> pyarrow.Table:
     return table.replace_schema_metadata(schema.metadata) if same else table.cast(schema)
 
 
-def save(relation: DuckDBPyRelation, path: str | Path, seed: int | None = None) -> int:
-    """Writes a relation's rows in their order, which is that of the draws where their seed is given."""
+def save(relation: DuckDBPyRelation, path: str | Path) -> int:
+    """Writes a relation's rows as they come."""
     reader = relation.to_arrow_reader(ROWS)
-    return write(reader, reader.schema, path, None if seed is None else {DRAWN_BY: str(seed).encode()})
+    return write(reader, reader.schema, path)
+
+
+def save_placed(
+    rows: DuckDBPyRelation, n: int, sources: list[str], path: str | Path, seed: int | None = None
+) -> int:
+    """Writes ``n`` rows in the order of ``place``, 0 to n - 1; they are taken from the tables ``sources``.
+
+    Rows may be long, and all of them larger than the memory: they are scattered into parts by their places, and part by
+    part brought into order.  Within a ``connect`` beside the path.
+    """
+    reader = rows.to_arrow_reader(ROWS)
+    parts = [spill_of(path) / f"part-{number}" for number in range(n_parts(n, sources))]
+    scatter(reader, n, parts)
+    schema = pyarrow.schema([field for field in reader.schema if field.name != "place"])
+    notes = None if seed is None else {DRAWN_BY: str(seed).encode()}
+    return write(itertools.chain.from_iterable(map(placed, parts)), schema, path, notes)
+
+
+def n_parts(n: int, sources: list[str]) -> int:
+    """Parts that fit in memory, by the mean size of the tables' rows."""
+    known = [pyarrow.parquet.read_metadata(source) for source in sources]
+    n_bytes = sum(
+        one.row_group(group).total_byte_size for one in known for group in range(one.num_row_groups)
+    )
+    mean = n_bytes / max(sum(one.num_rows for one in known), 1)
+    return min(int(n * mean / PART) + 1, PARTS)
+
+
+def scatter(reader: pyarrow.RecordBatchReader, n: int, parts: list[Path]) -> None:
+    """Puts every row into the file of its part of the places."""
+    with contextlib.ExitStack() as stack:
+        writers = [stack.enter_context(pyarrow.ipc.new_stream(str(part), reader.schema)) for part in parts]
+        for batch in reader:
+            part = batch["place"].to_numpy() * len(parts) // n
+            order = np.argsort(part, kind="stable")
+            ends = np.searchsorted(part[order], np.arange(len(parts) + 1))
+            batch = batch.take(pyarrow.array(order))
+            for writer, first, end in zip(writers, ends, ends[1:], strict=False):
+                if end > first:
+                    writer.write_batch(batch.slice(first, end - first))
+
+
+def placed(part: Path) -> Iterator[pyarrow.Table]:
+    """The rows of a part in their order; the file is removed."""
+    with pyarrow.memory_map(str(part)) as file:
+        table = pyarrow.ipc.open_stream(file).read_all().combine_chunks()
+        table = table.take(np.argsort(table["place"].to_numpy())).drop_columns(["place"])
+    part.unlink()
+    yield from (table.slice(first, ROWS) for first in range(0, len(table), ROWS))
 
 
 def text(value: str) -> str:

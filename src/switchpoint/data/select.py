@@ -36,8 +36,10 @@ def fetch(connection: DuckDBPyConnection, path: str, chosen: DuckDBPyRelation, o
     if (np.diff(rows) > 0).all():  # as the pool stands: nothing is to be sorted, and its end need not be read
         schema = pyarrow.parquet.read_schema(path)
         return relations.write(relations.take(path, rows), schema, out)
-    every = relations.rows(connection, path).join(chosen.project("row, place").set_alias("chosen"), "row")
-    return relations.save(every.order("place").project("* EXCLUDE (row, place)"), out)
+    every = relations.rows(connection, path).join(
+        chosen.project("row, place - 1 AS place").set_alias("chosen"), "row"
+    )
+    return relations.save_placed(every.project("* EXCLUDE (row)"), len(rows), [path], out)
 
 
 def outside(rows: DuckDBPyRelation, *others: DuckDBPyRelation) -> DuckDBPyRelation:
@@ -112,9 +114,15 @@ def select_set(
 def unite(job: SelectJob, sets: list[str], out: str) -> int:
     """Writes the union of sets, every example once."""
     with relations.connect(out) as connection:
-        united = relations.union([relations.read(connection, path) for path in sets], COLUMNS)
-        return relations.save(united.query("united", "SELECT * FROM (SELECT DISTINCT ON (id) * FROM united) "
-                              f"ORDER BY {relations.drawn_by(job.seed)}"), out)  # fmt: skip
+        every = [relations.rows(connection, path, number) for number, path in enumerate(sets)]
+        narrow = relations.union(every, "row, id").query(
+            "narrow", "SELECT min(row) AS row, id FROM narrow GROUP BY id"
+        )
+        place = f"row_number() OVER (ORDER BY {relations.drawn_by(job.seed)}) - 1 AS place"
+        narrow.project(f"row, {place}").create("chosen")
+        chosen = connection.table("chosen")
+        united = relations.union(every, f"row, {COLUMNS}").join(chosen, "row").project("* EXCLUDE (row)")
+        return relations.save_placed(united, relations.size(chosen), sets, out)
 
 
 def select_prompts(
@@ -156,8 +164,10 @@ def select_prompts(
             [relations.rows(connection, path, number) for number, path in enumerate(sources)],
             "row, id, problem, answer, source",
         )
-        prompts = chosen.join(texts, "row").join(experts, "key", "left").order("place")
-        kept = relations.save(prompts.project("id, key, problem, answer, solution, source, win_rate"), out)
+        prompts = chosen.join(texts, "row").join(experts, "key", "left")
+        columns = "id, key, problem, answer, solution, source, win_rate, place - 1 AS place"
+        kept = relations.size(chosen)
+        relations.save_placed(prompts.project(columns), kept, [*sources, pool], out)
     counts["not drawn"] = there - kept
     return {"rows": kept, "dropped": {reason: n for reason, n in counts.items() if n}}
 

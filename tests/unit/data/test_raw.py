@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import random
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from switchpoint import files, tables
-from switchpoint.data import pool, raw, select, sources
+from switchpoint.data import pool, raw, relations, select, sources
 from switchpoint.data.schemas import SCHEMAS
 from switchpoint.errors import InputError
 from switchpoint.study.jobs import IngestJob, PromptsJob
@@ -352,6 +353,18 @@ def test_two_columns_of_one_name_are_refused(tmp_path):
     pyarrow.parquet.write_table(table, tmp_path / "x.parquet")
     with pytest.raises(InputError, match="two columns problem; keep one"):
         ingest(str(tmp_path / "x.parquet"), "records", tmp_path / "out.parquet")
+
+
+def test_rows_and_row_groups_larger_than_the_memory(tmp_path, monkeypatch):
+    """Long rows, as the real ones are, in one row group; ingested, and brought into order."""
+    monkeypatch.setattr(relations, "MEMORY", "256MB")
+    monkeypatch.setattr(relations, "PART", 2**24)
+    draw = random.Random(0)
+    path = write(tmp_path / "x.parquet", [am(n, answer=draw.randbytes(10_000).hex()) for n in range(14000)])
+    assert pyarrow.parquet.read_metadata(path).num_row_groups == 1
+    _, census = ingest(path, "am_40m", tmp_path / "source.parquet")
+    pool.deduplicate([str(tmp_path / "source.parquet")], 0, str(tmp_path / "pool.parquet"))
+    assert census["kept"] == pyarrow.parquet.read_metadata(tmp_path / "pool.parquet").num_rows == 14000
 
 
 def test_what_a_killed_job_left_is_removed(tmp_path):

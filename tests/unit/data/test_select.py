@@ -186,6 +186,25 @@ def test_a_set_of_a_source_of_its_own_has_every_problem_once(folder):
     assert chosen["id"].tolist() == ["o1"]
 
 
+@pytest.mark.parametrize("part", [1, 500, 2**20])
+def test_rows_come_into_order_part_by_part(folder, monkeypatch, part):
+    """The pool, a set in another order and a union are the same in however many parts they are sorted."""
+    lengths = pd.DataFrame({"id": [f"p{n}" for n in range(40)], "response_tokens": [-n for n in range(40)]})
+    folder.write(lengths=lengths)
+    monkeypatch.setattr(relations, "PART", part)
+    pool.deduplicate([folder("source")], 0, folder("pool"))
+    order = sorted(range(40), key=lambda n: hashlib.sha256(f"0/p{n}".encode()).hexdigest())
+    found = folder.read("pool")
+    assert found["id"].tolist() == [f"p{n}" for n in order]
+    assert found["problem"].tolist() == [PROBLEMS[n] for n in order]
+    shortest = drawn(folder, job(order="shortest"), lengths=folder("lengths"))
+    assert shortest["problem"].tolist() == PROBLEMS[::-1]
+    folder.write(first=shortest.iloc[:30], second=shortest.iloc[20:])
+    assert select.unite(job(), [folder("first"), folder("second")], folder("both")) == 40
+    assert folder.read("both")["problem"].tolist() == found["problem"].tolist()
+    assert not list(folder.folder.glob(".*"))
+
+
 def test_the_shortest_of_a_source_has_every_problem_once(folder):
     """Also where the source repeats a problem, and where the pool, which has the same ids, is counted, too."""
     own = rows(["a", "a", "b", "c"], solution=["x", "x x x", "y y", "z z z z"], preference=[1, 2, 3, 4])
