@@ -1,7 +1,7 @@
 """Curation at scale, and beside the same steps in pandas: seconds, rows/s and peak memory, each run in a process of its own.
 
-Rows have the schema of AM-DeepSeek-Distilled-40M and about 1.1 KB of text; one in seven repeats a problem, one in twenty is
-of another domain.  From the raw file to the pool, the validation set, the win rates and four SFT sets.
+Rows have the schema of AM-DeepSeek-Distilled-40M and about 1.1 KB of text (--words: longer); one in seven repeats a problem, one
+in twenty is of another domain.  From the raw file to the pool, the validation set, the win rates and four SFT sets.
 
     python benchmarks/curation.py --rows 100000 1000000 10000000
 """
@@ -9,7 +9,6 @@ of another domain.  From the raw file to the pool, the validation set, the win r
 import argparse
 import hashlib
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ SELECT 'Problem ' || j || ': a tank holds ' || (j * 7919 % 1000)
     || CASE WHEN j % 10 = 0 THEN ' litres, ≤ ' ELSE ' litres, at most ' END || (j % 97)
     || ' an hour flow out; how many hours until it is half empty?' AS question,
   '<think>' || md5(i::VARCHAR) || repeat(' after ' || (i % 89) || ' hours ' || md5((i * 3)::VARCHAR) || ' are left', 17)
+    || array_to_string(list_transform(range({words}), lambda word: md5((i * 1000 + word)::VARCHAR)), ' ')
     || '</think> \\boxed{{' || (j % 997) || '}}' AS answer,
   'openR1' AS question_source, 'deepseek-r1' AS answer_source,
   CASE WHEN i % 20 = 0 THEN 'code' ELSE 'math' END AS category, (j % 997)::VARCHAR AS ground_truth,
@@ -34,11 +34,12 @@ FROM (SELECT i, i * 999983 % {distinct} AS j FROM range({n}) rows(i))
 """
 
 
-def make(path: Path, n: int) -> None:
-    """A raw file of so many rows: .parquet or .jsonl.zst."""
+def make(path: Path, n: int, words: int) -> None:
+    """A raw file of so many rows, each with so many words more: .parquet or .jsonl.zst."""
     how = "FORMAT parquet, COMPRESSION zstd" if path.suffix == ".parquet" else "FORMAT json, COMPRESSION zstd"
-    with duckdb.connect(config={"memory_limit": "2GB"}) as connection:
-        connection.execute(f"COPY ({ROWS.format(n=n, distinct=n * 6 // 7 + 1)}) TO '{path}' ({how})")
+    with duckdb.connect(config={"memory_limit": "6GB"}) as connection:
+        rows = ROWS.format(n=n, distinct=n * 6 // 7 + 1, words=words)
+        connection.execute(f"COPY ({rows}) TO '{path}' ({how})")
 
 
 def ours(raw: Path, out: Path, n: int) -> None:
@@ -147,11 +148,13 @@ def run(what: str, raw: str, out: str, n: str) -> None:
     WAYS[what](Path(raw), Path(out), int(n))
     sizes = {path.stem: path.stat().st_size for path in Path(out).glob("*.parquet")}
     taken = {"seconds": time.perf_counter() - first, "cpu": time.process_time() - cpu}
-    print(
-        json.dumps(
-            taken | {"gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, "bytes": sizes}
-        )
-    )
+    print(json.dumps(taken | {"gib": peak_memory(), "bytes": sizes}))
+
+
+def peak_memory() -> float:
+    """GiB that this program held at most; unlike getrusage's, without what held who started it."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 2**20
 
 
 def main() -> None:
@@ -160,6 +163,7 @@ def main() -> None:
     )
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--suffix", choices=["parquet", "jsonl.zst"], default="parquet")
+    parser.add_argument("--words", type=int, default=0, help="random words of 32 letters more a row")
     parser.add_argument("--pandas", type=int, default=1_000_000, help="most rows to run pandas on")
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--folder", default=None, help="where the files go; they need twice the text's size")
@@ -172,7 +176,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
         for n in asked.rows:
             raw = Path(folder, f"raw-{n}.{asked.suffix}")
-            make(raw, n)
+            make(raw, n, asked.words)
             ways = WAYS if n <= asked.pandas and raw.suffix == ".parquet" else ["ours"]
             for _ in range(asked.repeat):
                 took = {way: measure(way, raw, n) for way in ways}

@@ -8,7 +8,6 @@ import errno
 import functools
 import glob
 import hashlib
-import itertools
 import os
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
@@ -28,7 +27,9 @@ from switchpoint.grading.extraction import last_boxed
 MEMORY = "1500MB"  # of DuckDB's buffers; beyond, it spills
 REPEATED = ("source", "origin", "teacher")  # columns of few values
 ROWS = 4_000  # of a batch
-PART = 192 * 2**20  # bytes of rows that are brought into order at once
+PART = 64 * 2**20  # bytes of rows that are brought into order at once
+SCATTERED = 32 * 2**20  # bytes of rows that are put into their parts at once
+BUFFER = 64 * 2**10  # bytes that a part's file is written by
 PARTS = 500  # files that are open at once, at most
 TABLE = 2**40  # rows of a table, at most
 PREFERENCE = 2**62  # more than any
@@ -227,14 +228,14 @@ def write(
 
 
 def groups(
-    parts: Iterable[pyarrow.RecordBatch | pyarrow.Table], schema: pyarrow.Schema
+    parts: Iterable[pyarrow.RecordBatch | pyarrow.Table], schema: pyarrow.Schema, bytes_of_one: int = GROUP
 ) -> Iterator[pyarrow.Table]:
     """The parts, small ones together, as tables of this schema."""
     group, size = [], 0
     for part in parts:
         group.append(part if isinstance(part, pyarrow.Table) else pyarrow.Table.from_batches([part]))
         size += part.nbytes
-        if size > GROUP:
+        if size > bytes_of_one:
             yield joined(group, schema)
             group, size = [], 0
     if group:
@@ -267,7 +268,7 @@ def save_placed(
     scatter(reader, n, parts)
     schema = pyarrow.schema([field for field in reader.schema if field.name != "place"])
     notes = None if seed is None else {DRAWN_BY: str(seed).encode()}
-    return write(itertools.chain.from_iterable(map(placed, parts)), schema, path, notes)
+    return write(in_order(parts), schema, path, notes)
 
 
 def n_parts(n: int, sources: list[str]) -> int:
@@ -283,24 +284,36 @@ def n_parts(n: int, sources: list[str]) -> int:
 def scatter(reader: pyarrow.RecordBatchReader, n: int, parts: list[Path]) -> None:
     """Puts every row into the file of its part of the places."""
     with contextlib.ExitStack() as stack:
-        writers = [stack.enter_context(pyarrow.ipc.new_stream(str(part), reader.schema)) for part in parts]
-        for batch in reader:
-            part = batch["place"].to_numpy() * len(parts) // n
+        sinks = [stack.enter_context(pyarrow.output_stream(str(part), buffer_size=BUFFER)) for part in parts]
+        writers = [stack.enter_context(pyarrow.ipc.new_stream(sink, reader.schema)) for sink in sinks]
+        for rows in groups(reader, reader.schema, SCATTERED):
+            part = rows["place"].to_numpy() * len(parts) // n
             order = np.argsort(part, kind="stable")
             ends = np.searchsorted(part[order], np.arange(len(parts) + 1))
-            batch = batch.take(pyarrow.array(order))
+            rows = rows.take(order)
             for writer, first, end in zip(writers, ends, ends[1:], strict=False):
                 if end > first:
-                    writer.write_batch(batch.slice(first, end - first))
+                    writer.write_table(rows.slice(first, end - first))
 
 
-def placed(part: Path) -> Iterator[pyarrow.Table]:
+def in_order(parts: list[Path]) -> Iterator[pyarrow.Table]:
+    """The rows of all parts in their order; the next part is read while one is taken."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(placed, parts[0])
+        for following in [*parts[1:], None]:
+            table = coming.result()
+            if following is not None:
+                coming = thread.submit(placed, following)
+            yield from (table.slice(first, ROWS) for first in range(0, len(table), ROWS))
+
+
+def placed(part: Path) -> pyarrow.Table:
     """The rows of a part in their order; the file is removed."""
     with pyarrow.memory_map(str(part)) as file:
         table = pyarrow.ipc.open_stream(file).read_all().combine_chunks()
         table = table.take(np.argsort(table["place"].to_numpy())).drop_columns(["place"])
     part.unlink()
-    yield from (table.slice(first, ROWS) for first in range(0, len(table), ROWS))
+    return table
 
 
 def text(value: str) -> str:
