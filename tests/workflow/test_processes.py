@@ -17,7 +17,7 @@ RL = "results/tiny/rl/grpo/base/seed_0/run.json"
 def clone(tmp_path_factory) -> Path:
     """A study of two processes, with an SFT and an RL run."""
     config = tiny_config()
-    config["model"]["processes"] = 2
+    config["resources"] = {stage: {"processes": 2} for stage in ("sft", "rl")}
     config["rl"] |= {"steps": 2, "eval_every": 2}
     made = make_clone(tmp_path_factory.mktemp("two") / "clone", config)
     snakemake(made, RUN, RL)

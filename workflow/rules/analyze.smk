@@ -16,8 +16,14 @@ rule collect:
         curves=out(paths.ANALYSIS, "curves.csv"),
     log:
         log_file("collect"),
+    benchmark:
+        benchmark_file("collect")
+    retries: retries("analysis")
     conda:
         "../../envs/analysis.yaml"
+    threads: expansion.cpus("analysis")
+    resources:
+        **needs("analysis"),
     params:
         job=expansion.collect_job().model_dump_json(),
         runs=" ".join(
@@ -40,8 +46,14 @@ rule label_phases:
         out(paths.ANALYSIS, "phases.json"),
     log:
         log_file("label_phases"),
+    benchmark:
+        benchmark_file("label_phases")
+    retries: retries("analysis")
     conda:
         "../../envs/analysis.yaml"
+    threads: expansion.cpus("analysis")
+    resources:
+        **needs("analysis"),
     params:
         recipe=RECIPES["analyze"],
     shell:
@@ -55,8 +67,14 @@ rule fit_ceilings:
         out(paths.ANALYSIS, "ceilings.json"),
     log:
         log_file("fit_ceilings"),
+    benchmark:
+        benchmark_file("fit_ceilings")
+    retries: retries("analysis")
     conda:
         "../../envs/analysis.yaml"
+    threads: expansion.cpus("analysis")
+    resources:
+        **needs("analysis"),
     params:
         recipe=RECIPES["analyze"],
     shell:
@@ -74,8 +92,14 @@ rule measure_outcomes:
         outcomes=out(paths.ANALYSIS, "outcomes.csv"),
     log:
         log_file("measure_outcomes"),
+    benchmark:
+        benchmark_file("measure_outcomes")
+    retries: retries("analysis")
     conda:
         "../../envs/analysis.yaml"
+    threads: expansion.cpus("analysis")
+    resources:
+        **needs("analysis"),
     params:
         recipe=RECIPES["analyze"],
         out=subpath(output.outcomes, parent=True),
@@ -91,8 +115,14 @@ rule predict_models:
         out(paths.ANALYSIS, "predictors.json"),
     log:
         log_file("predict_models"),
+    benchmark:
+        benchmark_file("predict_models")
+    retries: retries("analysis")
     conda:
         "../../envs/analysis.yaml"
+    threads: expansion.cpus("analysis")
+    resources:
+        **needs("analysis"),
     params:
         recipe=RECIPES["analyze"],
     shell:
@@ -109,8 +139,14 @@ rule advise:
         out(paths.ANALYSIS, "advice.json"),
     log:
         log_file("advise"),
+    benchmark:
+        benchmark_file("advise")
+    retries: retries("analysis")
     conda:
         "../../envs/analysis.yaml"
+    threads: expansion.cpus("analysis")
+    resources:
+        **needs("analysis"),
     params:
         recipe=RECIPES["analyze"],
     shell:

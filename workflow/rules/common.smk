@@ -4,7 +4,7 @@ from pathlib import Path
 
 from switchpoint.errors import InputError
 from switchpoint.study import config as studies
-from switchpoint.study import made, paths
+from switchpoint.study import made, paths, resources
 from switchpoint.study.expand import RECIPES, Expansion
 from snakemake.exceptions import WorkflowError
 
@@ -60,6 +60,26 @@ def log_file(name):
     return expansion.path(f"logs/{name}.log")
 
 
+def benchmark_file(name):
+    """A job's time and memory, as Snakemake measured them."""
+    return expansion.path(f"logs/{name}.tsv")
+
+
+def needs(stage):
+    """What a stage's jobs need, by Snakemake's names."""
+    return resources.asked(expansion.needs(stage), expansion.cpus(stage))
+
+
+def retries(stage):
+    """How often a stage's job is submitted again; None: as often as the profile says."""
+    return expansion.needs(stage).retries
+
+
+def launcher(stage):
+    """What starts a stage's training command."""
+    return resources.launcher(expansion.needs(stage), expansion.cpus(stage))
+
+
 def models(directories):
     """Every file of model directories that rules make."""
     return [file for directory in directories for file in paths.model_files(directory)]
@@ -92,9 +112,6 @@ def deadline(wildcards, resources):
     minutes = resources.get("runtime")
     return repeat("deadline", [60 * (minutes - 1)] if isinstance(minutes, int) else [])
 
-
-# Of the rules that read or write whole data sets.
-DATA_THREADS = 16 if expansion.is_large else 1
 
 # The rules whose every output is a result.
 ANALYSES = [

@@ -5,8 +5,14 @@ if study.model.base is None:
             paths.model_files(expansion.base),
         log:
             log_file("make_base"),
+        benchmark:
+            benchmark_file("make_base")
+        retries: retries("base")
         conda:
             "../../envs/train.yaml"
+        threads: expansion.cpus("base")
+        resources:
+            **needs("base"),
         params:
             job=expansion.base_job().model_dump_json(),
             out=subpath(output[0], parent=True),
@@ -28,8 +34,14 @@ if study.model.converted:
             paths.model_files(expansion.base),
         log:
             log_file("convert_base"),
+        benchmark:
+            benchmark_file("convert_base")
+        retries: retries("base")
         conda:
             "../../envs/train.yaml"
+        threads: expansion.cpus("base")
+        resources:
+            **needs("base"),
         params:
             job=expansion.convert_job().model_dump_json(),
             out=subpath(output[0], parent=True),
@@ -52,9 +64,14 @@ rule ingest:
         out(paths.SOURCE, source="{source}"),
     log:
         log_file("ingest/{source}"),
+    benchmark:
+        benchmark_file("ingest/{source}")
+    retries: retries("data")
     conda:
         "../../envs/data.yaml"
-    threads: DATA_THREADS
+    threads: expansion.cpus("data")
+    resources:
+        **needs("data"),
     params:
         job=lambda wildcards: expansion.ingest_job(wildcards.source).model_dump_json(),
         base=lambda wildcards: repeat(
@@ -73,9 +90,14 @@ rule deduplicate:
         counts=out("data/duplicates.json"),
     log:
         log_file("deduplicate"),
+    benchmark:
+        benchmark_file("deduplicate")
+    retries: retries("data")
     conda:
         "../../envs/data.yaml"
-    threads: DATA_THREADS
+    threads: expansion.cpus("data")
+    resources:
+        **needs("data"),
     params:
         seed=study.seed,
         sources=repeat(
@@ -94,9 +116,14 @@ rule hold_out_validation:
         out(paths.VALIDATION),
     log:
         log_file("hold_out_validation"),
+    benchmark:
+        benchmark_file("hold_out_validation")
+    retries: retries("data")
     conda:
         "../../envs/data.yaml"
-    threads: DATA_THREADS
+    threads: expansion.cpus("data")
+    resources:
+        **needs("data"),
     params:
         job=expansion.validation_job().model_dump_json(),
     shell:
@@ -117,10 +144,15 @@ if study.data.trains_solver:
             run=out(paths.SOLVER, "run.json"),
         log:
             log_file("train_solver"),
+        benchmark:
+            benchmark_file("train_solver")
+        retries: retries("solver")
         conda:
             "../../envs/train.yaml"
+        threads: expansion.cpus("solver")
         resources:
-            launcher=expansion.launcher,
+            **needs("solver"),
+            launcher=launcher("solver"),
         params:
             job=expansion.solver_job().model_dump_json(),
             base=directory_of("base"),
@@ -144,9 +176,14 @@ if study.data.solver and study.data.solver.given:
             out(paths.WIN_RATES),
         log:
             log_file("give_win_rates"),
+        benchmark:
+            benchmark_file("give_win_rates")
+        retries: retries("data")
         conda:
             "../../envs/data.yaml"
-        threads: DATA_THREADS
+        threads: expansion.cpus("data")
+        resources:
+            **needs("data"),
         params:
             job=expansion.given_job().model_dump_json(),
         shell:
@@ -170,8 +207,14 @@ elif study.data.solver:
             out(MEASURED),
         log:
             log_file(MEASUREMENT),
+        benchmark:
+            benchmark_file(MEASUREMENT)
+        retries: retries("win_rates")
         conda:
             "../../envs/train.yaml"
+        threads: expansion.cpus("win_rates")
+        resources:
+            **needs("win_rates"),
         params:
             job=expansion.win_rates_job().model_dump_json(),
             model=directory_of("model"),
@@ -195,8 +238,14 @@ elif study.data.solver:
                 out(paths.WIN_RATES),
             log:
                 log_file("merge_win_rates"),
+            benchmark:
+                benchmark_file("merge_win_rates")
+            retries: retries("data")
             conda:
                 "../../envs/data.yaml"
+            threads: expansion.cpus("data")
+            resources:
+                **needs("data"),
             params:
                 job=expansion.win_rates_job().model_dump_json(),
                 parts=lambda wildcards, input: repeat("part", input.parts),
@@ -214,9 +263,14 @@ if expansion.measured_lengths:
             out(paths.LENGTHS),
         log:
             log_file("count_tokens"),
+        benchmark:
+            benchmark_file("count_tokens")
+        retries: retries("data")
         conda:
             "../../envs/data.yaml"
-        threads: DATA_THREADS
+        threads: expansion.cpus("data")
+        resources:
+            **needs("data"),
         params:
             base=directory_of("base"),
             tables=repeat("table", expansion.measured_lengths),
@@ -234,9 +288,14 @@ rule select_set:
         out(paths.SET, set="{set}"),
     log:
         log_file("select_set/{set}"),
+    benchmark:
+        benchmark_file("select_set/{set}")
+    retries: retries("data")
     conda:
         "../../envs/data.yaml"
-    threads: DATA_THREADS
+    threads: expansion.cpus("data")
+    resources:
+        **needs("data"),
     params:
         job=lambda wildcards: expansion.select_job(wildcards.set).model_dump_json(),
         inputs=lambda wildcards: " ".join(
@@ -258,9 +317,14 @@ rule select_prompts:
         out(paths.PROMPTS),
     log:
         log_file("select_prompts"),
+    benchmark:
+        benchmark_file("select_prompts")
+    retries: retries("data")
     conda:
         "../../envs/data.yaml"
-    threads: DATA_THREADS
+    threads: expansion.cpus("data")
+    resources:
+        **needs("data"),
     params:
         job=expansion.prompts_job().model_dump_json(),
         win_rates=repeat("win-rates", expansion.prompt_win_rates),
@@ -279,9 +343,14 @@ rule select_mix:
         out(paths.MIX),
     log:
         log_file("select_mix"),
+    benchmark:
+        benchmark_file("select_mix")
+    retries: retries("data")
     conda:
         "../../envs/data.yaml"
-    threads: DATA_THREADS
+    threads: expansion.cpus("data")
+    resources:
+        **needs("data"),
     params:
         job=expansion.mix_job().model_dump_json(),
         base=directory_of("base"),
@@ -306,9 +375,14 @@ rule decontaminate:
         sweep=out(paths.SWEEP),
     log:
         log_file("decontaminate/{part}"),
+    benchmark:
+        benchmark_file("decontaminate/{part}")
+    retries: retries("data")
     conda:
         "../../envs/data.yaml"
-    threads: DATA_THREADS
+    threads: expansion.cpus("data")
+    resources:
+        **needs("data"),
     params:
         job=lambda wildcards: expansion.benchmarks_job(wildcards.part).model_dump_json(),
         train=repeat("train", expansion.training_tables),
@@ -340,9 +414,14 @@ rule report_data:
         sources=out(paths.SOURCES),
     log:
         log_file("report_data"),
+    benchmark:
+        benchmark_file("report_data")
+    retries: retries("data")
     conda:
         "../../envs/data.yaml"
-    threads: DATA_THREADS
+    threads: expansion.cpus("data")
+    resources:
+        **needs("data"),
     params:
         sets=repeat("sets", [out(paths.SET, set=name) for name in study.data.sets]),
         sources=lambda wildcards, input: repeat("source", input.sources),

@@ -19,9 +19,15 @@ rule:
         run=out(EVALUATED, "run.json"),
     log:
         log_file(EVALUATED),
+    benchmark:
+        benchmark_file(EVALUATED)
     priority: 1  # as RL: of equals the one with the larger inputs starts first, and short ones fill the gaps
+    retries: retries("evaluation")
     conda:
         "../../envs/train.yaml"
+    threads: expansion.cpus("evaluation")
+    resources:
+        **needs("evaluation"),
     params:
         job=lambda wildcards: expansion.evaluate_job(wildcards.group).model_dump_json(),
         checkpoints=lambda wildcards: repeat(
@@ -56,8 +62,14 @@ if PARTS > 1:
             run=out(paths.EVALUATION, "run.json"),
         log:
             log_file(paths.EVALUATION),
+        benchmark:
+            benchmark_file(paths.EVALUATION)
+        retries: retries("data")
         conda:
             "../../envs/data.yaml"
+        threads: expansion.cpus("data")
+        resources:
+            **needs("data"),
         params:
             job=lambda wildcards: expansion.evaluate_job(
                 wildcards.group

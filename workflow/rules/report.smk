@@ -19,8 +19,14 @@ rule write_report:
         results=out("results.md"),
     log:
         log_file("report"),
+    benchmark:
+        benchmark_file("report")
+    retries: retries("analysis")
     conda:
         "../../envs/analysis.yaml"
+    threads: expansion.cpus("analysis")
+    resources:
+        **needs("analysis"),
     params:
         job=expansion.report_job().model_dump_json(),
         analysis=subpath(input.points, parent=True),

@@ -10,13 +10,18 @@ rule rl:
         run=out(paths.RL, "run.json"),
     log:
         log_file(paths.RL),
+    benchmark:
+        benchmark_file(paths.RL)
     priority: 1
+    retries: retries("rl")
     conda:
         "../../envs/train.yaml"
+    threads: expansion.cpus("rl")
     resources:
+        **needs("rl"),
         # No parameters: they change nothing that is learned.
         save_every=study.rl.save_every,
-        launcher=expansion.launcher,
+        launcher=launcher("rl"),
         out_of_distribution=repeat("out-of-distribution", expansion.out_of_distribution),
         max_logprob_gap=repeat("max-logprob-gap", [study.rl.max_logprob_gap]),
         on_logprob_gap=study.rl.on_logprob_gap,

@@ -29,15 +29,20 @@ for sft_rule in made.sft_rules(expansion):
             outs(paths.SFT, *sft_rule.files, set=sft_rule.set, seed="{seed}"),
         log:
             log_file(sft_rule.job),
+        benchmark:
+            benchmark_file(sft_rule.job)
         wildcard_constraints:
             seed="|".join(map(str, sft_rule.seeds)),
         priority: 2  # every RL run waits for one of these
+        retries: retries("sft")
         conda:
             "../../envs/train.yaml"
+        threads: expansion.cpus("sft")
         resources:
+            **needs("sft"),
             # No parameters: they change nothing that is learned.
             save_steps=repeat("save-step", study.sft[sft_rule.set].save_steps),
-            launcher=expansion.launcher,
+            launcher=launcher("sft"),
             save_every=study.sft[sft_rule.set].save_every,
             until=repeat("until", [] if sft_rule.end is None else [sft_rule.end]),
             tensorboard=repeat("tensorboard", [expansion.tensorboard]),

@@ -328,6 +328,31 @@ def plan(study: PathOption = "config.yaml") -> None:
 
 
 @app.command()
+def status(
+    study: PathOption = "config.yaml",
+    lines: Annotated[int, typer.Option(min=0, help="Last lines of the log of a job that failed.")] = 5,
+) -> None:
+    """Lists what runs, what waits, and what failed and why."""
+    from switchpoint.study.status import show
+
+    show(study, lines)
+
+
+@app.command()
+def recover(
+    wait: Annotated[bool, typer.Option(help="Wait for orphaned jobs instead of cancelling them.")] = False,
+    force: Annotated[
+        bool, typer.Option(help="Although a job of SLURM's here may be Snakemake itself.")
+    ] = False,
+) -> None:
+    """Makes the folder ready to go on after Snakemake itself was killed: its jobs, half-written outputs, its lock."""
+    from switchpoint.study import recover
+
+    for sentence in recover.run(Path.cwd(), wait, force):
+        typer.echo(sentence)
+
+
+@app.command()
 def docs(check: Annotated[bool, typer.Option()] = False) -> None:
     """Writes the generated schema and configuration reference (or checks that they are current)."""
     from switchpoint.study.docs import generate

@@ -352,3 +352,12 @@ def report(job: Job, analysis: PathOption, data: PathOption, out: PathOption, re
     tables_of_arms = arms_markdown(inputs["arms"], inputs["arm_comparisons"])
     files.write_text(results, results_markdown(inputs["pooled_results"]) + tables_of_arms)
     files.write_text(out, page.render(inputs, asked.study, asked.hyperparameters))
+
+
+@app.command()
+def explain(log: Annotated[str, typer.Argument(help="A log of Snakemake's.")]) -> None:
+    """Tells what SLURM refused, and which key of the configuration it is about."""
+    from switchpoint.study import refusals
+
+    for sentence in refusals.explain(Path(log)):
+        typer.echo(sentence, err=True)

@@ -11,6 +11,7 @@ from switchpoint.study import paths
 from switchpoint.study.algorithms import ALGORITHMS, PRESETS, Betas
 from switchpoint.study.curation import Data, check_sources
 from switchpoint.study.names import Start
+from switchpoint.study.resources import Resources
 from switchpoint.study.sources import Base, Count, Gguf, Hub, Steps
 from switchpoint.study.strict import Strict, read_yaml
 from switchpoint.study.templates import TEMPLATES
@@ -77,9 +78,6 @@ class Model(Strict):
         "at 3 the gradient norms of LUFFY's, SRFT's and UPT's terms are not logged.",
     )
     dtype: Dtype = "float32"
-    processes: int = Field(
-        1, ge=1, le=1024, description="Processes of a training job, one per GPU, which torchrun starts."
-    )
 
     @property
     def engine_settings(self) -> EngineSettings:
@@ -277,6 +275,7 @@ class Study(Strict):
     rl: RlDefaults
     arms: list[Arm] = Field(description="Which RL runs there are.")
     evaluation: Evaluation
+    resources: Resources = Field(Resources(), description="What the jobs of each stage need.")
     tensorboard: bool = Field(
         False, description="Show the steps of SFT and RL in results/<study>/logs/tensorboard, too."
     )

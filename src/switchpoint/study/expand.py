@@ -11,6 +11,7 @@ from switchpoint.study import jobs, paths
 from switchpoint.study.algorithms import Algorithm, numbers_of
 from switchpoint.study.config import Optimizer, Sft, Study
 from switchpoint.study.names import RunName, Start
+from switchpoint.study.resources import Needs
 from switchpoint.study.sources import Dataset
 from switchpoint.study.templates import template_hash
 
@@ -28,6 +29,7 @@ RECIPES = {
     "analyze": 1,
     "report": 1,
 }
+DATA_CPUS = 16  # of a job that reads or writes whole data sets of real data
 
 
 class Expansion:
@@ -376,13 +378,15 @@ class Expansion:
             samples={split: samples[split] for split in splits},
         )
 
-    @property
-    def launcher(self) -> str:
-        """What starts a training command: Python, or several processes of it."""
-        processes = self.study.model.processes
-        if processes == 1:
-            return "python -m switchpoint"
-        return f"python -m switchpoint.training.launch {processes}"
+    def needs(self, stage: str) -> Needs:
+        """What a job of a stage needs."""
+        return getattr(self.study.resources, stage)
+
+    def cpus(self, stage: str) -> int:
+        """Processors of a stage's job on each of its nodes."""
+        needs = self.needs(stage)
+        default = DATA_CPUS if stage == "data" and self.is_large else getattr(needs, "on_each_node", 1)
+        return needs.cpus or default
 
     @property
     def sampler(self) -> dict[str, str]:

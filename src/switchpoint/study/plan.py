@@ -35,13 +35,19 @@ class Planned:
     rule: str
     log: Path
     outputs: list[str]
+    wildcards: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Its rule and wildcards, as in the comment of its job in SLURM."""
+        return " ".join(
+            [self.rule, *(["_".join(self.wildcards).replace("/", "_")] if self.wildcards else [])]
+        )
 
     @property
     def ran_well(self) -> bool:
         """Whether the last attempt ended well: its log ends with ``FINISHED``."""
-        if not self.log.exists():
-            return False
-        return self.log.read_text(encoding="utf-8", errors="replace").rstrip().endswith(FINISHED)
+        return ended_well(self.log)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +60,16 @@ class Pending:
     state: str
     keeps: int | None
     holds: int | None
+
+
+def ended_well(log: Path) -> bool:
+    """Whether the job that wrote a log ended well."""
+    return log.exists() and log.read_text(encoding="utf-8", errors="replace").rstrip().endswith(FINISHED)
+
+
+def name_of(job: Planned, study: Expansion) -> str:
+    """A job's name, which its log has."""
+    return str(job.log.relative_to(study.path("logs")).with_suffix(""))
 
 
 def dry_run(study_file: str) -> list[Planned]:
@@ -75,7 +91,9 @@ def dry_run(study_file: str) -> list[Planned]:
     for found in JOB.finditer(done.stdout + done.stderr):
         fields = dict(line.strip().split(": ", 1) for line in found["fields"].splitlines() if ": " in line)
         if "log" in fields:  # rule all has none, and does nothing
-            jobs.append(Planned(found["rule"], Path(fields["log"]), fields["output"].split(", ")))
+            wildcards = [one.partition("=")[2] for one in fields.get("wildcards", "").split(", ") if one]
+            outputs = fields["output"].split(", ")
+            jobs.append(Planned(found["rule"], Path(fields["log"]), outputs, tuple(wildcards)))
     return jobs
 
 
@@ -90,7 +108,7 @@ def pending_jobs(study_file: str, count_weights: Callable[[str], int]) -> list[P
     weights = count_weights(study.base) if Path(study.base, "config.json").is_file() else None
     result = []
     for job in dry_run(study_file):
-        name = str(job.log.relative_to(study.path("logs")).with_suffix(""))
+        name = name_of(job, study)
         result.append(Pending(job.rule, name, state_of(job, study, name), *disk(job, study, name, weights)))
     return result
 
