@@ -92,6 +92,11 @@ BUNDLED = {
     "Qwen2.5-7B": Architecture(28, 3584, 18944, 28, 4, 128, 152064),
     "Qwen2.5-14B": Architecture(48, 5120, 13824, 40, 8, 128, 152064),
     "Llama-3.2-3B": Architecture(28, 3072, 8192, 24, 8, 128, 128256),
+    "Qwen2.5-0.5B": Architecture(24, 896, 4864, 14, 2, 64, 151936),
+    "Qwen2.5-Math-7B": Architecture(28, 3584, 18944, 28, 4, 128, 152064),
+    "Qwen3-4B-Base": Architecture(36, 2560, 9728, 32, 8, 128, 151936),
+    "Meta-Llama-3-8B-Instruct": Architecture(32, 4096, 14336, 32, 8, 128, 128256),
+    "Mistral-Nemo-Instruct-2407": Architecture(40, 5120, 14336, 32, 8, 128, 131072),
 }
 
 

@@ -48,7 +48,6 @@ def test_two_clones_run_side_by_side(clone, local, tmp_path):
         ({}, ["--default-resources", "slurm_partition=nowhere"], "Invalid partition name specified", "slurm_partition"),
         ({"evaluation": {"gpus": 5}}, [], "Requested node configuration is not available", "resources.evaluation"),
         ({"evaluation": {"memory": 90}}, [], "Memory specification can not be satisfied", "resources.evaluation.memory"),
-        ({"evaluation": {"cpus": 99}}, [], "Requested node configuration is not available", "resources.evaluation"),
     ],
 )  # fmt: skip
 def test_what_slurm_refuses_is_said_with_the_key(clone, resources, options, words, key):

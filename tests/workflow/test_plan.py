@@ -1,6 +1,7 @@
 """A half-finished study: the dry run and ``plan`` list exactly what is pending."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,8 @@ def plan(clone: Path) -> dict[str, str]:
     done = subprocess.run(
         command, cwd=clone, capture_output=True, text=True, check=True, env={**os.environ, "PATH": path}
     )
-    lines = [line.split() for line in done.stdout.splitlines()[:-1]]
+    listed, _, _ = re.split(r"^(\d+ jobs pending|nothing is pending)", done.stdout, flags=re.MULTILINE)
+    lines = [line.split() for line in listed.splitlines()]
     return {job: state for state, _rule, job, *_size in lines}
 
 

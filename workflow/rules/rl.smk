@@ -2,7 +2,9 @@ rule rl:
     input:
         lambda wildcards: job_file(expansion.rl_job(**wildcards)),
         lambda wildcards: expansion.start_inputs(wildcards.start, wildcards.seed),
-        prompts=lambda wildcards: expansion.rl_prompts(wildcards.algorithm),
+        prompts=lambda wildcards: expansion.rl_prompts(
+            wildcards.algorithm, wildcards.start
+        ),
         benchmarks=expansion.benchmarks("monitored"),
     output:
         paths.model_files(out(paths.RL, "model")),

@@ -319,12 +319,15 @@ def decontaminate(
 
 
 @app.command()
-def plan(study: PathOption = "config.yaml") -> None:
-    """Lists the pending jobs, what can be resumed, and the disk that they take."""
+def plan(
+    study: PathOption = "config.yaml",
+    gpus: Annotated[int | None, typer.Option(min=1, help="Bound the hours that so many GPUs take.")] = None,
+) -> None:
+    """Lists the pending jobs, what can be resumed, what training costs, and the disk that they take."""
     from switchpoint.flops import n_weights
     from switchpoint.study.plan import show
 
-    show(study, n_weights)
+    show(study, n_weights, gpus)
 
 
 @app.command()

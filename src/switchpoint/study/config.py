@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from switchpoint.errors import InputError
+from switchpoint.flops import PEAKS
 from switchpoint.study import paths
 from switchpoint.study.algorithms import ALGORITHMS, PRESETS, Betas
 from switchpoint.study.curation import Data, check_sources
@@ -214,6 +215,11 @@ class Arm(Strict):
         min_length=1, description="`base`, `<set>-<step>`, `<set>-min_val_loss`, or `all` saved checkpoints."
     )
     seeds: Seeds = Field([0], description="The RL seed s starts from the SFT run of seed s.")
+    prompts: Literal["all", "mix"] | None = Field(
+        None,
+        description="All RL prompts, or those of the mix set, which have an expert trajectory; none: the mix set for the "
+        "algorithms that train on these, else all.",
+    )
 
 
 # What each paper evaluates with: RETU section 5.1, and Quagmires section 4 (its pass@1 is the mean of 64
@@ -264,6 +270,23 @@ class Evaluation(Strict):
         return self
 
 
+class Expected(Strict):
+    """What `switchpoint plan` reckons with until the study has measured it."""
+
+    device: Literal[tuple(PEAKS)] | None = Field(
+        None, description="The GPU, by the name it gives itself; none: no GPU-hours."
+    )
+    mfu: float = Field(
+        0.3, gt=0, le=1, description="Share of its bf16 FLOP/s that training and sampling reach."
+    )
+    tokens: dict[Name, Annotated[float, Field(gt=0, le=1e9)]] = Field(
+        {},
+        description="Mean tokens of a sequence, prompt and response, of each SFT set, of RL's rollouts (`rl`) and of the "
+        "expert trajectories (`experts`; none: as `rl`).",
+    )
+    rounds: float = Field(2, ge=1, le=1000, description="Rounds of dynamic sampling per step, K.")
+
+
 class Study(Strict):
     """One study."""
 
@@ -275,6 +298,7 @@ class Study(Strict):
     rl: RlDefaults
     arms: list[Arm] = Field(description="Which RL runs there are.")
     evaluation: Evaluation
+    plan: Expected = Field(Expected(), description="What `switchpoint plan` reckons with.")
     resources: Resources = Field(Resources(), description="What the jobs of each stage need.")
     tensorboard: bool = Field(
         False, description="Show the steps of SFT and RL in results/<study>/logs/tensorboard, too."
@@ -330,10 +354,15 @@ def check_references(study: Study) -> None:
     for name in study.sft:
         if name not in data.sets:
             raise ValueError(f"sft names the set {name!r}; data.sets has {sorted(data.sets)}")
+    prompts: dict[tuple[str, str], str | None] = {}
     for arm in study.arms:
         for start in study.starts_of(arm):
             for seed in arm.seeds:
                 check_start(study, start, seed)
+            if prompts.setdefault((arm.algorithm, start), arm.prompts) != arm.prompts:
+                raise ValueError(
+                    f"arms: {arm.algorithm} from {start} is there with different prompts; give both the same"
+                )
 
 
 def check_start(study: Study, text: str, seed: int) -> None:

@@ -320,9 +320,17 @@ class Expansion:
             engine=self.study.model.engine_settings,
         )
 
-    def rl_prompts(self, algorithm: str) -> str:
-        """The prompts of an algorithm: the mix set if it trains on expert trajectories."""
-        return self.path(paths.PROMPTS if self.numbers(algorithm).experts == "none" else paths.MIX)
+    def rl_prompts(self, algorithm: str, start: str) -> str:
+        """The prompts of an arm: the mix set if it says so, or trains on expert trajectories."""
+        asked = self.prompts_of_arms.get((algorithm, start))
+        experts = self.numbers(algorithm).experts != "none"
+        return self.path(paths.MIX if asked == "mix" or (asked is None and experts) else paths.PROMPTS)
+
+    @functools.cached_property
+    def prompts_of_arms(self) -> dict[tuple[str, str], str | None]:
+        """What the arms say of their prompts, by algorithm and start."""
+        arms = self.study.arms
+        return {(arm.algorithm, start): arm.prompts for arm in arms for start in self.study.starts_of(arm)}
 
     @functools.cache  # noqa: B019
     def numbers(self, algorithm: str) -> Algorithm:

@@ -58,8 +58,8 @@ def model_files(directory: str) -> list[str]:
 
 
 def made_model(directory: str) -> list[str]:
-    """What depends on a model that a rule makes depends on these; the weights' hash stands in ``run.json``."""
-    return [path for path in model_files(directory) if not path.endswith(("README.md", "model.safetensors"))]
+    """What depends on a model that a rule makes depends on this: the record, in which the hashes of its files stand."""
+    return [f"{directory}/run.json"]
 
 
 def given_model(directory: str | Path) -> list[str]:

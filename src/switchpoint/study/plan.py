@@ -1,7 +1,7 @@
-"""``switchpoint plan``: what is pending, what of it can be resumed, and the disk that it takes.
+"""``switchpoint plan``: what is pending, what of it can be resumed, what it costs (`forecast`), and the disk that it takes.
 
-Models are in float32.  A training job keeps its checkpoints; until it ends its state holds the weights and both of
-AdamW's moments, in the last two saves, and its checkpoints are links to those that it publishes.  An evaluation keeps
+Models are in float32, those that DeepSpeed trains in bfloat16 in this.  A training job keeps its checkpoints, which until it
+ends are links to those in its state; this holds the float32 weights and both of AdamW's moments, in the last two saves.  An evaluation keeps
 its samples twice, as its state stays, so that more can be added.
 """
 
@@ -13,16 +13,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from switchpoint import files
+from switchpoint import files, flops
 from switchpoint.errors import InputError
 from switchpoint.study import config, made, paths
 from switchpoint.study.expand import Expansion
+from switchpoint.study.forecast import Cost, Forecast, makespan
 from switchpoint.study.jobs import EvaluationSettings
+from switchpoint.study.names import RunName
 
 FINISHED = "finished"  # the last line in the log of a job that ended well
 PROGRESS = ("attempts", "losses.csv", "points.csv")  # files of a state that nothing resumes from
-WEIGHT = 4  # bytes
-STATE = 2 * 3 * WEIGHT  # of a weight: two saves of it and of two moments
+WEIGHT = {"float32": 4, "bfloat16": 2}  # bytes
+STATE = 2 * 3 * WEIGHT["float32"]  # of a weight: two saves of it and of two moments
 TOKEN, SAMPLE = 4, 100  # bytes of a sampled token's text, and of what else a sample has, before compression
 UNITS = ("B", "kB", "MB", "GB", "TB")
 JOB = re.compile(r"^(?:local)?rule (?P<rule>\w+):\n(?P<fields>(?:    .*\n)+)", re.MULTILINE)
@@ -60,6 +62,7 @@ class Pending:
     state: str
     keeps: int | None
     holds: int | None
+    cost: Cost | None = None  # of a training run
 
 
 def ended_well(log: Path) -> bool:
@@ -105,12 +108,32 @@ def pending_jobs(study_file: str, count_weights: Callable[[str], int]) -> list[P
     it stopped and has none; ``waiting``: it has not run.
     """
     study = Expansion(config.load(study_file))
-    weights = count_weights(study.base) if Path(study.base, "config.json").is_file() else None
+    forecast = Forecast(study)
+    if Path(study.base, "config.json").is_file():
+        weights = count_weights(study.base)
+    else:
+        weights = forecast.architecture and flops.n_parameters(forecast.architecture)
     result = []
     for job in dry_run(study_file):
         name = name_of(job, study)
-        result.append(Pending(job.rule, name, state_of(job, study, name), *disk(job, study, name, weights)))
+        said, sizes = state_of(job, study, name), disk(job, study, name, weights)
+        result.append(Pending(job.rule, name, said, *sizes, cost=cost_of(name, job, study, forecast)))
     return result
+
+
+def cost_of(name: str, job: Planned, study: Expansion, forecast: Forecast) -> Cost | None:
+    """What a training job costs: a run's, of a segment the share of its checkpoints' steps; None of another job."""
+    run, _, segment = name.partition("/segment_")
+    if not run.startswith(("sft/", "rl/")):
+        return None
+    parsed = RunName.parse(run)
+    if parsed.phase == "rl" or study.study.sft[parsed.set].segments == 1:
+        return forecast.of(parsed)
+    steps = [int(found) for found in re.findall(r"/step_(\d+)/config\.json", " ".join(job.outputs))]
+    configured = study.study.sft[parsed.set]
+    before = max((step for step in configured.save_steps if step < min(steps, default=0)), default=0)
+    end = int(segment) if segment else configured.steps
+    return forecast.of(parsed, (end - before) / configured.steps)
 
 
 def state_of(job: Planned, study: Expansion, name: str) -> str:
@@ -133,7 +156,7 @@ def disk(job: Planned, study: Expansion, name: str, weights: int | None) -> tupl
     models = sum(path.endswith("/model.safetensors") for path in job.outputs)
     if models and weights is None:
         return None, None
-    kept, held = (models * weights * WEIGHT, weights * STATE) if models else (0, 0)
+    kept, held = (models * weights * weight_of(study), weights * STATE) if models else (0, 0)
     if name.startswith("rl/"):
         run = study.rl_job(*name.split("/")[1:3], 0)
         evaluations = run.steps // run.eval_every + 2  # at the start, and perhaps at the end, too
@@ -148,6 +171,12 @@ def disk(job: Planned, study: Expansion, name: str, weights: int | None) -> tupl
         times = 1 if job.rule == "merge_parts" else 2
         return None if sampled is None else times * sampled // parts, 0
     return kept, held
+
+
+def weight_of(study: Expansion) -> int:
+    """The bytes of a published weight."""
+    engine = study.study.model.engine_settings
+    return WEIGHT[engine.dtype if engine.by == "deepspeed" else "float32"]
 
 
 def samples_of(study: Expansion, settings: EvaluationSettings, models: int) -> int | None:
@@ -179,8 +208,8 @@ def shown(count: int | None) -> str:
     return f"{count / 1000**power:.3g} {UNITS[power]}"
 
 
-def show(study_file: str, count_weights: Callable[[str], int]) -> None:
-    """Prints the pending jobs."""
+def show(study_file: str, count_weights: Callable[[str], int], gpus: int | None) -> None:
+    """Prints the pending jobs, what the training of each SFT set and each arm costs, and what so many GPUs take."""
     jobs = pending_jobs(study_file, count_weights)
     if not jobs:
         print("nothing is pending")
@@ -188,10 +217,63 @@ def show(study_file: str, count_weights: Callable[[str], int]) -> None:
     for job in jobs:
         size = f"keeps {shown(job.keeps)}" if job.keeps != 0 else ""
         size += f", holds {shown(job.holds)}" if job.holds != 0 else ""
-        print(f"{job.state:10} {job.rule:18} {job.name:40} {size}".rstrip())
+        known = job.cost is not None and job.cost.exaflops is not None
+        cost = f"{exaflops(job.cost.exaflops)}, {hours(job.cost.gpu_hours)}, " if known else ""
+        print(f"{job.state:10} {job.rule:18} {job.name:40} {cost}{size}".rstrip())
     kept, held = sum(job.keeps or 0 for job in jobs), max(job.holds or 0 for job in jobs)
     unknown = ", and what ? stands for" if any(None in (job.keeps, job.holds) for job in jobs) else ""
     print(
         f"{len(jobs)} jobs pending, which keep about {shown(kept)} and hold up to {shown(held)} each while they run"
         f"{unknown}; {shown(shutil.disk_usage('.').free)} are free"
     )
+    show_costs({job.name: job.cost for job in jobs if job.cost is not None}, gpus)
+
+
+def show_costs(costs: dict[str, Cost], gpus: int | None) -> None:
+    """Prints the training's exaFLOPs and GPU-hours by SFT set and RL algorithm and in all, and the bounds on its time."""
+    if not costs:
+        return
+    if all(cost.exaflops is None for cost in costs.values()):
+        print("what training costs is not known before the sets are made; plan.tokens and plan.device say it")
+        return
+    totals: dict[str, list[Cost]] = {}
+    for name, cost in costs.items():
+        totals.setdefault("/".join(name.split("/")[:2]), []).append(cost)
+    for title, several in [*sorted(totals.items()), ("all training", list(costs.values()))]:
+        print(
+            f"{title:30} {exaflops(total([one.exaflops for one in several]))}, {hours(total([one.gpu_hours for one in several]))}"
+        )
+    if gpus is not None:
+        bounds = makespan(by_run(costs), gpus)
+        if bounds is None:
+            print(f"{gpus} GPUs: hours are not known; give plan.device and plan.tokens")
+        else:
+            print(
+                f"{gpus} GPUs: at least {bounds[0]:.4g} hours, at most {bounds[1]:.4g}, evaluations left out"
+            )
+
+
+def by_run(costs: dict[str, Cost]) -> dict[RunName, Cost]:
+    """The costs of runs, those of segments added up."""
+    found: dict[RunName, Cost] = {}
+    for name, cost in costs.items():
+        run = RunName.parse(name.partition("/segment_")[0])
+        before = found.get(run, Cost(0.0, 0.0, cost.gpus))
+        added = [total([getattr(one, key) for one in (before, cost)]) for key in ("exaflops", "hours")]
+        found[run] = Cost(*added, gpus=cost.gpus)
+    return found
+
+
+def total(values: list[float | None]) -> float | None:
+    """Their sum; None where one is not known."""
+    return None if None in values else sum(value for value in values if value is not None)
+
+
+def exaflops(value: float | None) -> str:
+    """As the plan says it."""
+    return "? exaFLOPs" if value is None else f"{value:.5g} exaFLOPs"
+
+
+def hours(value: float | None) -> str:
+    """As the plan says it."""
+    return "? GPU-hours" if value is None else f"{value:.4g} GPU-hours"

@@ -328,8 +328,8 @@ def test_the_gate_and_the_mix_set_of_a_study_reach_its_jobs():
     assert Expansion(studies.parse(with_arm("upt"))).rl_job("upt", "base", 0).numbers.gate == 0.0
     study = Expansion(studies.parse(with_arm("upt", gate=0.25)))
     assert study.rl_job("upt", "base", 0).numbers.gate == 0.25
-    assert study.rl_prompts("upt") == "results/quickstart/data/mix.parquet"
-    assert study.rl_prompts("grpo") == "results/quickstart/data/rl_prompts.parquet"
+    assert study.rl_prompts("upt", "base") == "results/quickstart/data/mix.parquet"
+    assert study.rl_prompts("grpo", "base") == "results/quickstart/data/rl_prompts.parquet"
 
 
 def breaking(monkeypatch, call: int) -> None:
