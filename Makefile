@@ -16,8 +16,12 @@ test: .venv/tests  ## everything that a change must pass
 	python -m switchpoint docs --check
 	pytest -n logical --maxprocesses 4 --dist worksteal
 
+test-slurm: .venv/tests  ## the same on a toy SLURM cluster of this machine; root, on Debian
+	sh tests/slurm/install.sh
+	pytest tests/slurm
+
 soak: .venv/tests  ## the long checks
-	pytest -m soak tests
+	pytest -m soak tests/unit tests/workflow tests/soak
 
 bench: .venv/benchmarks  ## training and sampling beside their peers; SIZE=10M for a larger model
 	python benchmarks/rl_step.py --size $(SIZE)
@@ -40,4 +44,4 @@ bench: .venv/benchmarks  ## training and sampling beside their peers; SIZE=10M f
 clean:  ## removes the default study's results
 	rm -rf results/quickstart
 
-.PHONY: study test soak bench clean
+.PHONY: study test test-slurm soak bench clean

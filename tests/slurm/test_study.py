@@ -8,10 +8,11 @@ from bed import ask
 from cluster import ANALYSIS, jobs, recording_sbatch, run, small_config, submissions
 from study import curves, make_clone, pending, weights, write_config
 
-DATA = "-p bed -t 60 --mem 4000 --no-requeue --ntasks=1 --cpus-per-task=1"
-TRAINING = "-p bed -t 90 --mem 3000 --no-requeue --cpus-per-task=2 --gres=gpu:2"
+DATA = "-p bed -t 60 --mem 4000 --no-requeue --ntasks=1 --cpus-per-task=2"
+TRAINING = "-p bed -t 90 --mem 3000 --no-requeue --cpus-per-task=1 --gres=gpu:2"
 RL = "-p bed -t 90 --mem 3000 --no-requeue --cpus-per-task=1 --gres=gpu:1"
 EVALUATION = "-p bed -t 60 --mem 3000 --no-requeue --cpus-per-task=1 --gres=gpu:1"
+ANALYSES = "-p bed -t 60 --mem 4000 --no-requeue --ntasks=1 --cpus-per-task=2"  # two at a time, five after one another
 ASKED = {
     **{f"ingest {name}": DATA for name in ("pool", "prompts", "gsm", "math")},
     **dict.fromkeys(("deduplicate", "hold_out_validation", "select_set S", "select_set Full", "select_prompts", "select_mix", "decontaminate monitored", "report_data"), DATA),
@@ -19,10 +20,12 @@ ASKED = {
     "rl dapo_dc_S-8_0": RL, "rl dapo_dc_Full-3_0": RL, "rl grpo_base_0": RL,
     "evaluate base": EVALUATION, "evaluate sft_S": EVALUATION, "evaluate sft_Full": EVALUATION,
     "evaluate rl_dapo_dc_S-8": EVALUATION, "evaluate rl_dapo_dc_Full-3": EVALUATION, "evaluate rl_grpo_base": EVALUATION,
-    ANALYSIS: DATA,
+    ANALYSIS: ANALYSES,
 }  # fmt: skip
+# Not more processors for what trains or samples: on a CPU sums depend on the number of threads.
 RESOURCES = {
-    "sft": {"gpus": 2, "processes": 1, "cpus": 2, "memory": 3, "hours": 1.5},
+    "data": {"cpus": 2},
+    "sft": {"gpus": 2, "processes": 1, "memory": 3, "hours": 1.5},
     "rl": {"gpus": 1, "memory": 3, "hours": 1.5},
     "evaluation": {"gpus": 1, "memory": 3},
 }

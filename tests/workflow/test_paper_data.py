@@ -225,11 +225,3 @@ def test_sets_by_the_length_of_the_response(quagmires):
     cards = pd.read_csv(data / "statistics.csv").set_index("set")
     assert cards.loc["prompts", "n"] == expected.prompts - len(held_out & set(sorted(expected.lengths)[:20]))
     assert cards["win_rate"].isna().all()
-
-
-def test_the_papers_studies_plan_without_raw_files(tmp_path):
-    for name in ("paper-qwen2.5-7b", "paper-llama3.2-3b", "quagmires"):
-        clone = make_clone(tmp_path / name, yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()))
-        jobs = pending(clone)
-        assert jobs["ingest"] >= 8
-        assert jobs["rl"] >= 5

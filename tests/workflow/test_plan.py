@@ -7,17 +7,68 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from study import make_clone, pending, snakemake, tiny_config
+
+CURATION = {
+    "convert_base": 1, "deduplicate": 1, "hold_out_validation": 1, "select_prompts": 1, "select_mix": 1, "report_data": 1,
+}  # fmt: skip
+ANALYSES = dict.fromkeys(
+    [
+        "collect",
+        "label_phases",
+        "fit_ceilings",
+        "measure_outcomes",
+        "predict_models",
+        "advise",
+        "write_report",
+    ],
+    1,
+)
+RETU_SETS = ("SFT889K", "Easy102K", "Uniform102K", "Hard102K", "S1K")
+# RL: the base and 12 + 4 x 5 + 1 checkpoints, and five paradigms from two starts.  One evaluation of each SFT set's models.
+PENDING = {
+    "paper-qwen2.5-7b": {
+        "ingest": 10, "give_win_rates": 1, "decontaminate": 2, "select_set": 6, "rl": 34 + 10, "evaluate": 1 + 6 + 44,
+        **{f"sft_{name}": 1 for name in (*RETU_SETS, "Easy102K_long")},
+    },
+    "paper-llama3.2-3b": {
+        "ingest": 10, "give_win_rates": 1, "decontaminate": 2, "select_set": 5, "rl": 14, "evaluate": 1 + 5 + 14,
+        **{f"sft_{name}": 1 for name in RETU_SETS},
+    },
+    "quagmires": {
+        "ingest": 9, "count_tokens": 1, "decontaminate": 2, "select_set": 7, "rl": 8 * 4, "evaluate": 1 + 7 + 8,
+        **{f"sft_{name}": 4 for name in ("Random5K", "Random10K", "Random200K", "Shortest10K", "Shortest500K",
+                                         "Longest10K", "Mixed20K")},
+    },
+    "single-gpu": {
+        "ingest": 4, "count_tokens": 1, "decontaminate": 1, "select_set": 2, "rl": 1 + 6, "evaluate": 1 + 2 + 7,
+        "sft_Random10K": 1, "sft_Shortest10K": 1,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PENDING)
+def test_a_study_for_a_cluster_plans_without_its_data(tmp_path, name):
+    """Every job of it, by hand."""
+    clone = make_clone(tmp_path / "clone", tiny_config())
+    assert pending(clone, "--configfile", f"config/{name}.yaml") == CURATION | ANALYSES | PENDING[name]
+
+
+def said(clone: Path, *words: str) -> str:
+    """What one of our commands prints."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    command, environment = [sys.executable, "-m", "switchpoint", *words], {**os.environ, "PATH": path}
+    return subprocess.run(
+        command, cwd=clone, capture_output=True, text=True, check=True, env=environment
+    ).stdout
 
 
 def plan(clone: Path) -> dict[str, str]:
     """Job to state, from ``switchpoint plan``, which says what each takes behind."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    command = [sys.executable, "-m", "switchpoint", "plan"]
-    done = subprocess.run(
-        command, cwd=clone, capture_output=True, text=True, check=True, env={**os.environ, "PATH": path}
+    listed, _, _ = re.split(
+        r"^(\d+ jobs pending|nothing is pending)", said(clone, "plan"), flags=re.MULTILINE
     )
-    listed, _, _ = re.split(r"^(\d+ jobs pending|nothing is pending)", done.stdout, flags=re.MULTILINE)
     lines = [line.split() for line in listed.splitlines()]
     return {job: state for state, _rule, job, *_size in lines}
 
@@ -60,3 +111,9 @@ def test_a_deleted_output_is_pending_and_a_failed_job_failed(clone):
     target = "results/tiny/rl/grpo/base/seed_0/run.json"
     assert snakemake(clone, target, check=False).returncode != 0
     assert plan(clone)["rl/grpo/base/seed_0"] == "failed"
+    status = said(clone, "status", "--lines", "2").splitlines()
+    place = next(place for place, line in enumerate(status) if line.startswith("failed"))
+    assert "rl/grpo/base/seed_0" in status[place]
+    assert status[place + 1].startswith("           | ")
+    assert "prompts" in "".join(status[place + 1 : place + 3])
+    assert "1 failed" in status[-1]

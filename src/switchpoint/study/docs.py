@@ -94,4 +94,6 @@ def shown(default) -> str:
     """A default as the reference prints it."""
     if isinstance(default, list) and default and isinstance(default[0], pydantic.BaseModel):
         return "; ".join(repr(item) for item in default)
+    if isinstance(default, pydantic.BaseModel) and default == type(default)():
+        return "its defaults"
     return repr(default) if not isinstance(default, types.NoneType) else "none"

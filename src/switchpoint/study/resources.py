@@ -76,7 +76,10 @@ class Resources(Strict):
     sft: TrainingNeeds = Field(TrainingNeeds(), description="Each SFT run, or segment of one.")
     rl: TrainingNeeds = Field(TrainingNeeds(), description="Each RL run.")
     evaluation: Needs = Field(Needs(), description="Each evaluation, or part of one.")
-    analysis: Needs = Field(Needs(), description="Collecting, fitting, advising, reporting.")
+    analysis: Needs = Field(
+        Needs(memory=2, hours=0.2),
+        description="Collecting, fitting, advising, reporting: one job in SLURM, of the hours of five after one another.",
+    )
 
 
 def asked(needs: Needs, cpus: int) -> dict[str, int | str]:
