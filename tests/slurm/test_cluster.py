@@ -29,6 +29,17 @@ def test_two_nodes_of_two_processes_train_as_one(clone, local):
     pd.testing.assert_frame_equal(ours, theirs, rtol=1e-5)
 
 
+@pytest.mark.soak
+def test_two_nodes_that_are_stopped_go_on_together(clone, local):
+    change(clone, sft={"nodes": 2, "gpus": 2})
+    run(clone, "--set-resources", "sft_Full:runtime=1", "-R", "sft_Full", "--until", "sft_Full")
+    assert list(jobs(clone).values()) == 3 * ["sft_Full 0"]
+    ours, theirs = (
+        pd.read_json(where / STEPS.replace("/S/", "/Full/"), lines=True) for where in (clone, local)
+    )
+    pd.testing.assert_series_equal(ours["loss"], theirs["loss"], rtol=1e-5)
+
+
 def test_two_clones_run_side_by_side(clone, local, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(local, other, symlinks=True)

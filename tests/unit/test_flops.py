@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reference import reference
 from typer.testing import CliRunner
 
-from switchpoint import flops
+from switchpoint import estimates, flops
 from switchpoint.cli.commands import app
 from switchpoint.errors import InputError
 
@@ -241,7 +241,7 @@ GOLDENS["srft"] = GOLDENS["luffy"]
 
 def exa(paradigm: str, **settings) -> float:
     """The estimate in FLOPs."""
-    found = flops.estimate(SMALL, paradigm, OPTIONS[paradigm], **settings)
+    found = estimates.estimate(SMALL, paradigm, OPTIONS[paradigm], **settings)
     assert found.keys() == {"exaflops", "accounting", "paradigm"}
     return found["exaflops"] * flops.EXA
 
@@ -267,30 +267,30 @@ def test_an_option_missing_or_not_used_is_named(paradigm):
     for name in options:
         flag = "--" + name.replace("_", "-")
         with pytest.raises(InputError, match=f"^{flag} is missing; {paradigm} takes --"):
-            flops.estimate(SMALL, paradigm, options | {name: None})
+            estimates.estimate(SMALL, paradigm, options | {name: None})
     for name in {name for other in OPTIONS.values() for name in other} - set(options):
         flag = "--" + name.replace("_", "-")
         with pytest.raises(InputError, match=f"^{flag} is no option of {paradigm}; {paradigm} takes "):
-            flops.estimate(SMALL, paradigm, options | {name: 1.0})
+            estimates.estimate(SMALL, paradigm, options | {name: 1.0})
 
 
 def test_wrong_settings_are_named():
     with pytest.raises(InputError, match="paradigm is 'ppo'; choose sft, grpo, dapo, luffy, srft, upt"):
-        flops.estimate(SMALL, "ppo", {})
+        estimates.estimate(SMALL, "ppo", {})
     with pytest.raises(InputError, match="--old-logprob-pass is no option of sft"):
-        flops.estimate(SMALL, "sft", OPTIONS["sft"], accounting="strict", old_logprob_pass=True)
+        estimates.estimate(SMALL, "sft", OPTIONS["sft"], accounting="strict", old_logprob_pass=True)
     with pytest.raises(InputError, match="--old-logprob-pass is not charged by retu"):
-        flops.estimate(SMALL, "grpo", GROUPS, old_logprob_pass=True)
+        estimates.estimate(SMALL, "grpo", GROUPS, old_logprob_pass=True)
     with pytest.raises(InputError, match="choose 'retu' or 'strict'"):
-        flops.estimate(SMALL, "grpo", GROUPS, accounting="full")
+        estimates.estimate(SMALL, "grpo", GROUPS, accounting="full")
     for steps in (-1, float("nan"), float("inf")):
         with pytest.raises(InputError, match="steps is"):
-            flops.estimate(SMALL, "grpo", GROUPS, steps=steps)
+            estimates.estimate(SMALL, "grpo", GROUPS, steps=steps)
     for value in (-1.0, float("nan"), float("inf")):
         with pytest.raises(InputError, match="give numbers of 0 or more"):
-            flops.estimate(SMALL, "grpo", GROUPS | {"batch_size": value})
+            estimates.estimate(SMALL, "grpo", GROUPS | {"batch_size": value})
         with pytest.raises(InputError, match="give numbers of 0 or more"):
-            flops.estimate(SMALL, "grpo", GROUPS | {"mean_length": value})
+            estimates.estimate(SMALL, "grpo", GROUPS | {"mean_length": value})
 
 
 def write_lengths(path: Path, text: str) -> str:
@@ -302,7 +302,7 @@ def test_histograms_are_exact(tmp_path):
     on = write_lengths(tmp_path / "on.csv", "length,count\n4,10\n9,0\n6,10\n")  # mean 5, mean square 26
     expert = write_lengths(tmp_path / "expert.csv", "count,length\n3,6\n1,14\n")  # 8 and 76
     options = OPTIONS["upt"] | {"mean_length": None, "expert_length": None}
-    found = flops.estimate(SMALL, "upt", options, {"mean_length": on, "expert_length": expert})
+    found = estimates.estimate(SMALL, "upt", options, {"mean_length": on, "expert_length": expert})
     on_pass, expert_pass = 2 * 924 * 5 + 96 * 26, 2 * 924 * 8 + 96 * 76
     assert found["exaflops"] * flops.EXA == pytest.approx(GOLDENS["upt"][0])
     assert found["exaflops_exact"] * flops.EXA == pytest.approx(
@@ -310,9 +310,9 @@ def test_histograms_are_exact(tmp_path):
     )
     assert (found["mean_length"], found["expert_length"]) == (5, 8)
     with pytest.raises(InputError, match="--mean-length and a histogram of these lengths; give one"):
-        flops.estimate(SMALL, "sft", OPTIONS["sft"], {"mean_length": on})
+        estimates.estimate(SMALL, "sft", OPTIONS["sft"], {"mean_length": on})
     with pytest.raises(InputError, match="--expert-length is no option of sft"):
-        flops.estimate(SMALL, "sft", OPTIONS["sft"], {"expert_length": expert})
+        estimates.estimate(SMALL, "sft", OPTIONS["sft"], {"expert_length": expert})
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_histograms_are_exact(tmp_path):
 def test_a_bad_histogram_is_named(tmp_path, text, message):
     path = write_lengths(tmp_path / "lengths.csv", text)
     with pytest.raises(InputError, match=message) as error:
-        flops.read_lengths(path)
+        estimates.read_lengths(path)
     assert "lengths.csv" in str(error.value)
 
 

@@ -228,7 +228,7 @@ def flops_command(
     old_logprob_pass: Annotated[bool, typer.Option("--old-logprob-pass", help="strict: old log-probabilities are recomputed.")] = False,
 ) -> None:  # fmt: skip
     """Prints the exaFLOPs of training as JSON; give exactly the options of the paradigm."""
-    from switchpoint import flops
+    from switchpoint import estimates, flops
 
     options = {
         "batch_size": batch_size, "mean_length": mean_length, "group_size": group_size,
@@ -237,7 +237,9 @@ def flops_command(
     }  # fmt: skip
     histograms = {"mean_length": lengths, "expert_length": expert_lengths}
     architecture = flops.architecture(model)
-    result = flops.estimate(architecture, paradigm, options, histograms, steps, accounting, old_logprob_pass)
+    result = estimates.estimate(
+        architecture, paradigm, options, histograms, steps, accounting, old_logprob_pass
+    )
     typer.echo(json.dumps(result))
 
 

@@ -155,7 +155,7 @@ def write_job_files(study: Expansion) -> None:
     """Writes the job files that are not there.
 
     Snakemake's own memory of parameters may be lost, or stay behind when results are copied.  So a job file is newer
-    than outputs whose record tells of another job, and other than it was; it is older than those of its own.
+    than outputs whose record tells of another job or that lack a file, and other than it was; it is older than the others.
     InputError for an output of its own that is damaged.
     """
     directory = Path(study.path(paths.JOB)).parent
@@ -164,7 +164,9 @@ def write_job_files(study: Expansion) -> None:
     for path, output, job in jobs_recorded(study):
         text, file, recorded = job.model_dump_json(), job_file(study, job), record(path)
         found = recorded.get("job")
-        outdated = found is not None and is_foreign(recorded, json.loads(text), Path(path).parent)
+        outdated = found is not None and (
+            is_foreign(recorded, json.loads(text), Path(path).parent) or lacks_files(path)
+        )
         if found is not None and not outdated:
             refuse_damaged(Path(path).parent, recorded)
         if file not in there:
@@ -176,6 +178,16 @@ def write_job_files(study: Expansion) -> None:
         elif outdated:
             with open(file, "a", encoding="utf-8") as old:
                 old.write("\n")  # a touch would not do: Snakemake compares contents
+
+
+def lacks_files(path: str) -> bool:
+    """Whether a file is missing beside the record of RL's model, of which Snakemake asks for the record alone."""
+    directory, name = os.path.split(path)
+    return (
+        name == "run.json"
+        and directory.endswith("/model")
+        and not all(map(os.path.isfile, paths.model_files(directory)))
+    )
 
 
 def refuse_damaged(directory: Path, recorded: dict) -> None:

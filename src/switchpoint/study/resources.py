@@ -12,6 +12,7 @@ from switchpoint.study.sources import Count
 from switchpoint.study.strict import Strict
 
 SPARE = 2  # submissions beyond those that the hours ask for: nodes fail
+PATIENCE = 900  # seconds for the other nodes to save, when the processes of one have ended
 PYTHON = "python -m switchpoint"
 LAUNCH = "python -m switchpoint.training.launch"
 
@@ -108,5 +109,5 @@ def launcher(needs: TrainingNeeds, cpus: int) -> str:
     if needs.nodes == 1:
         return PYTHON if processes == 1 else f"{LAUNCH} {processes}"
     gpus = f" --gres=gpu:{needs.gpus}" if needs.gpus else ""
-    srun = f"srun --nodes={needs.nodes} --ntasks-per-node=1 --cpus-per-task={cpus}{gpus} --kill-on-bad-exit=1"
+    srun = f"srun --nodes={needs.nodes} --ntasks-per-node=1 --cpus-per-task={cpus}{gpus} --wait={PATIENCE}"
     return f"{srun} {LAUNCH} {needs.nodes}x{processes}"

@@ -16,7 +16,8 @@ TAIL = 2**16  # bytes of a log that its last lines are in
 def show(study_file: str, lines: int) -> None:
     """Prints it, of a failed job so many of the last lines of its log."""
     study, here = Expansion(config.load(study_file)), Path.cwd()
-    active = {job.title: job for job in queue.jobs(here) if job.is_active and job.is_of_snakemake}
+    ours = [job for job in queue.jobs(here) if job.is_of_snakemake]
+    active = {job.title: job for job in ours if job.is_active}
     held = queue.holders(here)
     pending = plan.dry_run(study_file)
     counts: collections.Counter[str] = collections.Counter()
@@ -31,9 +32,16 @@ def show(study_file: str, lines: int) -> None:
             print("".join(f"           | {line}\n" for line in last_lines(job.log, lines)), end="")
     logs = {path for path in Path(study.path("logs")).rglob("*.log") if plan.ended_well(path)}
     done = len(logs - {job.log for job in pending})
-    groups = [job for title, job in active.items() if title not in {job.title for job in pending}]
-    for job in groups:
-        print(f"{job.state.lower():10} {job.title} {where(job)}")
+    titles = {job.title for job in pending}
+    for title, job in active.items():
+        if title not in titles:  # several rules in one job
+            print(f"{job.state.lower():10} {title} {where(job)}")
+    for job in ours:
+        if job.state == "PREEMPTED" and job.title in titles - set(active):
+            print(
+                f"preempted  {job.title} (SLURM {job.id}) without time to save and end: Snakemake waits for it to come back; "
+                "stop it (Ctrl-C) and run it again"
+            )
     counted = ", ".join(f"{count} {said}" for said, count in sorted(counts.items()))
     print(f"{done} jobs done, {counted or 'nothing pending'}")
 

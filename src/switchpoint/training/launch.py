@@ -52,6 +52,9 @@ def main(arguments: list[str]) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    # The rule's processors are those of all processes of this node.
+    threads = int(os.environ.get("OMP_NUM_THREADS") or 1) // int(processes)
+    os.environ["OMP_NUM_THREADS"] = str(max(threads, 1))
     options = [
         *found, "--nproc-per-node", processes, "--shutdown-timeout", str(PATIENCE),
         "--signals-to-handle", ",".join(one.name for one in SIGNALS),

@@ -33,7 +33,7 @@ def test_processes_are_started_where_they_are():
     assert resources.launcher(TrainingNeeds(gpus=8), 8) == "python -m switchpoint.training.launch 8"
     assert resources.launcher(TrainingNeeds(gpus=8, processes=1), 8) == "python -m switchpoint"
     assert resources.launcher(TrainingNeeds(nodes=2, gpus=4), 16) == (
-        "srun --nodes=2 --ntasks-per-node=1 --cpus-per-task=16 --gres=gpu:4 --kill-on-bad-exit=1 "
+        "srun --nodes=2 --ntasks-per-node=1 --cpus-per-task=16 --gres=gpu:4 --wait=900 "
         "python -m switchpoint.training.launch 2x4"
     )
 
