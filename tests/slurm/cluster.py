@@ -82,7 +82,7 @@ def recording_sbatch(folder: Path) -> dict[str, str]:
     real = subprocess.run(["which", "sbatch"], capture_output=True, text=True, check=True).stdout.strip()
     script = folder / "sbatch"
     script.write_text(
-        f'#!/bin/bash\nprintf "%q " "$@" >>{folder}/calls\necho >>{folder}/calls\nexec {real} "$@"\n'
+        f'#!/bin/bash\necho "$(printf "%q " "$@")" >>{folder}/calls\nexec {real} "$@"\n'  # a line at once
     )
     script.chmod(0o755)
     return {"PATH": f"{folder}{os.pathsep}{snakemake_command()[1]['PATH']}"}
