@@ -20,9 +20,9 @@ test-slurm: .venv/tests  ## the same on a toy SLURM cluster of this machine; roo
 	sh tests/slurm/install.sh
 	pytest tests/slurm
 
+# Those on the toy cluster: sh tests/slurm/install.sh && pytest -m soak tests/slurm
 soak: .venv/tests  ## the long checks
 	pytest -m soak tests/unit tests/workflow tests/soak
-	# On the toy cluster: sh tests/slurm/install.sh && pytest -m soak tests/slurm
 
 bench: .venv/benchmarks  ## training and sampling beside their peers; SIZE=10M for a larger model
 	python benchmarks/rl_step.py --size $(SIZE)

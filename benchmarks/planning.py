@@ -1,4 +1,4 @@
-"""How long Snakemake takes to plan a study, by its number of jobs: seconds of `snakemake -n`, and of a study that is made.
+"""How long Snakemake takes to plan a study, by its number of jobs: seconds of `snakemake -n`.
 
 python benchmarks/planning.py --jobs 500 1000 5000
 """

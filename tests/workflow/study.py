@@ -11,6 +11,19 @@ import yaml
 from switchpoint import files
 
 ROOT = Path(__file__).parents[2]
+# The analysis: what is made of every result.
+BELOW = dict.fromkeys(
+    [
+        "collect",
+        "label_phases",
+        "fit_ceilings",
+        "measure_outcomes",
+        "predict_models",
+        "advise",
+        "write_report",
+    ],
+    1,
+)
 LINKED = ["Snakefile", "workflow", "profiles", "slurm", "envs", "assets", "src"]
 
 

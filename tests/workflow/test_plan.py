@@ -8,23 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from study import make_clone, pending, snakemake, tiny_config
+from study import BELOW, make_clone, pending, snakemake, tiny_config
 
 CURATION = {
     "convert_base": 1, "deduplicate": 1, "hold_out_validation": 1, "select_prompts": 1, "select_mix": 1, "report_data": 1,
 }  # fmt: skip
-ANALYSES = dict.fromkeys(
-    [
-        "collect",
-        "label_phases",
-        "fit_ceilings",
-        "measure_outcomes",
-        "predict_models",
-        "advise",
-        "write_report",
-    ],
-    1,
-)
 RETU_SETS = ("SFT889K", "Easy102K", "Uniform102K", "Hard102K", "S1K")
 # RL: the base and 12 + 4 x 5 + 1 checkpoints, and five paradigms from two starts.  One evaluation of each SFT set's models.
 PENDING = {
@@ -52,7 +40,7 @@ PENDING = {
 def test_a_study_for_a_cluster_plans_without_its_data(tmp_path, name):
     """Every job of it, by hand."""
     clone = make_clone(tmp_path / "clone", tiny_config())
-    assert pending(clone, "--configfile", f"config/{name}.yaml") == CURATION | ANALYSES | PENDING[name]
+    assert pending(clone, "--configfile", f"config/{name}.yaml") == CURATION | BELOW | PENDING[name]
 
 
 def said(clone: Path, *words: str) -> str:

@@ -8,22 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from study import ROOT, curves, pending, snakemake, tiny_config, write_config
+from study import BELOW, ROOT, curves, pending, snakemake, tiny_config, write_config
 
 from switchpoint.training import models
-
-BELOW = dict.fromkeys(
-    [
-        "collect",
-        "label_phases",
-        "fit_ceilings",
-        "measure_outcomes",
-        "predict_models",
-        "advise",
-        "write_report",
-    ],
-    1,
-)
 
 
 def test_the_report_is_there_and_nothing_is_pending(finished):

@@ -5,7 +5,7 @@ from pathlib import Path
 from switchpoint.errors import InputError
 from switchpoint.study import config as studies
 from switchpoint.study import made, paths, resources
-from switchpoint.study.expand import RECIPES, Expansion
+from switchpoint.study.expand import ANALYSES, RECIPES, Expansion
 from snakemake.exceptions import WorkflowError
 
 # Snakemake would keep the last of two equal keys, and expand whatever a file asks for.
@@ -111,18 +111,6 @@ def deadline(wildcards, resources):
     """`--deadline`, where the profile limits the rule's `runtime` (minutes): a minute before, for the end."""
     minutes = resources.get("runtime")
     return repeat("deadline", [60 * (minutes - 1)] if isinstance(minutes, int) else [])
-
-
-# The rules whose every output is a result.
-ANALYSES = [
-    "collect",
-    "label_phases",
-    "fit_ceilings",
-    "measure_outcomes",
-    "predict_models",
-    "advise",
-    "write_report",
-]
 
 
 wildcard_constraints:

@@ -18,8 +18,6 @@ from switchpoint.study.expand import Expansion
 from switchpoint.study.names import RunName
 from switchpoint.study.sources import Hub
 
-ON_POLICY = {"none": 0, "in_group": 1}  # experts among a prompt's responses
-
 
 @dataclasses.dataclass(frozen=True)
 class Cost:

@@ -26,6 +26,7 @@ PROGRESS = ("attempts", "losses.csv", "points.csv")  # files of a state that not
 WEIGHT = {"float32": 4, "bfloat16": 2}  # bytes
 STATE = 2 * 3 * WEIGHT["float32"]  # of a weight: two saves of it and of two moments
 TOKEN, SAMPLE = 4, 100  # bytes of a sampled token's text, and of what else a sample has, before compression
+TAIL = 2**16  # bytes of a log that its last lines are in
 UNITS = ("B", "kB", "MB", "GB", "TB")
 JOB = re.compile(r"^(?:local)?rule (?P<rule>\w+):\n(?P<fields>(?:    .*\n)+)", re.MULTILINE)
 
@@ -67,7 +68,17 @@ class Pending:
 
 def ended_well(log: Path) -> bool:
     """Whether the job that wrote a log ended well."""
-    return log.exists() and log.read_text(encoding="utf-8", errors="replace").rstrip().endswith(FINISHED)
+    return any(line.rstrip().endswith(FINISHED) for line in last_lines(log, 1))
+
+
+def last_lines(log: Path, count: int) -> list[str]:
+    """The last lines of a log that hold something."""
+    if not count or not log.is_file():
+        return []
+    with log.open("rb") as file:
+        file.seek(max(log.stat().st_size - TAIL, 0))
+        text = file.read().decode(errors="replace")
+    return [line for line in text.splitlines() if line.strip()][-count:]
 
 
 def name_of(job: Planned, study: Expansion) -> str:

@@ -61,7 +61,7 @@ def ask(*command: str) -> str:
 def jobs(directory: Path) -> list[Queued]:
     """The user's jobs in SLURM that were submitted from this folder, ended ones while SLURM knows them.
 
-    None where there is no SLURM.  InputError when it does not answer.
+    Nothing where there is no SLURM.  InputError when it does not answer.
     """
     if shutil.which("squeue") is None:
         return []
@@ -97,11 +97,11 @@ def controllers(directory: Path) -> list[int]:
         try:
             words = (process / "cmdline").read_text(errors="replace").split("\0")
             folder = os.readlink(process / "cwd")
+            has_ended = "State:\tZ" in (process / "status").read_text()
         except OSError:  # it has ended, or is another user's
             continue
         is_snakemake = any(word == "snakemake" or word.endswith("/snakemake") for word in words[:4])
-        is_one = is_snakemake and os.path.realpath(directory) == folder and "--mode" not in words
-        if is_one and not re.search("^(State:\tZ|PPid:\t0$)", (process / "status").read_text(), re.MULTILINE):
+        if is_snakemake and not has_ended and os.path.realpath(directory) == folder and "--mode" not in words:
             found.append(int(process.name))
     return sorted(found)
 

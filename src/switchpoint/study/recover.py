@@ -9,9 +9,9 @@ from pathlib import Path
 from switchpoint import files
 from switchpoint.errors import InputError
 from switchpoint.study import queue
+from switchpoint.study.resources import PATIENCE
 
 MIGRATION = "migration_underway"  # a file of Snakemake's that is no mark
-GRACE = 900  # seconds for a cancelled job to finish a step and to save
 
 
 def run(directory: Path, wait: bool, force: bool) -> list[str]:
@@ -63,9 +63,9 @@ def end_orphans(directory: Path, wait: bool) -> list[str]:
     ids = [job.id for job in orphans]
     if not wait:
         queue.cancel(ids)
-    if left := queue.wait(directory, ids, float("inf") if wait else GRACE):
+    if left := queue.wait(directory, ids, float("inf") if wait else PATIENCE):
         shown = ", ".join(f"{job.id} ({job.title}, {job.state})" for job in left)
-        raise InputError(f"SLURM has not ended {shown} in {GRACE} s; recover again when it has")
+        raise InputError(f"SLURM has not ended {shown} in {PATIENCE} s; recover again when it has")
     shown = ", ".join(f"{job.id} ({job.title})" for job in orphans)
     return [f"{'waited for' if wait else 'cancelled'} {len(orphans)} orphaned jobs: {shown}"]
 

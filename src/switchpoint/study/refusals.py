@@ -3,17 +3,19 @@
 import re
 from pathlib import Path
 
+from switchpoint.study.expand import ANALYSES
+
 PROFILE = "profiles/slurm/config.yaml, default-resources"
 SAID = re.compile(
     r"SLURM sbatch failed\. The error message was '(?P<words>[^']*)'\.\s+sbatch call:\s+(?P<call>.*)"
 )
 CALL = re.compile(r"--comment '?rule_(?P<rule>\w+?)(?:_wildcards_|'| |$)")
-# A word of SLURM's, and the key that it is about; the stage's name for {stage}.
+# A word of SLURM's, and the key that it is about.
 KEYS = {
-    "account": f"slurm_account ({PROFILE})",
-    "partition": f"slurm_partition ({PROFILE})",
-    "qos": f"qos ({PROFILE})",
-    "time limit": f"resources.{{stage}}.hours of the study, or runtime ({PROFILE})",
+    "account": "slurm_account ({profile})",
+    "partition": "slurm_partition ({profile})",
+    "qos": "qos ({profile})",
+    "time limit": "resources.{stage}.hours of the study, or runtime ({profile})",
     "memory": "resources.{stage}.memory of the study",
     "gres": "resources.{stage}.gpus of the study",
     "node": "resources.{stage}: nodes, gpus, cpus or memory of the study, or slurm_partition ({profile})",
@@ -26,10 +28,8 @@ STAGES = {
     "sft": ["sft", "extend_sft"],
     "rl": ["rl"],
     "evaluation": ["evaluate"],
-    "analysis": [
-        "analysis", "collect", "label_phases", "fit_ceilings", "measure_outcomes", "predict_models", "advise", "write_report",
-    ],
-}  # fmt: skip
+    "analysis": ["analysis", *ANALYSES],  # the profile's name for all of them in one job
+}
 
 
 def explain(log: Path) -> list[str]:

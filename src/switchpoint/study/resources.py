@@ -12,7 +12,7 @@ from switchpoint.study.sources import Count
 from switchpoint.study.strict import Strict
 
 SPARE = 2  # submissions beyond those that the hours ask for: nodes fail
-PATIENCE = 900  # seconds for the other nodes to save, when the processes of one have ended
+PATIENCE = 900  # seconds to finish a step and to save, after a signal, or after another process has ended
 PYTHON = "python -m switchpoint"
 LAUNCH = "python -m switchpoint.training.launch"
 

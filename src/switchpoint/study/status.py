@@ -4,19 +4,23 @@ import collections
 import re
 from pathlib import Path
 
+from switchpoint.errors import InputError
 from switchpoint.study import config, plan, queue
 from switchpoint.study.expand import Expansion
 
 SAVED = re.compile(
     r"saved at .*; run the same command to go on$"
 )  # the last line of a job that stopped in time
-TAIL = 2**16  # bytes of a log that its last lines are in
 
 
 def show(study_file: str, lines: int) -> None:
     """Prints it, of a failed job so many of the last lines of its log."""
     study, here = Expansion(config.load(study_file)), Path.cwd()
-    ours = [job for job in queue.jobs(here) if job.is_of_snakemake]
+    try:
+        ours = [job for job in queue.jobs(here) if job.is_of_snakemake]
+    except InputError as error:  # what this machine knows is worth saying
+        print(f"without SLURM's jobs: {error}")
+        ours = []
     active = {job.title: job for job in ours if job.is_active}
     held = queue.holders(here)
     pending = plan.dry_run(study_file)
@@ -29,7 +33,7 @@ def show(study_file: str, lines: int) -> None:
         if said not in ("waiting", "outdated", "pending"):
             print(f"{said:10} {job.rule:18} {name:40} {where(found)}".rstrip())
         if said == "failed":
-            print("".join(f"           | {line}\n" for line in last_lines(job.log, lines)), end="")
+            print("".join(f"           | {line}\n" for line in plan.last_lines(job.log, lines)), end="")
     logs = {path for path in Path(study.path("logs")).rglob("*.log") if plan.ended_well(path)}
     done = len(logs - {job.log for job in pending})
     titles = {job.title for job in pending}
@@ -54,7 +58,7 @@ def state_of(job: plan.Planned, study: Expansion, name: str, found: queue.Queued
         return "running"
     planned = plan.state_of(job, study, name)
     if planned == "resumable":
-        last = last_lines(job.log, 1)
+        last = plan.last_lines(job.log, 1)
         return "stopped" if last and SAVED.search(last[0]) else "failed"
     return planned
 
@@ -64,13 +68,3 @@ def where(found: queue.Queued | str | None) -> str:
     if isinstance(found, queue.Queued):
         return f"SLURM {found.id}, {found.elapsed}, {found.where}"
     return found or ""
-
-
-def last_lines(log: Path, count: int) -> list[str]:
-    """The last lines of a log that hold something."""
-    if not count or not log.is_file():
-        return []
-    with log.open("rb") as file:
-        file.seek(max(log.stat().st_size - TAIL, 0))
-        text = file.read().decode(errors="replace")
-    return [line for line in text.splitlines() if line.strip()][-count:]

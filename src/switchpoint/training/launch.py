@@ -14,8 +14,8 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from switchpoint.errors import InputError
+from switchpoint.study.resources import PATIENCE
 
-PATIENCE = 900  # seconds to finish a step and to save, after the signal; or after another process has failed
 # SIGUSR1 is what SLURM is asked to send before the time limit; by itself it would end torchrun and leave its processes.
 PORTS = range(20_000, 30_000)
 SRUN = ("SLURM_NODEID", "SLURM_JOB_ID", "SLURM_LAUNCH_NODE_IPADDR")  # what srun tells each of its tasks

@@ -52,7 +52,8 @@ def test_snakemake_itself_is_found_and_its_jobs_are_not(tmp_path, started):
     assert queue.controllers(tmp_path) == []
 
 
-def test_a_job_on_this_machine_is_named_and_nothing_is_touched(tmp_path, started):
+def test_a_job_on_this_machine_is_named_and_nothing_is_touched(tmp_path, started, squeue):
+    squeue()
     state = tmp_path / "results/s/state/rl/grpo/base"
     state.mkdir(parents=True)
     (state / "seed_1.lock").write_text("process 6 on vm")  # of one that has ended

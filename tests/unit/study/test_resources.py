@@ -116,7 +116,8 @@ def mark(root, output: str) -> None:
     path.write_text("{}")
 
 
-def test_whole_outputs_stay_and_half_ones_go(tmp_path):
+def test_whole_outputs_stay_and_half_ones_go(tmp_path, monkeypatch):
+    monkeypatch.setattr(recover.queue, "jobs", lambda directory: [])
     run = tmp_path / "results/s/rl/grpo/base/seed_0"
     (run / "model").mkdir(parents=True)
     (run / "model/model.safetensors").write_bytes(b"weights")
