@@ -1,6 +1,6 @@
-"""How long Snakemake takes to plan a study, by its number of jobs: seconds of `snakemake -n`.
+"""How long Snakemake takes to plan a study, by its number of jobs: seconds of `snakemake -n`, on a new clone.
 
-python benchmarks/planning.py --jobs 500 1000 5000
+`python benchmarks/planning.py --jobs 500 1000 5000` prints them.
 """
 
 import argparse

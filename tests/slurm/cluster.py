@@ -23,7 +23,7 @@ def small_config() -> dict:
     del data["solver"]
     data["sets"] = {"S": {"stratum": "full", "size": 40}, "Full": {"stratum": "full"}}
     config["sft"]["Full"] |= {"steps": 3, "save_steps": [3]}
-    config["rl"] |= {"save_every": 1000}
+    config["rl"] |= {"steps": 60, "eval_every": 20, "save_every": 1000}
     config["arms"] = [
         {"algorithm": "dapo_dc", "starts": ["S-8", "Full-3"]},
         {"algorithm": "grpo", "starts": ["base"]},

@@ -18,8 +18,9 @@ GRPO = "results/tiny/rl/grpo/base/seed_0"
 
 def take_away(clone, *names: str) -> None:
     """Removes results, the analysis with them."""
-    for name in (*names, "analysis"):
+    for name in names:
         shutil.rmtree(clone / "results/tiny" / name)
+    shutil.rmtree(clone / "results/tiny/analysis", ignore_errors=True)
 
 
 def is_as(clone, local) -> bool:
@@ -38,27 +39,24 @@ def command(clone, *words: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_a_cancelled_job_saves_and_goes_on(clone, local):
-    """SIGTERM goes from SLURM by srun and the nested Snakemake to Python, which saves: no state is due before."""
-    take_away(clone, "rl/grpo", "evaluations/rl/grpo")
+def test_a_cancelled_job_saves_and_one_hits_its_time_limit_twice(clone, local):
+    """SIGTERM goes from SLURM by srun and the nested Snakemake to Python, which saves: no state is due before.
+
+    Of a minute nothing is left but a step an attempt; the run of SFT has three.
+    """
+    for name in ("sft/Full", "rl/dapo_dc/Full-3", "rl/grpo"):
+        take_away(clone, name, f"evaluations/{name}")
     state = clone / "results/tiny/state/rl/grpo/base/seed_0"
-    process = start(clone)
+    process = start(clone, "--set-resources", "sft_Full:runtime=1")
     wait(lambda: list(state.glob("*/points.csv")))
-    [number] = jobs(clone, "RUNNING")
+    [number] = [number for number, title in jobs(clone, "RUNNING").items() if title == "rl grpo_base_0"]
     assert not list(state.glob("*/state_*.json"))
-    assert "running    rl" in command(clone, "status")
     ask("scancel", number)
     wait(lambda: list(state.glob("*/state_*.json")), 30)
     assert process.wait(600) == 0, (clone / "snakemake.log").read_text()[-3000:]
     assert files.read_run(clone / GRPO)["attempt"] == 2
-    assert is_as(clone, local)
-
-
-def test_a_job_that_hits_its_time_limit_twice(clone, local):
-    """Of a minute nothing is left but a step an attempt; the run has three."""
-    take_away(clone, "sft/Full", "rl/dapo_dc/Full-3", "evaluations/sft/Full", "evaluations/rl/dapo_dc/Full-3")
-    run(clone, "--set-resources", "sft_Full:runtime=1")
-    assert list(jobs(clone).values()).count("sft_Full 0") == 3
+    submitted = list(jobs(clone).values())
+    assert (submitted.count("rl grpo_base_0"), submitted.count("sft_Full 0")) == (2, 3)
     assert files.read_run(clone / "results/tiny/sft/Full/seed_0")["attempt"] == 3
     assert is_as(clone, local)
 
@@ -69,6 +67,7 @@ def test_a_snakemake_that_was_killed_is_recovered(clone, local, how):
     process = start(clone)
     wait(lambda: len(jobs(clone, "RUNNING")) == 3)
     assert "Snakemake runs here" in command(clone, "recover")
+    assert "running    rl" in command(clone, "status")
     refused = run(clone, check=False)
     assert refused.returncode != 0
     assert "cannot be locked" in refused.stdout + refused.stderr

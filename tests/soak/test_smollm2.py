@@ -17,7 +17,7 @@ from study import ROOT, make_clone, snakemake
 from test_vllm import SYNCS, found_by
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from switchpoint import scores, tables
+from switchpoint import files, scores, tables
 from switchpoint.data import word_problems
 from switchpoint.study import config as studies
 from switchpoint.study.expand import Expansion
@@ -59,7 +59,8 @@ def clone(tmp_path_factory) -> Path:
 
 def run(clone: Path, stage: str, job, *options: str) -> None:
     """Runs the command of a stage, as its rule does."""
-    command = [sys.executable, "-m", "switchpoint", stage, "--job", job.model_dump_json(), *options]
+    files.write_text(clone / "job.json", job.model_dump_json())
+    command = [sys.executable, "-m", "switchpoint", stage, "--job", "job.json", *options]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
@@ -115,7 +116,7 @@ def test_rl_with_both_samplers(trained, rollouts):
     """Every step's rollouts have the log-probabilities of the weights that it trains, after every sync."""
     job = Expansion(studies.parse(short_study(rollouts))).rl_job("grpo", f"Words-{STEPS}", 0)
     out = f"rl_{rollouts}"
-    run(trained, "rl", job, "--sft", "sft/Words/seed_0", "--prompts", "data.parquet", "--benchmarks", "benchmarks.parquet",
+    run(trained, "rl", job, "--start", f"sft/Words/seed_0/step_{STEPS}/run.json", "--prompts", "data.parquet", "--benchmarks", "benchmarks.parquet",
         "--out", out, "--state", f"state/{out}")  # fmt: skip
     record = json.loads((trained / out / "run.json").read_text())
     assert record["status"] == "finished"

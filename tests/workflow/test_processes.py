@@ -40,11 +40,12 @@ def test_the_rules_run_in_two_processes(clone):
 
 
 def test_a_mistake_is_one_line_and_ends_with_its_code(clone):
-    command = ["python", "-m", "switchpoint.training.launch", "2", "sft", "--job", "{}", "--base", "x", "--data", "x",
+    command = ["python", "-m", "switchpoint.training.launch", "2", "sft", "--job", "job.json", "--base", "x", "--data", "x",
                "--validation", "x", "--out", "x", "--state", "x", "--save-step", "1", "--log", "x.log"]  # fmt: skip
+    (clone / "job.json").write_text("{}")
     done = subprocess.run(command, cwd=clone, capture_output=True, text=True, env=environment(), check=False)
     assert done.returncode == 2
-    assert "--job is wrong" in done.stderr
+    assert "job.json is wrong" in done.stderr
     assert "Traceback" not in done.stderr
     assert "ChildFailedError" not in done.stderr
 

@@ -1,12 +1,11 @@
-SFT_RUNS = [out(str(run)) for run in expansion.sft_runs]
-RL_RUNS = [out(str(run)) for run in expansion.rl_runs]
-
-
 rule collect:
     input:
-        files_of(expansion.evaluations, "samples.parquet", "run.json"),
-        files_of(SFT_RUNS, "losses.csv", "validation.parquet", "run.json"),
-        files_of(RL_RUNS, "samples.parquet", "points.csv", "run.json"),
+        job=job_file(expansion.collect_job()),
+        # The hashes of all that is read stand in these.
+        records=files_of(
+            itertools.chain(expansion.evaluations, *expansion.runs.values()),
+            "run.json",
+        ),
     output:
         outs(paths.ANALYSIS, "runs.csv", "losses.csv", "results.csv"),
         outs(paths.ANALYSIS, "verdicts.csv", "gains.csv", "lm_eval.json", "run.json"),
@@ -25,17 +24,9 @@ rule collect:
     resources:
         **needs("analysis"),
     params:
-        job=expansion.collect_job().model_dump_json(),
-        runs=" ".join(
-            [
-                repeat("evaluation", expansion.evaluations),
-                repeat("sft-run", SFT_RUNS),
-                repeat("rl-run", RL_RUNS),
-            ]
-        ),
         out=subpath(output.curves, parent=True),
     shell:
-        "python -m switchpoint collect --job {params.job:q} {params.runs} --out {params.out} > {log} 2>&1"
+        "python -m switchpoint collect --job {input.job} --out {params.out} > {log} 2>&1"
 
 
 rule label_phases:

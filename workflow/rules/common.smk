@@ -1,3 +1,4 @@
+import gc
 import itertools
 import shlex
 from pathlib import Path
@@ -7,6 +8,9 @@ from switchpoint.study import config as studies
 from switchpoint.study import made, paths, resources
 from switchpoint.study.expand import ANALYSES, RECIPES, Expansion
 from snakemake.exceptions import WorkflowError
+
+# Planning makes millions of objects that live to its end: looking for garbage among them is a fifth of its time.
+gc.set_threshold(100_000)
 
 # Snakemake would keep the last of two equal keys, and expand whatever a file asks for.
 try:
@@ -78,6 +82,15 @@ def retries(stage):
 def launcher(stage):
     """What starts a stage's training command."""
     return resources.launcher(expansion.needs(stage), expansion.cpus(stage))
+
+
+def rl_inputs(wildcards):
+    """What a run trains on: a function for all, since Snakemake calls each for thousands of jobs."""
+    return {
+        "job": job_file(expansion.rl_job(**wildcards)),
+        "start": expansion.start_inputs(wildcards.start, wildcards.seed),
+        "prompts": expansion.rl_prompts(wildcards.algorithm, wildcards.start),
+    }
 
 
 def models(directories):

@@ -1,6 +1,8 @@
 if study.model.base is None:
 
     rule make_base:
+        input:
+            job=job_file(expansion.base_job()),
         output:
             paths.model_files(expansion.base),
         log:
@@ -14,12 +16,11 @@ if study.model.base is None:
         resources:
             **needs("base"),
         params:
-            job=expansion.base_job().model_dump_json(),
             out=subpath(output[0], parent=True),
             state=state("make_base"),
             deadline=deadline,
         shell:
-            "python -m switchpoint make-base --job {params.job:q} --out {params.out} --state {params.state}"
+            "python -m switchpoint make-base --job {input.job} --out {params.out} --state {params.state}"
             " {params.deadline} > {log} 2>&1"
 
 
@@ -27,7 +28,7 @@ if study.model.converted:
 
     rule convert_base:
         input:
-            job_file(expansion.convert_job()),
+            job=job_file(expansion.convert_job()),
             lock=study.model.converted.lock,
             template=study.model.converted.chat_template or [],
         output:
@@ -43,18 +44,17 @@ if study.model.converted:
         resources:
             **needs("base"),
         params:
-            job=expansion.convert_job().model_dump_json(),
             out=subpath(output[0], parent=True),
             state=state("convert_base"),
         shell:
-            "python -m switchpoint convert-base --job {params.job:q} --out {params.out} --state {params.state}"
+            "python -m switchpoint convert-base --job {input.job} --out {params.out} --state {params.state}"
             " > {log} 2>&1"
 
 
 rule ingest:
     input:
-        lambda wildcards: job_file(expansion.ingest_job(wildcards.source)),
-        lambda wildcards: (
+        job=lambda wildcards: job_file(expansion.ingest_job(wildcards.source)),
+        base=lambda wildcards: (
             model_inputs(expansion.base)
             if expansion.counts_tokens(wildcards.source)
             else []
@@ -73,13 +73,12 @@ rule ingest:
     resources:
         **needs("data"),
     params:
-        job=lambda wildcards: expansion.ingest_job(wildcards.source).model_dump_json(),
         base=lambda wildcards: repeat(
             "base",
             [expansion.base] if expansion.counts_tokens(wildcards.source) else [],
         ),
     shell:
-        "python -m switchpoint ingest --job {params.job:q} {params.base} --out {output} > {log} 2>&1"
+        "python -m switchpoint ingest --job {input.job} {params.base} --out {output} > {log} 2>&1"
 
 
 rule deduplicate:
@@ -110,7 +109,7 @@ rule deduplicate:
 
 rule hold_out_validation:
     input:
-        job_file(expansion.validation_job()),
+        job=job_file(expansion.validation_job()),
         pool=expansion.source(study.data.validation_source),
     output:
         out(paths.VALIDATION),
@@ -124,17 +123,15 @@ rule hold_out_validation:
     threads: expansion.cpus("data")
     resources:
         **needs("data"),
-    params:
-        job=expansion.validation_job().model_dump_json(),
     shell:
-        "python -m switchpoint validation --job {params.job:q} --pool {input.pool} --out {output} > {log} 2>&1"
+        "python -m switchpoint validation --job {input.job} --pool {input.pool} --out {output} > {log} 2>&1"
 
 
 if study.data.trains_solver:
 
     rule train_solver:
         input:
-            job_file(expansion.solver_job()),
+            job=job_file(expansion.solver_job()),
             base=model_inputs(expansion.base),
             data=out(paths.SOURCE, source=study.data.solver.source),
             validation=out(paths.VALIDATION),
@@ -154,14 +151,13 @@ if study.data.trains_solver:
             **needs("solver"),
             launcher=launcher("solver"),
         params:
-            job=expansion.solver_job().model_dump_json(),
             base=directory_of("base"),
             steps=expansion.study.data.solver.steps,
             out=subpath(output.run, parent=True),
             state=state("train_solver"),
             deadline=deadline,
         shell:
-            "{resources.launcher} sft --job {params.job:q} --save-step {params.steps} --base {params.base:q}"
+            "{resources.launcher} sft --job {input.job} --save-step {params.steps} --base {params.base:q}"
             " --data {input.data} --validation {input.validation} --out {params.out} --state {params.state}"
             " --log {log} {params.deadline} > {log} 2>&1"
 
@@ -170,7 +166,7 @@ if study.data.solver and study.data.solver.given:
 
     rule give_win_rates:
         input:
-            job_file(expansion.given_job()),
+            job=job_file(expansion.given_job()),
             pool=out(paths.POOL),
         output:
             out(paths.WIN_RATES),
@@ -184,10 +180,8 @@ if study.data.solver and study.data.solver.given:
         threads: expansion.cpus("data")
         resources:
             **needs("data"),
-        params:
-            job=expansion.given_job().model_dump_json(),
         shell:
-            "python -m switchpoint given-win-rates --job {params.job:q} --pool {input.pool} --out {output} > {log} 2>&1"
+            "python -m switchpoint given-win-rates --job {input.job} --pool {input.pool} --out {output} > {log} 2>&1"
 
 elif study.data.solver:
     SOLVER_PARTS = study.data.solver.parts
@@ -200,7 +194,7 @@ elif study.data.solver:
         name:
             "measure_win_rates" if SOLVER_PARTS == 1 else "measure_win_rates_part"
         input:
-            job_file(expansion.win_rates_job()),
+            job=job_file(expansion.win_rates_job()),
             model=model_inputs(expansion.solver),
             pool=out(paths.POOL),
         output:
@@ -216,20 +210,19 @@ elif study.data.solver:
         resources:
             **needs("win_rates"),
         params:
-            job=expansion.win_rates_job().model_dump_json(),
             model=directory_of("model"),
             part=lambda wildcards: f"{wildcards.get('part', 0)}/{SOLVER_PARTS}",
             state=state(MEASUREMENT),
             deadline=deadline,
         shell:
-            "python -m switchpoint win-rates --job {params.job:q} --model {params.model:q} --pool {input.pool}"
+            "python -m switchpoint win-rates --job {input.job} --model {params.model:q} --pool {input.pool}"
             " --part {params.part} --out {output} --state {params.state} {params.deadline} > {log} 2>&1"
 
     if SOLVER_PARTS > 1:
 
         rule merge_win_rates:
             input:
-                job_file(expansion.win_rates_job()),
+                job=job_file(expansion.win_rates_job()),
                 parts=[
                     out(paths.WIN_RATES_PART, part=part)
                     for part in range(SOLVER_PARTS)
@@ -247,10 +240,9 @@ elif study.data.solver:
             resources:
                 **needs("data"),
             params:
-                job=expansion.win_rates_job().model_dump_json(),
                 parts=lambda wildcards, input: repeat("part", input.parts),
             shell:
-                "python -m switchpoint merge-win-rates --job {params.job:q} {params.parts} --out {output} > {log} 2>&1"
+                "python -m switchpoint merge-win-rates --job {input.job} {params.parts} --out {output} > {log} 2>&1"
 
 
 if expansion.measured_lengths:
@@ -280,8 +272,8 @@ if expansion.measured_lengths:
 
 rule select_set:
     input:
-        lambda wildcards: job_file(expansion.select_job(wildcards.set)),
-        lambda wildcards: list(
+        job=lambda wildcards: job_file(expansion.select_job(wildcards.set)),
+        tables=lambda wildcards: list(
             itertools.chain(*expansion.set_inputs(wildcards.set).values())
         ),
     output:
@@ -297,18 +289,17 @@ rule select_set:
     resources:
         **needs("data"),
     params:
-        job=lambda wildcards: expansion.select_job(wildcards.set).model_dump_json(),
         inputs=lambda wildcards: " ".join(
             repeat(option, files)
             for option, files in expansion.set_inputs(wildcards.set).items()
         ),
     shell:
-        "python -m switchpoint select --job {params.job:q} {params.inputs} --out {output} > {log} 2>&1"
+        "python -m switchpoint select --job {input.job} {params.inputs} --out {output} > {log} 2>&1"
 
 
 rule select_prompts:
     input:
-        job_file(expansion.prompts_job()),
+        job=job_file(expansion.prompts_job()),
         win_rates=expansion.prompt_win_rates,
         sources=[expansion.source(name) for name in study.data.prompts.sources],
         pool=out(paths.POOL),
@@ -326,17 +317,16 @@ rule select_prompts:
     resources:
         **needs("data"),
     params:
-        job=expansion.prompts_job().model_dump_json(),
         win_rates=repeat("win-rates", expansion.prompt_win_rates),
         sources=lambda wildcards, input: repeat("source", input.sources),
     shell:
-        "python -m switchpoint prompts --job {params.job:q} {params.sources} {params.win_rates} --pool {input.pool}"
+        "python -m switchpoint prompts --job {input.job} {params.sources} {params.win_rates} --pool {input.pool}"
         " --validation {input.validation} --out {output} > {log} 2>&1"
 
 
 rule select_mix:
     input:
-        job_file(expansion.mix_job()),
+        job=job_file(expansion.mix_job()),
         base=model_inputs(expansion.base),
         prompts=out(paths.PROMPTS),
     output:
@@ -352,17 +342,16 @@ rule select_mix:
     resources:
         **needs("data"),
     params:
-        job=expansion.mix_job().model_dump_json(),
         base=directory_of("base"),
     shell:
-        "python -m switchpoint mix --job {params.job:q} --prompts {input.prompts} --base {params.base:q}"
+        "python -m switchpoint mix --job {input.job} --prompts {input.prompts} --base {params.base:q}"
         " --out {output} > {log} 2>&1"
 
 
 # The benchmarks that RL monitors and those that are only tested, so that a change of the latter leaves RL alone.
 rule decontaminate:
     input:
-        lambda wildcards: job_file(expansion.benchmarks_job(wildcards.part)),
+        job=lambda wildcards: job_file(expansion.benchmarks_job(wildcards.part)),
         train=expansion.training_tables,
         sources=lambda wildcards: expansion.benchmark_sources(wildcards.part),
         others=lambda wildcards: (
@@ -384,13 +373,12 @@ rule decontaminate:
     resources:
         **needs("data"),
     params:
-        job=lambda wildcards: expansion.benchmarks_job(wildcards.part).model_dump_json(),
         train=repeat("train", expansion.training_tables),
         sources=lambda wildcards, input: repeat("source", input.sources),
         others=lambda wildcards, input: repeat("other", input.others),
         store=out(paths.EMBEDDINGS),
     shell:
-        "python -m switchpoint benchmarks --job {params.job:q} {params.train} {params.sources} {params.others}"
+        "python -m switchpoint benchmarks --job {input.job} {params.train} {params.sources} {params.others}"
         " --out {output.kept} --dropped {output.dropped} --nearest {output.nearest} --sweep {output.sweep}"
         " --store {params.store} > {log} 2>&1"
 

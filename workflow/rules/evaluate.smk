@@ -7,8 +7,8 @@ rule:
     name:
         "evaluate" if PARTS == 1 else "evaluate_part"
     input:
-        lambda wildcards: job_file(expansion.evaluate_job(wildcards.group)),
-        lambda wildcards: [
+        job=lambda wildcards: job_file(expansion.evaluate_job(wildcards.group)),
+        models=lambda wildcards: [
             file
             for directory in expansion.groups[wildcards.group]
             for file in expansion.model_inputs(directory)
@@ -29,7 +29,6 @@ rule:
     resources:
         **needs("evaluation"),
     params:
-        job=lambda wildcards: expansion.evaluate_job(wildcards.group).model_dump_json(),
         checkpoints=lambda wildcards: repeat(
             "checkpoint", expansion.groups[wildcards.group]
         ),
@@ -39,7 +38,7 @@ rule:
         state=state(EVALUATED),
         deadline=deadline,
     shell:
-        "python -m switchpoint evaluate --job {params.job:q} {params.checkpoints} --part {params.part}"
+        "python -m switchpoint evaluate --job {input.job} {params.checkpoints} --part {params.part}"
         " {params.benchmarks} --out {params.out} --state {params.state} {params.deadline} > {log} 2>&1"
 
 
@@ -47,7 +46,7 @@ if PARTS > 1:
 
     rule merge_parts:
         input:
-            lambda wildcards: job_file(expansion.evaluate_job(wildcards.group)),
+            job=lambda wildcards: job_file(expansion.evaluate_job(wildcards.group)),
             samples=[
                 out(paths.PART, "samples.parquet", part=part, group="{group}")
                 for part in range(PARTS)
@@ -71,9 +70,6 @@ if PARTS > 1:
         resources:
             **needs("data"),
         params:
-            job=lambda wildcards: expansion.evaluate_job(
-                wildcards.group
-            ).model_dump_json(),
             parts=repeat(
                 "part",
                 [out(paths.PART, part=part, group="{group}") for part in range(PARTS)],
@@ -81,5 +77,5 @@ if PARTS > 1:
             benchmarks=repeat("benchmarks", expansion.benchmarks()),
             out=subpath(output.run, parent=True),
         shell:
-            "python -m switchpoint merge-parts --job {params.job:q} {params.parts}"
+            "python -m switchpoint merge-parts --job {input.job} {params.parts}"
             " {params.benchmarks} --out {params.out} > {log} 2>&1"

@@ -12,6 +12,7 @@ rule write_report:
         outs(paths.ANALYSIS, "phases.json", "ceilings.json", "advice.json"),
         out(paths.ANALYSIS, "predictors.json"),
         outs("data", "overlaps.csv", "strata.csv", "sources.csv"),
+        job=job_file(expansion.report_job()),
         points=out(paths.ANALYSIS, "pooled_curves.csv"),
         statistics=out(paths.STATISTICS),
     output:
@@ -28,9 +29,8 @@ rule write_report:
     resources:
         **needs("analysis"),
     params:
-        job=expansion.report_job().model_dump_json(),
         analysis=subpath(input.points, parent=True),
         data=subpath(input.statistics, parent=True),
     shell:
-        "python -m switchpoint report --job {params.job:q} --analysis {params.analysis} --data {params.data}"
+        "python -m switchpoint report --job {input.job} --analysis {params.analysis} --data {params.data}"
         " --out {output.page} --results {output.results} > {log} 2>&1"

@@ -1,10 +1,17 @@
+RL_OPTIONS = " ".join(
+    [
+        repeat("save-every", [study.rl.save_every]),
+        repeat("out-of-distribution", expansion.out_of_distribution),
+        repeat("max-logprob-gap", [study.rl.max_logprob_gap]),
+        repeat("on-logprob-gap", [study.rl.on_logprob_gap]),
+        repeat("tensorboard", [expansion.tensorboard]),
+    ]
+)
+
+
 rule rl:
     input:
-        lambda wildcards: job_file(expansion.rl_job(**wildcards)),
-        lambda wildcards: expansion.start_inputs(wildcards.start, wildcards.seed),
-        prompts=lambda wildcards: expansion.rl_prompts(
-            wildcards.algorithm, wildcards.start
-        ),
+        unpack(rl_inputs),
         benchmarks=expansion.benchmarks("monitored"),
     output:
         paths.model_files(out(paths.RL, "model")),
@@ -22,23 +29,12 @@ rule rl:
     resources:
         **needs("rl"),
         # No parameters: they change nothing that is learned.
-        save_every=study.rl.save_every,
         launcher=launcher("rl"),
-        out_of_distribution=repeat("out-of-distribution", expansion.out_of_distribution),
-        max_logprob_gap=repeat("max-logprob-gap", [study.rl.max_logprob_gap]),
-        on_logprob_gap=study.rl.on_logprob_gap,
-        tensorboard=repeat("tensorboard", [expansion.tensorboard]),
+        options=RL_OPTIONS,
     params:
-        job=lambda wildcards: expansion.rl_job(**wildcards).model_dump_json(),
-        start=lambda wildcards: repeat(
-            *expansion.start_option(wildcards.start, wildcards.seed)
-        ),
-        out=subpath(output.run, parent=True),
         state=state(paths.RL),
         deadline=deadline,
     shell:
-        "{resources.launcher} rl --job {params.job:q} {params.start} --prompts {input.prompts}"
-        " --benchmarks {input.benchmarks} --out {params.out} --state {params.state}"
-        " --save-every {resources.save_every} {resources.out_of_distribution}"
-        " {resources.max_logprob_gap} --on-logprob-gap {resources.on_logprob_gap} {params.deadline}"
-        " --log {log} {resources.tensorboard} > {log} 2>&1"
+        "{resources.launcher} rl --job {input.job} --start {input.start[0]:q} --prompts {input.prompts}"
+        " --benchmarks {input.benchmarks} --out $(dirname {output.run}) --state {params.state}"
+        " {resources.options} {params.deadline} --log {log} > {log} 2>&1"

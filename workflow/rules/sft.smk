@@ -6,7 +6,7 @@ for sft_rule in made.sft_rules(expansion):
         name:
             sft_rule.name
         input:
-            lambda wildcards, name=sft_rule.set: job_file(
+            job=lambda wildcards, name=sft_rule.set: job_file(
                 expansion.sft_job(name, wildcards.seed)
             ),
             base=model_inputs(expansion.base),
@@ -47,15 +47,12 @@ for sft_rule in made.sft_rules(expansion):
             until=repeat("until", [] if sft_rule.end is None else [sft_rule.end]),
             tensorboard=repeat("tensorboard", [expansion.tensorboard]),
         params:
-            job=lambda wildcards, name=sft_rule.set: expansion.sft_job(
-                name, wildcards.seed
-            ).model_dump_json(),
             base=directory_of("base"),
             out=subpath(output[0], ancestor=2 if sft_rule.steps else 1),
             deadline=deadline,
             state=state(paths.SFT.format(set=sft_rule.set, seed="{seed}")),
         shell:
-            "{resources.launcher} sft --job {params.job:q} --base {params.base:q} --data {input.data}"
+            "{resources.launcher} sft --job {input.job} --base {params.base:q} --data {input.data}"
             " --validation {input.validation} --out {params.out} --state {params.state}"
             " {resources.save_steps} --save-every {resources.save_every} {resources.until} {params.deadline}"
             " --log {log} {resources.tensorboard} > {log} 2>&1"

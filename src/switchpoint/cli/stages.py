@@ -15,7 +15,7 @@ from switchpoint.study import jobs
 from switchpoint.training.limit import Limit
 
 app = typer.Typer()
-Job = Annotated[str, typer.Option(help="The job's configuration slice, as JSON.")]
+Job = Annotated[str, typer.Option(help="A JSON file: the job's slice of the configuration.")]
 PathOption = Annotated[str, typer.Option()]
 Log = Annotated[str | None, typer.Option(help="The job's log; its steps' figures go beside it, as .jsonl.")]
 TensorBoard = Annotated[
@@ -60,7 +60,7 @@ def ingest(
     from switchpoint.data import sources
     from switchpoint.data.locks import read_lock
 
-    asked = jobs.IngestJob.read(job, "--job")
+    asked = jobs.IngestJob.load(job)
     census = sources.ingest(asked, out, lengths_in(base) if base else None)
     lock = read_lock(asked.source.lock)
     # Of the files, or of what is on the hub.
@@ -89,7 +89,7 @@ def validation(job: Job, pool: PathOption, out: PathOption) -> None:
     """Holds examples out for the validation loss."""
     from switchpoint.data import select
 
-    asked = jobs.ValidationJob.read(job, "--job")
+    asked = jobs.ValidationJob.load(job)
     publish(out, hashes(pool), asked, rows=select.hold_out(asked, pool, out))
 
 
@@ -104,7 +104,7 @@ def win_rates(
     from switchpoint.data import difficulty
     from switchpoint.training import evaluation
 
-    asked = jobs.EvaluateJob.read(job, "--job")
+    asked = jobs.EvaluateJob.load(job)
     job_run, samples = evaluation.measure_win_rates(
         asked, model, pool, state, evaluation.part_of(part), limit
     )
@@ -119,7 +119,7 @@ def merge_win_rates(job: Job, part: Paths, out: PathOption) -> None:
     """Puts the parts of a split measurement of win rates together."""
     from switchpoint.data import difficulty
 
-    asked = jobs.EvaluateJob.read(job, "--job")
+    asked = jobs.EvaluateJob.load(job)
     merged = difficulty.merge(
         [tables.read_made(path) for path in part], asked.settings.samples["test"]["pool"]
     )
@@ -132,7 +132,7 @@ def given_win_rates(job: Job, pool: PathOption, out: PathOption) -> None:
     """Takes the win rates that the pool's sources give."""
     from switchpoint.data import select
 
-    asked = jobs.GivenJob.read(job, "--job")
+    asked = jobs.GivenJob.load(job)
     publish(out, hashes(pool), asked, rows=select.given_win_rates(pool, asked.solver, out))
 
 
@@ -158,7 +158,7 @@ def select(
     """Draws one SFT data set."""
     from switchpoint.data import select as selection
 
-    asked = jobs.SelectJob.read(job, "--job")
+    asked = jobs.SelectJob.load(job)
     if union:
         publish(out, hashes(*union), asked, rows=selection.unite(asked, union, out))
         return
@@ -181,7 +181,7 @@ def prompts(
     """Draws the RL prompts."""
     from switchpoint.data import select as selection
 
-    asked = jobs.PromptsJob.read(job, "--job")
+    asked = jobs.PromptsJob.load(job)
     figures = selection.select_prompts(asked, source, pool, win_rates, validation, out)
     publish(out, hashes(*source, pool, win_rates, validation), asked, **figures)
 
@@ -191,7 +191,7 @@ def mix(job: Job, prompts: PathOption, base: PathOption, out: PathOption) -> Non
     """Picks the mix set: the RL prompts that have an expert trajectory."""
     from switchpoint.data import select as selection
 
-    asked = jobs.MixJob.read(job, "--job")
+    asked = jobs.MixJob.load(job)
     n_rows = selection.mix(asked, prompts, lengths_in(base), out)
     publish(out, hashes(prompts) | tokenizer_of(base), asked, rows=n_rows)
 
@@ -205,7 +205,7 @@ def benchmarks_command(
     """Gathers benchmark slices, decontaminates them and splits off the monitoring problems."""
     from switchpoint.data import benchmarks, decontaminate
 
-    asked = jobs.BenchmarksJob.read(job, "--job")
+    asked = jobs.BenchmarksJob.load(job)
     read = {Path(path).stem: tables.read_made(path) for path in source}
     rows = benchmarks.gather(asked.benchmarks, read, [tables.read_made(path) for path in other])
     screened = decontaminate.screen(train, rows, asked.embedder, asked.match_numbers, store, asked.threshold)
@@ -247,7 +247,7 @@ def make_base(job: Job, out: PathOption, state: PathOption, deadline: Deadline =
     limit = Limit.of_process(deadline)
     from switchpoint.training import tiny_base
 
-    tiny_base.run(jobs.BaseJob.read(job, "--job"), out, state, limit)
+    tiny_base.run(jobs.BaseJob.load(job), out, state, limit)
 
 
 @app.command("convert-base")
@@ -255,7 +255,7 @@ def convert_base(job: Job, out: PathOption, state: PathOption) -> None:
     """Makes the base model of a pretrained one: a GGUF file's, or the hub's."""
     from switchpoint.training import pretrained
 
-    pretrained.run(jobs.ConvertJob.read(job, "--job"), out, state)
+    pretrained.run(jobs.ConvertJob.load(job), out, state)
 
 
 @app.command("sft")
@@ -272,7 +272,7 @@ def sft_command(
     from switchpoint.training import sft
 
     sft.run(
-        jobs.SftJob.read(job, "--job"), save_step, base, data, validation, out, state,
+        jobs.SftJob.load(job), save_step, base, data, validation, out, state,
         save_every=save_every, until=until, limit=limit, log=log, tensorboard=tensorboard,
     )  # fmt: skip
 
@@ -280,8 +280,7 @@ def sft_command(
 @app.command()
 def rl(
     job: Job, prompts: PathOption, benchmarks: PathOption, out: PathOption, state: PathOption,
-    base: Annotated[str | None, typer.Option(help="The base model, where the run starts from it.")] = None,
-    sft: Annotated[str | None, typer.Option(help="Else the SFT run that it starts from.")] = None,
+    start: Annotated[str, typer.Option(help="A file of the model that it starts from, or of the SFT run whose selection says which.")],
     save_every: Annotated[int, typer.Option(help="Steps between two resumable states.")] = 10,
     out_of_distribution: Annotated[list[str], typer.Option(help="A benchmark outside `overall`.")] = [],  # noqa: B006
     deadline: Deadline = None,
@@ -297,7 +296,7 @@ def rl(
         save_every=save_every, out_of_distribution=tuple(out_of_distribution), max_logprob_gap=max_logprob_gap,
         on_logprob_gap=on_logprob_gap, log=log, tensorboard=tensorboard,
     )  # fmt: skip
-    loop.run(jobs.RlJob.read(job, "--job"), base, sft, prompts, benchmarks, out, state, options, limit)
+    loop.run(jobs.RlJob.load(job), str(Path(start).parent), prompts, benchmarks, out, state, options, limit)
 
 
 @app.command()
@@ -310,7 +309,7 @@ def evaluate(
     limit = Limit.of_process(deadline)
     from switchpoint.training import evaluation
 
-    asked = jobs.EvaluateJob.read(job, "--job")
+    asked = jobs.EvaluateJob.load(job)
     evaluation.run(asked, checkpoint, benchmarks, out, state, evaluation.part_of(part), limit)
 
 
@@ -319,16 +318,24 @@ def merge_parts(job: Job, part: Paths, benchmarks: Paths, out: PathOption) -> No
     """Puts the parts of a split evaluation together."""
     from switchpoint.training import evaluation
 
-    evaluation.merge(jobs.EvaluateJob.read(job, "--job"), part, benchmarks, out)
+    evaluation.merge(jobs.EvaluateJob.load(job), part, benchmarks, out)
 
 
 @app.command("collect")
-def collect_command(job: Job, evaluation: Paths, sft_run: Paths, out: PathOption, rl_run: Paths = []) -> None:  # noqa: B006
+def collect_command(job: Job, out: PathOption) -> None:
     """Gathers points, losses, results and statuses of all runs."""
     from switchpoint.analysis.collect import collect
 
-    asked = jobs.CollectJob.read(job, "--job")
-    collect(evaluation, sft_run, rl_run, asked.out_of_distribution, asked.groups, asked.pass_at, out)
+    asked = jobs.CollectJob.load(job)
+    collect(
+        asked.evaluations,
+        asked.sft_runs,
+        asked.rl_runs,
+        asked.out_of_distribution,
+        asked.groups,
+        asked.pass_at,
+        out,
+    )
 
 
 @app.command()
@@ -347,7 +354,7 @@ def report(job: Job, analysis: PathOption, data: PathOption, out: PathOption, re
     from switchpoint.report import page
     from switchpoint.report.study_tables import arms_markdown, results_markdown
 
-    asked = jobs.ReportJob.read(job, "--job")
+    asked = jobs.ReportJob.load(job)
     inputs = page.load(Path(analysis), Path(data))
     tables_of_arms = arms_markdown(inputs["arms"], inputs["arm_comparisons"])
     files.write_text(results, results_markdown(inputs["pooled_results"]) + tables_of_arms)

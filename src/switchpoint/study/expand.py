@@ -182,6 +182,12 @@ class Expansion:
         """Directories of all evaluations."""
         return [self.path(paths.EVALUATION, group=group) for group in self.groups]
 
+    @property
+    def runs(self) -> dict[str, list[str]]:
+        """Directories of all runs, by their stage."""
+        runs = {"sft": self.sft_runs, "rl": self.rl_runs}
+        return {stage: [self.path(str(run)) for run in made] for stage, made in runs.items()}
+
     def start_inputs(self, start: str, seed: int | str) -> list[str]:
         """What an RL job needs of its start: the base model, or the SFT run's checkpoint(s)."""
         parsed = Start.parse(start)
@@ -192,11 +198,6 @@ class Expansion:
             return paths.made_model(f"{run}/step_{parsed.step}")
         models = [paths.made_model(directory) for directory in self.checkpoints(parsed.set, seed)]
         return [f"{run}/selection.json", *itertools.chain(*models)]
-
-    def start_option(self, start: str, seed: int | str) -> tuple[str, list[str]]:
-        """The option of an RL job that names its start, and its value: the base model, or the SFT run."""
-        name = Start.parse(start).set
-        return ("base", [self.base]) if name is None else ("sft", [self.path(paths.SFT, set=name, seed=seed)])
 
     # Jobs.
 
@@ -416,6 +417,9 @@ class Expansion:
         groups = {name: bench.group for name, bench in self.study.data.benchmarks.items() if bench.group}
         return jobs.CollectJob(
             recipe=RECIPES["analyze"],
+            evaluations=self.evaluations,
+            sft_runs=self.runs["sft"],
+            rl_runs=self.runs["rl"],
             out_of_distribution=self.out_of_distribution,
             groups=groups,
             pass_at=self.study.evaluation.resolved()["pass_at"],

@@ -4,8 +4,11 @@ A job's JSON is all of the configuration that its outputs depend on; with the co
 it makes the fingerprint of its resumable state.
 """
 
-from typing import Literal
+import functools
+from pathlib import Path
+from typing import Literal, Self
 
+from switchpoint import files
 from switchpoint.study.algorithms import Algorithm
 from switchpoint.study.config import Dtype, EngineSettings, Optimizer, PretrainingStage
 from switchpoint.study.names import RunName, Start
@@ -47,6 +50,16 @@ class Job(Strict):
     """A stage's job; raising its recipe runs it again."""
 
     recipe: int
+
+    @functools.cached_property
+    def text(self) -> str:
+        """It as JSON."""
+        return self.model_dump_json()
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """The job in a JSON file; InputError names every wrong key."""
+        return cls.read(files.read_text(path, "job"), str(path))
 
 
 class BaseJob(Job):
@@ -202,9 +215,12 @@ class EvaluateJob(Job):
 
 
 class CollectJob(Job):
-    """Gather the points, losses and results of all runs."""
+    """Gather the points, losses and results of all runs, which are in these directories."""
 
     stage: Literal["analyze"] = "analyze"
+    evaluations: list[str]
+    sft_runs: list[str]
+    rl_runs: list[str]
     out_of_distribution: list[str]
     groups: dict[str, str]
     pass_at: list[int]

@@ -148,31 +148,31 @@ def steps_made(study: Expansion, name: str, seed: int) -> tuple[int, ...]:
 
 def job_file(study: Expansion, job: Job) -> str:
     """The file of a job's text, named by its content: an input of the job."""
-    return study.path(paths.JOB, digest=files.text_digest(job.model_dump_json()))
+    return study.path(paths.JOB, digest=files.text_digest(job.text))
 
 
 def write_job_files(study: Expansion) -> None:
-    """Writes the job files that are not there.
+    """Writes the job files that are not there whole.
 
-    Snakemake's own memory of parameters may be lost, or stay behind when results are copied.  So a job file is newer
-    than outputs whose record tells of another job or that lack a file, and other than it was; it is older than the others.
+    Snakemake's own memory of inputs may be lost, or stay behind when results are copied.  So a job file is newer
+    than outputs whose record tells of another job, and other than it was; it is older than the others.
     InputError for an output of its own that is damaged.
     """
     directory = Path(study.path(paths.JOB)).parent
     directory.mkdir(parents=True, exist_ok=True)
-    there = {f"{directory}/{name}" for name in os.listdir(directory)}
+    with os.scandir(directory) as entries:
+        there = {f"{directory}/{one.name}": one.stat().st_size for one in entries}
     for path, output, job in jobs_recorded(study):
-        text, file, recorded = job.model_dump_json(), job_file(study, job), record(path)
+        text, file, recorded = job.text, job_file(study, job), record(path)
         found = recorded.get("job")
-        outdated = found is not None and (
-            is_foreign(recorded, json.loads(text), Path(path).parent) or lacks_files(path)
-        )
+        outdated = found is not None and is_foreign(recorded, json.loads(text), Path(path).parent)
         if found is not None and not outdated:
             refuse_damaged(Path(path).parent, recorded)
-        if file not in there:
-            there.add(file)
-            with open(file, "w", encoding="utf-8") as new:
-                new.write(text + "\n")
+        if there.get(file, 0) < (size := len(text.encode())):  # or cut short by a machine that went down
+            there[file] = size
+            temporary = Path(f"{file}.{os.getpid()}.tmp")
+            temporary.write_text(text + "\n", encoding="utf-8")
+            temporary.replace(file)
             if not outdated and os.path.exists(output):
                 os.utime(file, (OLD, OLD))
         elif outdated:
@@ -180,14 +180,29 @@ def write_job_files(study: Expansion) -> None:
                 old.write("\n")  # a touch would not do: Snakemake compares contents
 
 
-def lacks_files(path: str) -> bool:
-    """Whether a file is missing beside the record of RL's model, of which Snakemake asks for the record alone."""
-    directory, name = os.path.split(path)
-    return (
-        name == "run.json"
-        and directory.endswith("/model")
-        and not all(map(os.path.isfile, paths.model_files(directory)))
-    )
+def results_asked(study: Expansion) -> list[str]:
+    """The files of all models, runs and evaluations that Snakemake is asked for, so that one that is missing is made again.
+
+    Of a job's files that is the last one, its record, and those that are missing beside it: it has thousands of jobs.
+    """
+    made = [
+        paths.model_files(directory)
+        for name, group in study.groups.items()
+        for directory in group
+        if directory != study.study.model.base and not name.startswith("rl/")
+    ]
+    made += [[f"{run}/{name}" for name in paths.SFT_FILES] for run in study.runs["sft"]]
+    made += [
+        [*paths.model_files(f"{run}/model"), *(f"{run}/{name}" for name in paths.RL_FILES)]
+        for run in study.runs["rl"]
+    ]
+    made += [[f"{directory}/samples.parquet", f"{directory}/run.json"] for directory in study.evaluations]
+    asked = []
+    for *others, record in made:
+        asked.append(record)
+        if os.path.exists(record):
+            asked += [path for path in others if not os.path.exists(path)]
+    return asked
 
 
 def refuse_damaged(directory: Path, recorded: dict) -> None:
@@ -205,7 +220,7 @@ def refuse_damaged(directory: Path, recorded: dict) -> None:
 
 
 def jobs_recorded(study: Expansion) -> list[tuple[str, str, Job]]:
-    """(record, an output of its job, the job) of every job that leaves a record."""
+    """(record, an output of its job, the job) of every job; the analysis and the report leave no record of it."""
     data = study.study.data
     made = [(study.path(paths.SOURCE, source=name), study.ingest_job(name)) for name in data.sources]
     made.append((study.path(paths.VALIDATION), study.validation_job()))
@@ -219,9 +234,12 @@ def jobs_recorded(study: Expansion) -> list[tuple[str, str, Job]]:
         for part in study.benchmark_parts
     ]
     rows = [(f"{table}{files.RECORD}", table, job) for table, job in made]
-    if study.study.model.converted:
+    rows.append(("", study.path(f"{paths.ANALYSIS}/run.json"), study.collect_job()))
+    rows.append(("", study.path(paths.REPORT), study.report_job()))
+    if study.study.model.base is None or study.study.model.converted:
         path = f"{study.base}/run.json"
-        rows.append((path, path, study.convert_job()))
+        job = study.convert_job() if study.study.model.converted else study.base_job()
+        rows.append((path, path, job))
     if data.trains_solver:
         path = f"{study.solver}/run.json"
         rows.append((path, path, study.solver_job()))

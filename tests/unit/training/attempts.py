@@ -65,7 +65,7 @@ def run(job: str, directory: Path, limit: Limit) -> None:
         sft.run(asked, SAVED, BASE, data, validation, out, state, save_every=2, limit=limit)
     else:
         asked = study(job).rl_job(job, "base", 0)
-        loop.run(asked, BASE, None, prompts, benchmarks, out, state, loop.Options(save_every=2), limit)
+        loop.run(asked, BASE, prompts, benchmarks, out, state, loop.Options(save_every=2), limit)
 
 
 def attempt(job: str, directory: Path, deadline: float | None) -> None:

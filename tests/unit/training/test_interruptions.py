@@ -185,11 +185,12 @@ def test_the_base_model_is_made_in_as_many_attempts_as_it_takes(tmp_path):
 def test_a_command_that_stops_in_time_says_so(tmp_path):
     """By the code of a temporary failure: Snakemake, with ``retries``, runs it again."""
     stage = PretrainingStage(steps=2, batch_size=4, learning_rate=1e-3, facts_share=0.5)
-    job = BaseJob(recipe=1, seed=0, stages=[stage]).model_dump_json()
+    job = tmp_path / "job.json"
+    job.write_text(BaseJob(recipe=1, seed=0, stages=[stage]).model_dump_json())
     command = [
         "make-base",
         "--job",
-        job,
+        str(job),
         "--out",
         str(tmp_path / "out"),
         "--state",

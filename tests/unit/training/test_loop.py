@@ -48,7 +48,7 @@ def train(directory: Path, algorithm: str = "grpo", options: loop.Options | None
     files = inputs(directory)
     loop.run(
         Expansion(studies.parse(config)).rl_job(algorithm, "base", 0),
-        str(BASE), None, files["prompts"], files["benchmarks"], str(directory / "out"), str(directory / "state"),
+        str(BASE), files["prompts"], files["benchmarks"], str(directory / "out"), str(directory / "state"),
         options or loop.Options(save_every=1),
     )  # fmt: skip
     return directory / "out"
@@ -309,10 +309,10 @@ def test_experts_need_solutions(tmp_path):
     tables = files["prompts"], files["benchmarks"]
     job = Expansion(studies.parse(with_arm("upt"))).rl_job("upt", "base", 0)
     with pytest.raises(InputError, match="has no solution; upt needs the mix set"):
-        loop.run(job, str(BASE), None, *tables, str(tmp_path / "out"), str(tmp_path / "state"))
+        loop.run(job, str(BASE), *tables, str(tmp_path / "out"), str(tmp_path / "state"))
     prompts.head(0).to_parquet(files["prompts"])
     with pytest.raises(InputError, match="no prompt to train on; upt takes those of the mix set"):
-        loop.run(job, str(BASE), None, *tables, str(tmp_path / "out"), str(tmp_path / "state"))
+        loop.run(job, str(BASE), *tables, str(tmp_path / "out"), str(tmp_path / "state"))
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

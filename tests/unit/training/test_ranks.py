@@ -199,7 +199,7 @@ files = ranks.tell(inputs(directory) if ranks.is_main() else None)
 out, state = str(directory / "sft"), str(directory / "sft_state")
 sft.run(study.sft_job("S", 0), [2, 3], str(BASE), files["data"], files["validation"], out, state)
 out = str(directory / "rl")
-loop.run(study.rl_job("luffy", "base", 0), str(BASE), None, files["prompts"], files["benchmarks"], out, str(directory / "state"))
+loop.run(study.rl_job("luffy", "base", 0), str(BASE), files["prompts"], files["benchmarks"], out, str(directory / "state"))
 if ranks.is_main():
     print("FOUND" + Path(out, "run.json").read_text().replace("\\n", " "))
 """

@@ -47,8 +47,7 @@ def measure(directory: Path) -> dict:
     sft.run(study.sft_job("S", 0), [1, 2, 3], base, files["data"], files["validation"], out, state)
     loop.run(
         study.rl_job("dapo_dc", "S-3", 0),
-        base,
-        out,
+        f"{out}/step_3",
         files["prompts"],
         files["benchmarks"],
         f"{out}/rl",

@@ -84,7 +84,7 @@ config["model"]["rollouts"] = "vllm"
 config["evaluation"]["monitor_samples"] = config["evaluation"]["test_samples"] = 2
 study, files = Expansion(studies.parse(config)), inputs(directory)
 out, state = str(directory / "out"), str(directory / "state")
-loop.run(study.rl_job("luffy", "base", 0), str(BASE), None, files["prompts"], files["benchmarks"], out, state)
+loop.run(study.rl_job("luffy", "base", 0), str(BASE), files["prompts"], files["benchmarks"], out, state)
 record = json.loads(Path(out, "run.json").read_text())
 print("FOUND" + json.dumps({"status": record["status"], "log": record["log"]}))
 """

@@ -88,38 +88,38 @@ class LogprobGapError(InputError):
 
 
 def run(
-    job: RlJob, base: str | None, sft: str | None, prompts: str, benchmarks: str, out: str, state: str,
+    job: RlJob, start: str, prompts: str, benchmarks: str, out: str, state: str,
     options: Options = Options(), limit: Limit | None = None,
 ) -> None:  # fmt: skip
     """Trains; writes ``model/``, ``samples.parquet``, ``points.csv`` and ``run.json``, whatever the end.
 
+    ``start`` is the directory of the model that it starts from, or of the SFT run whose selection says which one.
     A run that keeps no group in ``MAX_EMPTY_STEPS`` steps in a row ends as ``exhausted``, one whose loss,
     gradient or output is not finite as ``diverged``; both keep the last good model and exit well.
     ``points.csv`` is in the state, too, as far as the run has got.
     """
-    start = resolve_start(job.start, base, sft)
-    inputs = {"start": start.model, "prompts": prompts, "benchmarks": benchmarks}
+    begin = resolve_start(job.start, start)
+    inputs = {"start": begin.model, "prompts": prompts, "benchmarks": benchmarks}
     job_run = JobRun(job, inputs, state, limit=limit)
     tables_read = tables.read_made(prompts), tables.read_made(benchmarks)
-    RlRun(job, job_run, start, *tables_read, options).train(out)
+    RlRun(job, job_run, begin, *tables_read, options).train(out)
 
 
-def resolve_start(start: str, base: str | None, sft: str | None) -> StartPoint:
+def resolve_start(name: str, directory: str) -> StartPoint:
     """The start's model directory and cost; a named start is resolved by the SFT run's selection file.
 
     InputError when the SFT run's outputs are not as they were written.
     """
-    parsed = Start.parse(start)
-    if (base if parsed.set is None else sft) is None:
-        raise InputError(f"the start is {start}; give {'--base' if parsed.set is None else '--sft'}")
-    if parsed.set is None:
-        return StartPoint(base, 0, 0.0, None)
-    step = parsed.step
-    if step is None:
-        files.read_run(sft, ["selection.json"])
-        step = files.read_json(f"{sft}/selection.json")[parsed.name]
-    record = files.read_run(f"{sft}/step_{step}")
-    return StartPoint(f"{sft}/step_{step}", step, record["exaflops"], record["val_loss"])
+    start = Start.parse(name)
+    if start.set is None:
+        return StartPoint(directory, 0, 0.0, None)
+    if start.step is None:
+        files.read_run(directory, ["selection.json"])
+        directory += f"/step_{files.read_json(f'{directory}/selection.json')[start.name]}"
+    record = files.read_run(directory)
+    if start.step not in (None, record.get("step")):
+        raise InputError(f"{directory}: not the checkpoint that {name} names; give its own directory")
+    return StartPoint(directory, record["step"], record["exaflops"], record["val_loss"])
 
 
 class RlRun:
