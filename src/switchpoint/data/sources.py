@@ -1,12 +1,14 @@
 """The rows of a source: generated, or read from a file that its lock names."""
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pandas as pd
 
 from switchpoint import tables
-from switchpoint.data import adapters, raw, records, relations, step_lists, word_problems
-from switchpoint.data.locks import check_lock, read_lock
+from switchpoint.data import adapters, raw, records, relations, step_lists, toy, word_problems
+from switchpoint.data.locks import check_lock, read_lock, write_lock
 from switchpoint.data.records import Lengths
 from switchpoint.study.jobs import IngestJob
 from switchpoint.study.sources import BenchmarkFile, Dataset, File, Generated
@@ -18,6 +20,8 @@ def ingest(job: IngestJob, out: str, n_tokens: Lengths | None = None) -> dict:
     ``n_tokens`` counts tokens, where the source is filtered by them.
     """
     source = job.source
+    if getattr(source, "toy", None):
+        return ingest_toy(job, out, n_tokens)
     if isinstance(source, Dataset):
         check_dataset(source)
         return raw.ingest(source, job.name, n_tokens, out).summary()
@@ -27,6 +31,17 @@ def ingest(job: IngestJob, out: str, n_tokens: Lengths | None = None) -> dict:
         rows = records.named_by_problem(rows, source.path)
     tables.write_parquet(rows, out)
     return raw.Census(rows=len(rows), kept=len(rows)).summary()
+
+
+def ingest_toy(job: IngestJob, out: str, n_tokens: Lengths | None) -> dict:
+    """As ``ingest``, of generated rows in the source's schema."""
+    with tempfile.TemporaryDirectory(dir=Path(out).parent) as folder:
+        path, lock = Path(folder, "rows.jsonl"), Path(folder, "lock")
+        toy.write_rows(job.source, job.name, path)
+        write_lock(str(path), str(lock), None)
+        place = {"path": [str(path)], "hub": None} if isinstance(job.source, Dataset) else {"path": str(path)}
+        source = job.source.model_copy(update={"toy": None, "lock": str(lock), **place})
+        return ingest(job.model_copy(update={"source": source}), out, n_tokens)
 
 
 def check_dataset(source: Dataset) -> None:

@@ -13,6 +13,7 @@ from switchpoint.study.algorithms import ALGORITHMS, PRESETS, Betas
 from switchpoint.study.curation import Data, check_sources
 from switchpoint.study.names import Start
 from switchpoint.study.resources import Resources
+from switchpoint.study.scale import tiny
 from switchpoint.study.sources import Base, Count, Gguf, Hub, Steps
 from switchpoint.study.strict import Strict, read_yaml
 from switchpoint.study.templates import TEMPLATES
@@ -291,6 +292,11 @@ class Study(Strict):
     """One study."""
 
     study: Name = Field(description="Its name; results go to results/<study>.")
+    scale: Literal["full", "tiny"] = Field(
+        "full",
+        description="tiny: all of the study's jobs in miniature, to try them: tiny models of the same architectures, generated "
+        "rows, a step for each checkpoint; results go to results/<study>_tiny.",
+    )
     seed: Seed = Field(0, description="Seed of data generation and selection.")
     model: Model
     data: Data
@@ -390,7 +396,13 @@ def parse(config: dict) -> Study:
         text = json.dumps(config)
     except (TypeError, ValueError, RecursionError) as error:  # a date or the like, from the command line
         raise InputError(f"the study's configuration: {error}; write text in quotes") from None
-    return Study.read(text, "the study's configuration")
+    study = Study.read(text, "the study's configuration")
+    if study.scale == "full":
+        return study
+    return Study.read(
+        json.dumps(tiny(study.model_dump(mode="json", exclude_unset=True))),
+        "the study's configuration at scale: tiny",
+    )
 
 
 def check_files(study: Study) -> None:

@@ -140,7 +140,8 @@ class Expansion:
     @property
     def is_large(self) -> bool:
         """Whether the data are real ones, whose curation takes all cores that it gets."""
-        return any(isinstance(source, Dataset) for source in self.study.data.sources.values())
+        sources = self.study.data.sources.values()
+        return any(isinstance(source, Dataset) and not source.toy for source in sources)
 
     def counts_tokens(self, source: str) -> bool:
         """Whether a source is filtered by the tokens of the base's tokenizer."""

@@ -78,6 +78,12 @@ class File(Strict):
     may_have_solutions: ClassVar[bool] = True
 
 
+Toy = Annotated[
+    Count | None,
+    Field(description="So many generated rows instead, in the same schema, as `scale: tiny` has them."),
+]
+
+
 class BenchmarkFile(Strict):
     """A benchmark in its usual file schema: a local file, or a data set on the hub."""
 
@@ -86,6 +92,7 @@ class BenchmarkFile(Strict):
     path: str = Field(description="A .jsonl, .json or .parquet file, or a data set's name on the hub.")
     split: str = Field("test", description="The data set's split.")
     lock: str = Field(description="Its lock file: the file's sha256, or the data set's revision.")
+    toy: Toy = None
     may_have_solutions: ClassVar[bool] = False
 
 
@@ -147,6 +154,7 @@ class Dataset(Strict):
     max_rejects: float = Field(
         0.001, ge=0, lt=1, description="Largest share of broken rows; they are left out, counted and listed."
     )
+    toy: Toy = None
 
     @model_validator(mode="after")
     def can_be_asked(self):
@@ -171,13 +179,32 @@ class Dataset(Strict):
 
 Source = Annotated[StepLists | WordProblems | File | BenchmarkFile | Dataset, Field(discriminator="kind")]
 Generated = StepLists | WordProblems
-ChatTemplate = Annotated[
-    str | None,
-    Field(description="A Jinja file: the chat template of a model that has none, or instead of its own."),
-]
 
 
-class Gguf(Strict):
+class PretrainedModel(Strict):
+    """What base models from elsewhere have in common."""
+
+    chat_template: str | None = Field(
+        None, description="A Jinja file: the chat template of a model that has none, or instead of its own."
+    )
+    architecture: str | None = Field(
+        None,
+        pattern=r"^\w+$",
+        description="Its `model_type` in transformers, of which `scale: tiny` makes a tiny model.",
+    )
+    toy: bool = Field(False, description="Such a tiny model instead of it.")
+
+    @model_validator(mode="after")
+    def toys_are_of_a_kind(self):
+        """Refuses a tiny model of no architecture."""
+        if self.toy and self.architecture is None:
+            raise ValueError(
+                "a tiny model needs its `architecture`; give the model_type of its config.json (llama, qwen2)"
+            )
+        return self
+
+
+class Gguf(PretrainedModel):
     """A base model in a GGUF file: `file` of an installed `package`, or the file at `path`."""
 
     kind: Literal["gguf"]
@@ -187,7 +214,6 @@ class Gguf(Strict):
     file: str | None = Field(None, description="The file's path in the package.")
     path: str | None = Field(None, description="Instead of both: the file.")
     lock: str = Field(description="The file's lock, written by `switchpoint lock FILE`.")
-    chat_template: ChatTemplate = None
 
     @model_validator(mode="after")
     def one_place(self):
@@ -197,7 +223,7 @@ class Gguf(Strict):
         return self
 
 
-class Hub(Strict):
+class Hub(PretrainedModel):
     """A base model on the Hugging Face hub, at one commit."""
 
     kind: Literal["hub"]
@@ -208,7 +234,6 @@ class Hub(Strict):
     lock: str = Field(
         description="Its lock, written by `switchpoint lock NAME --revision REVISION`, or of the downloaded directory."
     )
-    chat_template: ChatTemplate = None
 
 
 def form_of(base) -> str:

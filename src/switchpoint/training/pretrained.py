@@ -4,6 +4,7 @@ Its weights are in float32, whatever they were: those of a quantized file are wh
 """
 
 import importlib.util
+import shutil
 import struct
 from pathlib import Path
 
@@ -18,6 +19,12 @@ from switchpoint.training.job_run import JobRun
 
 # What transformers raises for a GGUF file that is damaged, or of an architecture that it does not know.
 UNREADABLE = (*models.UNREADABLE, NotImplementedError, struct.error)
+TOY = "assets/tiny-base"
+NAMES = ("architectures", "model_type", "transformers_version")  # of a configuration, that are no sizes
+TEMPLATE = (  # its own has no system's words
+    "{% for message in messages %}{{ message['content'] }}"
+    "{{ {'user': '<sol>', 'assistant': '<eos>'}.get(message['role'], ' ') }}{% endfor %}"
+)
 CARD = """# {name}
 
 Made by Switchpoint's rule `convert_base`, in float32, of the model in {origin}; its licence is the model's own.
@@ -33,7 +40,10 @@ def run(job: ConvertJob, out: str, state: str) -> None:
     source = job.source
     inputs = {"lock": source.lock} | ({"template": source.chat_template} if source.chat_template else {})
     job_run = JobRun(job, inputs, state)
-    if source.kind == "gguf":
+    if source.toy:
+        directory = miniature(source.architecture, job_run.state / "unpacked")
+        name, origin = f"A tiny {source.architecture} model", f"{TOY}, in another architecture"
+    elif source.kind == "gguf":
         file = find(source)
         locks.check_lock(file, source.lock)
         directory = unpack(file, job_run.state / "unpacked")
@@ -46,6 +56,35 @@ def run(job: ConvertJob, out: str, state: str) -> None:
     models.write(policy, policy.model.state_dict(), job_run.state / "model", card)
     job_run.cover("model")
     job_run.finish(Path(out) / "run.json", "finished", job_run.publish("model", out))
+
+
+def miniature(architecture: str, directory: Path) -> Path:
+    """The directory, with a tiny model of an architecture: the weights are those of ``TOY`` as far as it has the same."""
+    import torch
+    import transformers
+    from safetensors.torch import load_file
+
+    sizes = {key: value for key, value in files.read_json(f"{TOY}/config.json").items() if key not in NAMES}
+    torch.manual_seed(0)
+    try:
+        model = transformers.AutoModelForCausalLM.from_config(
+            transformers.AutoConfig.for_model(architecture, **sizes), dtype="float32"
+        )
+    except UNREADABLE as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"model.base.architecture is {architecture!r}: transformers {transformers.__version__} has no such language model "
+            f"({reason}); give the model_type of the model's config.json"
+        ) from None
+    own = model.state_dict()
+    given = load_file(f"{TOY}/model.safetensors")
+    same = {name: one for name, one in given.items() if name in own and own[name].shape == one.shape}
+    model.load_state_dict(same, strict=False)
+    model.save_pretrained(directory)
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(f"{TOY}/{file}", directory / file)
+    (directory / "chat_template.jinja").write_text(TEMPLATE, encoding="utf-8")
+    return directory
 
 
 def find(source: Gguf) -> Path:

@@ -1,0 +1,90 @@
+"""A study in miniature has the jobs of the whole one, and generated rows pass as the real data's do."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from switchpoint.data import sources
+from switchpoint.errors import InputError
+from switchpoint.study import config as studies
+from switchpoint.study.expand import Expansion
+from switchpoint.study.jobs import IngestJob
+from switchpoint.study.sources import BENCHMARK_SCHEMAS, DATASETS, FILTERS, BenchmarkFile, Dataset
+from switchpoint.study.strict import read_yaml
+
+ROOT = Path(__file__).parents[3]
+STUDIES = [ROOT / "config.yaml", *sorted(ROOT.glob("config/*.yaml"))]
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_a_tiny_study_has_every_run_of_the_whole_one(path):
+    whole = Expansion(studies.load(path))
+    tiny = Expansion(studies.parse(read_yaml(path) | {"scale": "tiny"}))
+    assert tiny.study.study == f"{whole.study.study}_tiny"
+    assert [run.seed for run in tiny.sft_runs] == [run.seed for run in whole.sft_runs]
+    assert [(run.algorithm, run.set, run.seed) for run in tiny.rl_runs] == [
+        (run.algorithm, run.set, run.seed) for run in whole.rl_runs
+    ]
+    assert {
+        group: len(models) for group, models in tiny.groups.items() if "/" not in group or "sft" in group
+    } == {group: len(models) for group, models in whole.groups.items() if "/" not in group or "sft" in group}
+    assert len(tiny.groups) == len(whole.groups)
+    assert list(tiny.study.data.sources) == list(whole.study.data.sources)
+    assert tiny.study.rl.steps == 2
+    for name, run in whole.study.sft.items():
+        small = tiny.study.sft[name]
+        # A step for each checkpoint, in order; the last step is one if it was.
+        assert sorted(small.save_steps)[-1] <= small.steps == max(2, small.steps)
+        assert (small.steps in small.save_steps) == (run.steps in run.save_steps)
+        assert [sorted(small.save_steps).index(step) for step in small.save_steps] == [
+            sorted(run.save_steps).index(step) for step in run.save_steps
+        ]
+    # A start is the same checkpoint of its run.
+    for ours, theirs in zip(tiny.rl_runs, whole.rl_runs, strict=True):
+        if theirs.start.step is not None:
+            place = whole.study.sft[theirs.set].save_steps.index(theirs.start.step)
+            assert tiny.study.sft[theirs.set].save_steps[place] == ours.start.step
+
+
+def test_no_architecture_no_tiny_model():
+    config = read_yaml(ROOT / "config/single-gpu.yaml") | {"scale": "tiny"}
+    del config["model"]["base"]["architecture"]
+    with pytest.raises(InputError, match="a tiny model needs its `architecture`"):
+        studies.parse(config)
+
+
+def ingested(source, tmp_path) -> pd.DataFrame:
+    """The rows of a source, all of which have to be kept."""
+    out = tmp_path / "rows.parquet"
+    census = sources.ingest(
+        IngestJob(recipe=1, name="Toy", seed=0, source=source), str(out), lambda texts: map(len, texts)
+    )
+    assert (census["rows"], census["kept"]) == (30, 30), census
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
+    return pd.read_parquet(out)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_generated_rows_are_those_of_the_data_set(tmp_path, name):
+    keep = {"chinese": False} | {key: ["wanted"] for key in FILTERS[:-1] if key in DATASETS[name]}
+    keep |= {"verified": True} if "verified" in DATASETS[name] else {}
+    source = Dataset.model_validate(
+        {"kind": "dataset", "dataset": name, "path": ["gone"], "lock": "gone", "keep": keep, "toy": 30}
+    )
+    rows = ingested(source, tmp_path)
+    assert rows["problem"].str.contains("(1) ", regex=False).all()
+    assert all(answer.isdecimal() for one in rows["answer"] for answer in one)
+    assert rows["solution"].notna().all() == ("solutions" in DATASETS[name])
+    for solver in DATASETS[name]:
+        if f"win_rate_{solver}" in rows:
+            assert rows[f"win_rate_{solver}"].between(0, 1).all()
+
+
+@pytest.mark.parametrize("name", BENCHMARK_SCHEMAS)
+def test_generated_rows_are_those_of_the_benchmark(tmp_path, name):
+    source = BenchmarkFile(kind="benchmark", benchmark=name, path="gone.jsonl", lock="gone", toy=30)
+    rows = ingested(source, tmp_path)
+    assert all(
+        answer.isdecimal() for one in rows["answer"] for answer in ([one] if isinstance(one, str) else one)
+    )
