@@ -18,11 +18,12 @@ test: .venv/tests  ## everything that a change must pass
 
 test-slurm: .venv/tests  ## the same on a toy SLURM cluster of this machine; root, on Debian
 	sh tests/slurm/install.sh
-	pytest tests/slurm
+	python tests/slurm/bed.py up
+	pytest -n 2 --dist loadfile tests/slurm; ended=$$?; python tests/slurm/bed.py down; exit $$ended
 
-# Those on the toy cluster: sh tests/slurm/install.sh && pytest -m soak tests/slurm
+# As root, those on the toy cluster, too.
 soak: .venv/tests  ## the long checks
-	pytest -m soak tests/unit tests/workflow tests/soak
+	pytest -m soak tests/unit tests/workflow tests/soak $(if $(filter 0,$(shell id -u)),tests/slurm)
 
 bench: .venv/benchmarks  ## training and sampling beside their peers; SIZE=10M for a larger model
 	python benchmarks/rl_step.py --size $(SIZE)

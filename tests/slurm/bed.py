@@ -149,6 +149,23 @@ class Bed:
             self.start_node(f"n{number}")
         wait(lambda: len(self.idle()) == self.nodes, "not every node is idle", self.folder)
 
+    def restart_controller(self, seconds: float = 0) -> None:
+        """Stops slurmctld and starts it again after some seconds; the jobs go on."""
+        stop([pid for pid in [self.pid("slurmctld")] if pid])
+        time.sleep(seconds)
+        call("slurmctld", "-f", self.configuration)
+        wait(is_up, "slurmctld does not answer", self.folder)
+
+    def lose_node(self, name: str) -> None:
+        """A node whose power fails: its slurmd is killed, with all that runs under it."""
+        pids = [self.pid(f"slurmd.{name}") or -1]
+        for number in ask("squeue", "-h", "-w", name, "-t", "R", "-o", "%A").split():
+            steps = [pid for pid, words in processes() if words.startswith(f"slurmstepd: [{number}.")]
+            pids += [child for pid in steps for child in [pid, *below(pid)]]
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def start_node(self, name: str) -> None:
         """Starts a node's slurmd."""
         (self.folder / "spool" / name).mkdir(exist_ok=True)
@@ -231,6 +248,29 @@ def wait(is_done: Callable[[], bool], problem: str, folder: Path, seconds: float
             last = [f"{path.name}: {path.read_text()[-500:]}" for path in folder.glob("log/*.log")]
             raise BedError("\n".join([f"{problem} after {seconds:.0f} s", *last]))
         time.sleep(0.1)
+
+
+def processes() -> list[tuple[int, str]]:
+    """(number, command) of every process of this machine."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            found.append(
+                (int(folder.name), (folder / "cmdline").read_text(errors="replace").replace("\0", " "))
+            )
+    return found
+
+
+def below(pid: int) -> list[int]:
+    """The processes that a process started, and theirs."""
+    with contextlib.suppress(OSError):
+        children = [
+            int(word)
+            for task in Path(f"/proc/{pid}/task").glob("*/children")
+            for word in task.read_text().split()
+        ]
+        return [one for child in children for one in [child, *below(child)]]
+    return []
 
 
 def stop(pids: list[int]) -> None:

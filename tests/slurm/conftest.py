@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from bed import Bed, is_up
 from cluster import small_config
+from filelock import FileLock
 from study import make_clone, snakemake
 
 
 @pytest.fixture(scope="session", autouse=True)
 def bed():
-    """The bed; one that is up already stays."""
+    """The bed; one that is up already stays, as several processes of tests need it."""
     made = Bed(Path(tempfile.gettempdir(), "slurm-bed"))
     was_up = is_up()
     made.up()
@@ -22,10 +23,13 @@ def bed():
 
 
 @pytest.fixture(scope="session")
-def local(tmp_path_factory) -> Path:
-    """A clone whose study has run on this machine; leave it as it is."""
-    made = make_clone(tmp_path_factory.mktemp("local") / "clone", small_config())
-    snakemake(made)
+def local(tmp_path_factory, worker_id) -> Path:
+    """A clone whose study has run on this machine, for all processes of the tests; leave it as it is."""
+    folder = tmp_path_factory.getbasetemp()
+    made = (folder if worker_id == "master" else folder.parent) / "local"
+    with FileLock(f"{made}.lock"):
+        if not made.exists():
+            snakemake(make_clone(made, small_config()))
     return made
 
 

@@ -18,6 +18,7 @@ def change(clone, **resources) -> None:
     write_config(clone, config | {"resources": resources})
 
 
+@pytest.mark.soak
 def test_two_nodes_of_two_processes_train_as_one(clone, local):
     change(clone, sft={"nodes": 2, "gpus": 2})
     run(clone, "-R", "sft_S", "--until", "sft_S")
@@ -40,6 +41,7 @@ def test_two_nodes_that_are_stopped_go_on_together(clone, local):
     pd.testing.assert_series_equal(ours["loss"], theirs["loss"], rtol=1e-5)
 
 
+@pytest.mark.soak
 def test_two_clones_run_side_by_side(clone, local, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(local, other, symlinks=True)
@@ -57,8 +59,10 @@ def test_two_clones_run_side_by_side(clone, local, tmp_path):
     ("resources", "options", "words", "key"),
     [
         ({}, ["--default-resources", "slurm_partition=nowhere"], "Invalid partition name specified", "slurm_partition"),
-        ({"evaluation": {"gpus": 5}}, [], "Requested node configuration is not available", "resources.evaluation"),
-        ({"evaluation": {"memory": 90}}, [], "Memory specification can not be satisfied", "resources.evaluation.memory"),
+        pytest.param({"evaluation": {"gpus": 5}}, [], "Requested node configuration is not available", "resources.evaluation",
+                     marks=pytest.mark.soak),
+        pytest.param({"evaluation": {"memory": 90}}, [], "Memory specification can not be satisfied",
+                     "resources.evaluation.memory", marks=pytest.mark.soak),
     ],
 )  # fmt: skip
 def test_what_slurm_refuses_is_said_with_the_key(clone, resources, options, words, key):
