@@ -5,7 +5,7 @@ from pathlib import Path
 
 from switchpoint.errors import InputError
 from switchpoint.study import config as studies
-from switchpoint.study import made, paths, resources
+from switchpoint.study import made, outages, paths, resources
 from switchpoint.study.expand import ANALYSES, RECIPES, Expansion
 from snakemake.exceptions import WorkflowError
 
@@ -33,6 +33,7 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 if workflow.is_main_process:
+    outages.outlast()
     try:
         made.write_job_files(expansion)
     except InputError as error:
