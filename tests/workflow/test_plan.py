@@ -14,6 +14,19 @@ CURATION = {
     "convert_base": 1, "deduplicate": 1, "hold_out_validation": 1, "select_prompts": 1, "select_mix": 1, "report_data": 1,
 }  # fmt: skip
 RETU_SETS = ("SFT889K", "Easy102K", "Uniform102K", "Hard102K", "S1K")
+QUAGMIRES = {"ingest": 9, "count_tokens": 1, "decontaminate": 2} | {
+    f"sft_{name}": 4
+    for name in (
+        "Random5K",
+        "Random10K",
+        "Random200K",
+        "Shortest10K",
+        "Shortest500K",
+        "Longest10K",
+        "Mixed20K",
+    )
+}
+UNIQUE = {f"sft_Unique{size}K": 4 for size in (25, 50, 100, 200)}
 # RL: the base and 12 + 4 x 5 + 1 checkpoints, and five paradigms from two starts.  One evaluation of each SFT set's models.
 PENDING = {
     "paper-qwen2.5-7b": {
@@ -24,11 +37,13 @@ PENDING = {
         "ingest": 10, "give_win_rates": 1, "decontaminate": 2, "select_set": 5, "rl": 14, "evaluate": 1 + 5 + 14,
         **{f"sft_{name}": 1 for name in RETU_SETS},
     },
-    "quagmires": {
-        "ingest": 9, "count_tokens": 1, "decontaminate": 2, "select_set": 7, "rl": 8 * 4, "evaluate": 1 + 7 + 8,
-        **{f"sft_{name}": 4 for name in ("Random5K", "Random10K", "Random200K", "Shortest10K", "Shortest500K",
-                                         "Longest10K", "Mixed20K")},
+    "paper-qwen2.5-math-7b": {
+        "ingest": 10, "give_win_rates": 1, "decontaminate": 2, "select_set": 1, "sft_S1K": 1, "rl": 6, "evaluate": 1 + 1 + 6,
     },
+    # Of four seeds each: RL from the base, from seven instance-level sets, and from 16, 10 and no models of the dataset level.
+    "quagmires": QUAGMIRES | UNIQUE | {"select_set": 7 + 4, "rl": 4 * (1 + 7 + 16), "evaluate": 1 + 11 + 24},
+    "quagmires-mistral-nemo": QUAGMIRES | UNIQUE | {"select_set": 7 + 4, "rl": 4 * (1 + 7 + 10), "evaluate": 1 + 11 + 18},
+    "quagmires-qwen3-4b": QUAGMIRES | {"select_set": 7, "rl": 4 * (1 + 7), "evaluate": 1 + 7 + 8},
     "single-gpu": {
         "ingest": 4, "count_tokens": 1, "decontaminate": 1, "select_set": 2, "rl": 1 + 6, "evaluate": 1 + 2 + 7,
         "sft_Random10K": 1, "sft_Shortest10K": 1,
