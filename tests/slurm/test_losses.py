@@ -93,11 +93,9 @@ def test_a_controller_that_is_restarted(bed, clone, local):
 
 
 def test_a_job_that_is_killed_for_its_memory(clone, local):
-    """SLURM looks every five seconds: the job stands still until then."""
-    process = start(clone, "--set-resources", "rl:mem_mb=100", "--retries", "0")
-    number, _ = running(clone)
-    os.kill(trainer(number), signal.SIGSTOP)
-    assert process.wait(300) != 0
+    done = run(clone, "--set-resources", "rl:mem_mb=400", "--retries", "0", check=False)
+    assert done.returncode != 0
+    print(done.stdout[-3000:], done.stderr[-3000:])
     shown = command(clone, "status")
     assert "resources.rl.memory" in shown, shown
     run(clone)
