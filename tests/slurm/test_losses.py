@@ -95,9 +95,9 @@ def test_a_controller_that_is_restarted(bed, clone, local):
 def test_a_job_that_is_killed_for_its_memory(clone, local):
     done = run(clone, "--set-resources", "rl:mem_mb=400", "--retries", "0", check=False)
     assert done.returncode != 0
-    print(done.stdout[-3000:], done.stderr[-3000:])
-    shown = command(clone, "status")
-    assert "resources.rl.memory" in shown, shown
+    for shown in (done.stdout + done.stderr, command(clone, "status")):
+        assert "exceeded memory limit" in shown
+        assert "change resources.rl.memory" in shown
     run(clone)
     assert is_as(clone, local)
 

@@ -1,4 +1,4 @@
-"""``switchpoint explain``: why SLURM refused jobs, in its own words, and which key of the configuration to change."""
+"""``switchpoint explain``: why SLURM refused or killed jobs, in its own words, and which key of the configuration to change."""
 
 import re
 from pathlib import Path
@@ -8,6 +8,12 @@ from switchpoint.study.expand import ANALYSES
 PROFILE = "profiles/slurm/config.yaml, default-resources"
 SAID = re.compile(
     r"SLURM sbatch failed\. The error message was '(?P<words>[^']*)'\.\s+sbatch call:\s+(?P<call>.*)"
+)
+SUBMITTED = re.compile(r"submitted with SLURM jobid (?P<id>\d+) \(log: (?P<log>[^)]+)\)")
+FAILED = re.compile(r"SLURM-job '(?P<id>\d+)' failed")
+# What slurmstepd says where it watches the memory itself, and where the kernel does.
+KILLED = re.compile(
+    r"^.*(exceeded (job |step )?memory limit|oom[-_ ]?kill|out of memory).*$", re.IGNORECASE | re.MULTILINE
 )
 CALL = re.compile(r"--comment '?rule_(?P<rule>\w+?)(?:_wildcards_|'| |$)")
 # A word of SLURM's, and the key that it is about.
@@ -33,14 +39,36 @@ STAGES = {
 
 
 def explain(log: Path) -> list[str]:
-    """A sentence for every different refusal in a log of Snakemake's; none where SLURM took every job."""
-    sentences = {}
-    for found in SAID.finditer(log.read_text(encoding="utf-8", errors="replace")):
+    """A sentence for every different refusal in a log of Snakemake's, and for every job that was killed for its memory."""
+    sentences, text = {}, log.read_text(encoding="utf-8", errors="replace")
+    for found in SAID.finditer(text):
         words = " ".join(found["words"].replace("sbatch: error:", " ").split())
         called = CALL.search(found["call"])
         rule = called["rule"] if called else "?"
         sentences[f"SLURM refuses {rule}: {words}\n  {key_of(words, stage_of(rule))}"] = None
+    failed = {found["id"] for found in FAILED.finditer(text)}
+    for found in SUBMITTED.finditer(text):
+        if found["id"] in failed and (sentence := killed(Path(found["log"]))):
+            sentences[sentence] = None
     return list(sentences)
+
+
+def log_of(title: str, folder: Path) -> Path | None:
+    """SLURM's last log of the job of these rule and wildcards, of which Snakemake keeps one for each submission."""
+    rule, _, wildcards = title.partition(" ")
+    logs = Path(folder, ".snakemake/slurm_logs", f"rule_{rule}", wildcards).glob("*.log")
+    return max(logs, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def killed(log: Path) -> str | None:
+    """The sentence for a job that SLURM has killed for its memory, by SLURM's log of it, which lies under its rule's name."""
+    found = log.is_file() and KILLED.search(log.read_text(encoding="utf-8", errors="replace"))
+    if not found:
+        return None
+    rule = next((part.removeprefix("rule_") for part in log.parts if part.startswith("rule_")), "?")
+    return (
+        f"SLURM has killed {rule}: {found[0].strip()}\n  change {KEYS['memory'].format(stage=stage_of(rule))}"
+    )
 
 
 def stage_of(rule: str) -> str:

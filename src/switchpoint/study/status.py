@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from switchpoint.errors import InputError
-from switchpoint.study import config, plan, queue
+from switchpoint.study import config, plan, queue, refusals
 from switchpoint.study.expand import Expansion
 
 SAVED = re.compile(
@@ -33,7 +33,9 @@ def show(study_file: str, lines: int) -> None:
         if said not in ("waiting", "outdated", "pending"):
             print(f"{said:10} {job.rule:18} {name:40} {where(found)}".rstrip())
         if said == "failed":
-            print("".join(f"           | {line}\n" for line in plan.last_lines(job.log, lines)), end="")
+            said_last = plan.last_lines(job.log, lines)
+            said_last += (killed_after(job, here) or "").splitlines()
+            print("".join(f"           | {line}\n" for line in said_last), end="")
     logs = {path for path in Path(study.path("logs")).rglob("*.log") if plan.ended_well(path)}
     done = len(logs - {job.log for job in pending})
     titles = {job.title for job in pending}
@@ -61,6 +63,14 @@ def state_of(job: plan.Planned, study: Expansion, name: str, found: queue.Queued
         last = plan.last_lines(job.log, 1)
         return "stopped" if last and SAVED.search(last[0]) else "failed"
     return planned
+
+
+def killed_after(job: plan.Planned, directory: Path) -> str | None:
+    """That SLURM has killed it, if it did so after the job's own last word."""
+    log = refusals.log_of(job.title, directory)
+    if log is None or (job.log.is_file() and log.stat().st_mtime < job.log.stat().st_mtime):
+        return None
+    return refusals.killed(log)
 
 
 def where(found: queue.Queued | str | None) -> str:

@@ -1,6 +1,7 @@
 """What jobs ask of a cluster, what SLURM's refusals are about, and what is left behind by a Snakemake that was killed."""
 
 import base64
+import os
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,35 @@ def test_slurms_words_are_quoted_with_the_key_that_they_are_about(tmp_path, rule
     assert words.splitlines()[-1].removeprefix("sbatch: error: ") in said
     assert said.startswith(f"SLURM refuses {rule}: ")
     assert key in change
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "slurmstepd-n1: error: StepId=1.0 exceeded memory limit (541954048 > 419430400), being killed",
+        "slurmstepd: error: Detected 1 oom-kill event(s) in StepId=77.batch. Some of the step tasks have been OOM Killed.",
+        "slurmstepd: error: Detected 1 oom_kill event in StepId=77.0.",
+    ],
+)
+def test_a_job_that_was_killed_for_its_memory_is_told_from_others(tmp_path, words):
+    folder = tmp_path / ".snakemake/slurm_logs/rule_sft_Full/0"
+    folder.mkdir(parents=True)
+    (folder / "7.log").write_text(f"started\n{words}\nended\n")
+    (folder / "8.log").write_text("RuntimeError: a mistake\n")
+    (folder / "9.log").write_text(f"{words}\n")
+    log = tmp_path / "log"
+    log.write_text(
+        "".join(
+            f"Job 1 has been submitted with SLURM jobid {n} (log: {folder}/{n}.log).\n" for n in (7, 8, 9)
+        )
+        + "SLURM-job '7' failed, SLURM status is: 'FAILED'\nSLURM-job '8' failed, SLURM status is: 'FAILED'\n"
+    )
+    assert refusals.explain(log) == [
+        f"SLURM has killed sft_Full: {words}\n  change resources.sft.memory of the study"
+    ]
+    os.utime(folder / "8.log", (2e9, 2e9))
+    assert refusals.log_of("sft_Full 0", tmp_path) == folder / "8.log"
+    assert refusals.log_of("sft_Full 1", tmp_path) is None
 
 
 def test_a_log_without_refusals_says_nothing(tmp_path):
