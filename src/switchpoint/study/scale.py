@@ -1,7 +1,7 @@
 """``scale: tiny``: a study in miniature, to try all of its jobs on any machine before they cost anything.
 
-Every rule runs and every run is there: tiny models of the same architectures, generated rows in the schemas of the raw files,
-as many SFT steps as there are checkpoints, two RL steps.  Its numbers say nothing of the study's.
+Every rule runs and every run is there, with two seeds at most: tiny models of the same architectures, generated rows in the
+schemas of the raw files, as many SFT steps as there are checkpoints, two RL steps.  Its numbers say nothing of the study's.
 """
 
 from switchpoint.study.names import Start
@@ -23,7 +23,8 @@ def tiny(study: dict) -> dict:
     """The configuration of a valid study (as JSON has it, with the keys that are given) in miniature."""
     model, data = study["model"], study["data"]
     model |= {"rollouts": "torch", "engine": "torch", "dtype": "float32", "max_length": MAX_LENGTH}
-    if isinstance(model.get("base"), dict):
+    is_toy = isinstance(model.get("base"), dict)
+    if is_toy:
         model["base"] |= {
             "toy": True,
             "chat_template": None,
@@ -33,7 +34,12 @@ def tiny(study: dict) -> dict:
             source["toy"] = ROWS if source["kind"] == "dataset" else HELD_OUT
         elif "size" in source:
             source["size"] = min(source["size"], ROWS)
+        if source["kind"] == "word_problems" and is_toy:  # whose words the tiny model does not know
+            source.pop("lock", None)
+            source |= {"kind": "step_lists", "n_steps": [2, 4], "tiers": [1, 2]}
+            source.pop("operations", None)
     shrink_data(data)
+    keep_two_seeds([*study["sft"].values(), *study["arms"]])
     steps = {name: shrink_sft(run) for name, run in study["sft"].items()}
     study["rl"] |= RL | ({"generation_batch": 4} if study["rl"].get("generation_batch") else {})
     for arm in study["arms"]:
@@ -64,6 +70,14 @@ def shrink_data(data: dict) -> None:
     # Generated problems differ by their numbers alone.
     similar = {"embedder": "all-MiniLM-L6-v2", "match_numbers": True}
     data["decontamination"] = data.get("decontamination", {}) | similar
+
+
+def keep_two_seeds(runs: list[dict]) -> None:
+    """Leaves the two smallest seeds to runs and arms, if each has one of them."""
+    kept = sorted({seed for run in runs for seed in run.get("seeds", [0])})[:2]
+    if all(set(kept) & set(run.get("seeds", [0])) for run in runs):
+        for run in runs:
+            run["seeds"] = [seed for seed in run.get("seeds", [0]) if seed in kept]
 
 
 def shrink_sft(run: dict) -> dict[int, int]:

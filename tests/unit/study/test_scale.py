@@ -22,13 +22,13 @@ def test_a_tiny_study_has_every_run_of_the_whole_one(path):
     whole = Expansion(studies.load(path))
     tiny = Expansion(studies.parse(read_yaml(path) | {"scale": "tiny"}))
     assert tiny.study.study == f"{whole.study.study}_tiny"
-    assert [run.seed for run in tiny.sft_runs] == [run.seed for run in whole.sft_runs]
+    seeds = sorted({run.seed for run in whole.sft_runs + whole.rl_runs})[:2]
+    sft_runs = [run for run in whole.sft_runs if run.seed in seeds]
+    rl_runs = [run for run in whole.rl_runs if run.seed in seeds]
+    assert [(run.set, run.seed) for run in tiny.sft_runs] == [(run.set, run.seed) for run in sft_runs]
     assert [(run.algorithm, run.set, run.seed) for run in tiny.rl_runs] == [
-        (run.algorithm, run.set, run.seed) for run in whole.rl_runs
+        (run.algorithm, run.set, run.seed) for run in rl_runs
     ]
-    assert {
-        group: len(models) for group, models in tiny.groups.items() if "/" not in group or "sft" in group
-    } == {group: len(models) for group, models in whole.groups.items() if "/" not in group or "sft" in group}
     assert len(tiny.groups) == len(whole.groups)
     assert list(tiny.study.data.sources) == list(whole.study.data.sources)
     assert tiny.study.rl.steps == 2
@@ -41,7 +41,7 @@ def test_a_tiny_study_has_every_run_of_the_whole_one(path):
             sorted(run.save_steps).index(step) for step in run.save_steps
         ]
     # A start is the same checkpoint of its run.
-    for ours, theirs in zip(tiny.rl_runs, whole.rl_runs, strict=True):
+    for ours, theirs in zip(tiny.rl_runs, rl_runs, strict=True):
         if theirs.start.step is not None:
             place = whole.study.sft[theirs.set].save_steps.index(theirs.start.step)
             assert tiny.study.sft[theirs.set].save_steps[place] == ours.start.step
