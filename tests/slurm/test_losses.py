@@ -129,7 +129,7 @@ def test_a_disk_that_is_full_while_a_checkpoint_is_written(clone, local, tmp_pat
             file.write(b"\0" * (free - 400_000))
         done = run(clone, "--retries", "0", check=False)
         assert done.returncode != 0
-        assert "No space left" in done.stdout + done.stderr
+        assert "disk full: results/tiny/state/rl" in done.stdout + done.stderr
         filler.unlink()
         run(clone)
         assert is_as(clone, local)
