@@ -71,6 +71,7 @@ def test_a_snakemake_that_was_killed_is_recovered(clone, local, how):
     refused = run(clone, check=False)
     assert refused.returncode != 0
     assert "cannot be locked" in refused.stdout + refused.stderr
+    assert f"Another Snakemake runs in this folder (process {process.pid})" in refused.stderr
     states = clone / "results/tiny/state/rl"
     wait(lambda: len(list(states.glob("**/points.csv"))) == 3)
     os.kill(process.pid, signal.SIGKILL)

@@ -110,6 +110,25 @@ RESULTS = {
 }
 
 
+def test_what_ended_after_snakemake_was_killed_is_not_made_again(clone):
+    """Then Snakemake remembers the job before."""
+    before, memory = clone / "memory", clone / ".snakemake/metadata"
+    shutil.copytree(memory, before)
+    config = tiny_config()
+    config["sft"]["S"]["learning_rate"] = 6e-4
+    config["rl"]["learning_rate"] = 1e-4
+    write_config(clone, config)
+    made = [f"results/tiny/rl/{run}/seed_0/run.json" for run in ("dapo_dc/S-8", "grpo/base")]
+    snakemake(clone, *made)
+    shutil.rmtree(memory)
+    before.rename(memory)
+    left = pending(clone)
+    assert left == {"rl": 1, "evaluate": 4} | BELOW | {
+        name: left[name] for name in left if name == "report_data"
+    }
+    assert pending(clone, *made) == {}
+
+
 def test_every_deleted_result_is_made_again(clone):
     for name, rule in RESULTS.items():
         kept = (clone / "results/tiny" / name).rename(clone / "kept")

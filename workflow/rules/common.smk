@@ -5,9 +5,10 @@ from pathlib import Path
 
 from switchpoint.errors import InputError
 from switchpoint.study import config as studies
-from switchpoint.study import made, outages, paths, resources
+from switchpoint.study import made, outages, paths, recover, resources
 from switchpoint.study.expand import ANALYSES, RECIPES, Expansion
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 # Planning makes millions of objects that live to its end: looking for garbage among them is a fifth of its time.
 gc.set_threshold(100_000)
@@ -34,6 +35,8 @@ except InputError as error:
 
 if workflow.is_main_process:
     outages.outlast()
+    if not workflow.dryrun and (warning := recover.about_lock(Path.cwd())):
+        logger.warning(warning)
     try:
         made.write_job_files(expansion)
     except InputError as error:

@@ -7,7 +7,7 @@ import stat
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,6 +19,10 @@ from switchpoint.study.plan import FINISHED
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(stages.app)
+Scale = Annotated[
+    Literal["full", "tiny"] | None,
+    typer.Option(help="Of the study, as Snakemake's `--config scale=` has it."),
+]
 
 
 def check_out(out: str | None, *inputs: str | None) -> None:
@@ -324,23 +328,25 @@ def decontaminate(
 def plan(
     study: PathOption = "config.yaml",
     gpus: Annotated[int | None, typer.Option(min=1, help="Bound the hours that so many GPUs take.")] = None,
+    scale: Scale = None,
 ) -> None:
     """Lists the pending jobs, what can be resumed, what training costs, and the disk that they take."""
     from switchpoint.flops import n_weights
     from switchpoint.study.plan import show
 
-    show(study, n_weights, gpus)
+    show(study, n_weights, gpus, scale)
 
 
 @app.command()
 def status(
     study: PathOption = "config.yaml",
     lines: Annotated[int, typer.Option(min=0, help="Last lines of the log of a job that failed.")] = 5,
+    scale: Scale = None,
 ) -> None:
     """Lists what runs, what waits, and what failed and why."""
     from switchpoint.study.status import show
 
-    show(study, lines)
+    show(study, lines, scale)
 
 
 @app.command()

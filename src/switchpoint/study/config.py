@@ -452,6 +452,6 @@ def check_braces(key: str, path: str) -> None:
         raise InputError(f"{key} is {path!r}, whose braces Snakemake takes for a pattern; rename it")
 
 
-def load(path: str | Path) -> Study:
-    """The study of a YAML file; InputError when it cannot be read or is wrong."""
-    return parse(read_yaml(path))
+def load(path: str | Path, scale: str | None = None) -> Study:
+    """The study of a YAML file, at another scale than it says if one is given; InputError when it cannot be read or is wrong."""
+    return parse(read_yaml(path) | ({"scale": scale} if scale else {}))

@@ -101,7 +101,7 @@ def architecture_of(study: Expansion) -> Architecture | None:
     if Path(study.base, "config.json").is_file():
         return flops.architecture(study.base)
     converted = study.study.model.converted
-    name = converted.name.rpartition("/")[2] if isinstance(converted, Hub) else None
+    name = converted.name.rpartition("/")[2] if isinstance(converted, Hub) and not converted.toy else None
     return flops.BUNDLED.get(name)
 
 
@@ -139,7 +139,8 @@ def makespan(costs: dict[RunName, Cost], gpus: int) -> tuple[float, float] | Non
 
     None where hours are not known.  InputError when a job needs more GPUs.
 
-    While a run waits for GPUs, fewer than its own are idle; else a run of the longest chain is running.
+    While a run waits for GPUs, fewer than its own are idle; else a run of the longest chain is running.  And some run is
+    running always, so one after another is the longest.
     """
     widest = max((cost.gpus for cost in costs.values()), default=0)
     if widest > gpus:
@@ -153,4 +154,5 @@ def makespan(costs: dict[RunName, Cost], gpus: int) -> tuple[float, float] | Non
         for run, cost in costs.items()
     ]
     longest = max(chains, default=0)
-    return max(work / gpus, longest), work / (gpus - widest + 1) + longest
+    one_by_one = sum(cost.hours or 0 for cost in costs.values())
+    return max(work / gpus, longest), min(work / (gpus - widest + 1) + longest, one_by_one)

@@ -1,5 +1,6 @@
 """What of a study is made already: the records of its jobs beside their outputs."""
 
+import base64
 import dataclasses
 import json
 import os
@@ -13,6 +14,7 @@ from switchpoint.study.expand import Expansion
 from switchpoint.study.jobs import Job
 
 OLD = 86_400  # seconds since 1970: before any output
+MEMORY = ".snakemake/metadata"  # a file for each output, named by its path in base 64
 
 
 def record(path: str | Path) -> dict:
@@ -154,12 +156,13 @@ def job_file(study: Expansion, job: Job) -> str:
 def write_job_files(study: Expansion) -> None:
     """Writes the job files that are not there whole.
 
-    Snakemake's own memory of inputs may be lost, or stay behind when results are copied.  So a job file is newer
+    Snakemake's own memory of inputs may be lost, or stay behind when results are copied, or when a job ends after Snakemake.  So a job file is newer
     than outputs whose record tells of another job, and other than it was; it is older than the others.
     InputError for an output of its own that is damaged.
     """
     directory = Path(study.path(paths.JOB)).parent
     directory.mkdir(parents=True, exist_ok=True)
+    outlived: set[str] = set()
     with os.scandir(directory) as entries:
         there = {f"{directory}/{one.name}": one.stat().st_size for one in entries}
     for path, output, job in jobs_recorded(study):
@@ -168,6 +171,7 @@ def write_job_files(study: Expansion) -> None:
         outdated = found is not None and is_foreign(recorded, json.loads(text), Path(path).parent)
         if found is not None and not outdated:
             refuse_damaged(Path(path).parent, recorded)
+            outlived |= {one for one in remembered(output) if one.startswith(f"{directory}/") and one != file}
         if there.get(file, 0) < (size := len(text.encode())):  # or cut short by a machine that went down
             there[file] = size
             temporary = Path(f"{file}.{os.getpid()}.tmp")
@@ -178,6 +182,22 @@ def write_job_files(study: Expansion) -> None:
         elif outdated:
             with open(file, "a", encoding="utf-8") as old:
                 old.write("\n")  # a touch would not do: Snakemake compares contents
+    if outlived:
+        forget(outlived)
+
+
+def remembered(output: str) -> list[str]:
+    """The inputs that Snakemake remembers of an output's last job."""
+    name = base64.urlsafe_b64encode(output.encode()).decode()
+    *folders, last = (name[i : i + 254] for i in range(0, len(name), 254))
+    return record(Path(MEMORY, *(f"@{folder}" for folder in folders), last)).get("input") or []
+
+
+def forget(outlived: set[str]) -> None:
+    """Deletes Snakemake's memory of the outputs of jobs, by their files, that others have made anew unseen by Snakemake."""
+    for path in Path(MEMORY).rglob("*"):
+        if path.is_file() and outlived.intersection(record(path).get("input") or []):
+            path.unlink(missing_ok=True)
 
 
 def results_asked(study: Expansion) -> list[str]:

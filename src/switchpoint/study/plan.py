@@ -86,7 +86,7 @@ def name_of(job: Planned, study: Expansion) -> str:
     return str(job.log.relative_to(study.path("logs")).with_suffix(""))
 
 
-def dry_run(study_file: str) -> list[Planned]:
+def dry_run(study_file: str, scale: str | None = None) -> list[Planned]:
     """Every job of ``snakemake -n``."""
     command = [
         sys.executable,
@@ -97,6 +97,7 @@ def dry_run(study_file: str) -> list[Planned]:
         "--nocolor",
         "--configfile",
         study_file,
+        *(["--config", f"scale={scale}"] if scale else []),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -111,21 +112,23 @@ def dry_run(study_file: str) -> list[Planned]:
     return jobs
 
 
-def pending_jobs(study_file: str, count_weights: Callable[[str], int]) -> list[Pending]:
+def pending_jobs(
+    study_file: str, count_weights: Callable[[str], int], scale: str | None = None
+) -> list[Pending]:
     """Every pending job and its state; ``count_weights`` of a model directory.
 
     ``outdated``: its outputs are there and have to be made anew; ``pending``: it has run well, and
     outputs were taken away since; ``resumable``: it stopped and has a state to go on from; ``failed``:
     it stopped and has none; ``waiting``: it has not run.
     """
-    study = Expansion(config.load(study_file))
+    study = Expansion(config.load(study_file, scale))
     forecast = Forecast(study)
     if Path(study.base, "config.json").is_file():
         weights = count_weights(study.base)
     else:
         weights = forecast.architecture and flops.n_parameters(forecast.architecture)
     result = []
-    for job in dry_run(study_file):
+    for job in dry_run(study_file, scale):
         name = name_of(job, study)
         said, sizes = state_of(job, study, name), disk(job, study, name, weights)
         result.append(Pending(job.rule, name, said, *sizes, cost=cost_of(name, job, study, forecast)))
@@ -219,9 +222,11 @@ def shown(count: int | None) -> str:
     return f"{count / 1000**power:.3g} {UNITS[power]}"
 
 
-def show(study_file: str, count_weights: Callable[[str], int], gpus: int | None) -> None:
+def show(
+    study_file: str, count_weights: Callable[[str], int], gpus: int | None, scale: str | None = None
+) -> None:
     """Prints the pending jobs, what the training of each SFT set and each arm costs, and what so many GPUs take."""
-    jobs = pending_jobs(study_file, count_weights)
+    jobs = pending_jobs(study_file, count_weights, scale)
     if not jobs:
         print("nothing is pending")
         return
@@ -233,9 +238,10 @@ def show(study_file: str, count_weights: Callable[[str], int], gpus: int | None)
         print(f"{job.state:10} {job.rule:18} {job.name:40} {cost}{size}".rstrip())
     kept, held = sum(job.keeps or 0 for job in jobs), max(job.holds or 0 for job in jobs)
     unknown = ", and what ? stands for" if any(None in (job.keeps, job.holds) for job in jobs) else ""
+    free = shutil.disk_usage(".").free
     print(
         f"{len(jobs)} jobs pending, which keep about {shown(kept)} and hold up to {shown(held)} each while they run"
-        f"{unknown}; {shown(shutil.disk_usage('.').free)} are free"
+        f"{unknown}; {shown(free)} are free{', which is not enough' if free < kept + held else ''}"
     )
     show_costs({job.name: job.cost for job in jobs if job.cost is not None}, gpus)
 
@@ -255,13 +261,11 @@ def show_costs(costs: dict[str, Cost], gpus: int | None) -> None:
             f"{title:30} {exaflops(total([one.exaflops for one in several]))}, {hours(total([one.gpu_hours for one in several]))}"
         )
     if gpus is not None:
-        bounds = makespan(by_run(costs), gpus)
+        bounds, counted = makespan(by_run(costs), gpus), "1 GPU" if gpus == 1 else f"{gpus} GPUs"
         if bounds is None:
-            print(f"{gpus} GPUs: hours are not known; give plan.device and plan.tokens")
+            print(f"{counted}: hours are not known; give plan.device and plan.tokens")
         else:
-            print(
-                f"{gpus} GPUs: at least {bounds[0]:.4g} hours, at most {bounds[1]:.4g}, evaluations left out"
-            )
+            print(f"{counted}: at least {bounds[0]:.4g} hours, at most {bounds[1]:.4g}, evaluations left out")
 
 
 def by_run(costs: dict[str, Cost]) -> dict[RunName, Cost]:

@@ -4,6 +4,7 @@ Its jobs in SLURM go on, its lock stays, and outputs that were being written are
 """
 
 import base64
+import os
 from pathlib import Path
 
 from switchpoint import files
@@ -36,7 +37,23 @@ def run(directory: Path, wait: bool, force: bool) -> list[str]:
         lock.unlink()
     if locks:
         done.append("removed Snakemake's lock")
+    if not done and not (directory / ".snakemake").is_dir():
+        raise InputError("no Snakemake has run in this folder (no .snakemake); go to the clone of the study")
     return done or ["nothing to recover: no orphaned job, no half-written output, no lock"]
+
+
+def about_lock(directory: Path) -> str | None:
+    """What to know before Snakemake says that its lock is there, and to remove it by force; None where there is none."""
+    if not any((directory / ".snakemake/locks").glob("*")):
+        return None
+    running = [pid for pid in queue.controllers(directory) if pid != os.getpid()]
+    if running:
+        pids = " ".join(map(str, running))
+        return f"Another Snakemake runs in this folder (process {pids}): wait for it, or end it (kill -INT {pids})."
+    return (
+        "Snakemake's lock lies in this folder, and none runs on this machine.  If one was killed, `switchpoint recover` ends "
+        "its jobs, keeps what is whole and removes the lock (--unlock would leave its jobs writing)."
+    )
 
 
 def refuse_running(directory: Path, force: bool) -> None:

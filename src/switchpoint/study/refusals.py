@@ -5,7 +5,7 @@ from pathlib import Path
 
 from switchpoint.study.expand import ANALYSES
 
-PROFILE = "profiles/slurm/config.yaml, default-resources"
+PROFILE = "default-resources of the profile, as profiles/slurm/config.yaml"
 SAID = re.compile(
     r"SLURM sbatch failed\. The error message was '(?P<words>[^']*)'\.\s+sbatch call:\s+(?P<call>.*)"
 )
@@ -51,13 +51,6 @@ def explain(log: Path) -> list[str]:
         if found["id"] in failed and (sentence := killed(Path(found["log"]))):
             sentences[sentence] = None
     return list(sentences)
-
-
-def log_of(title: str, folder: Path) -> Path | None:
-    """SLURM's last log of the job of these rule and wildcards, of which Snakemake keeps one for each submission."""
-    rule, _, wildcards = title.partition(" ")
-    logs = Path(folder, ".snakemake/slurm_logs", f"rule_{rule}", wildcards).glob("*.log")
-    return max(logs, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def killed(log: Path) -> str | None:

@@ -1,6 +1,6 @@
 """``scale: tiny``: a study in miniature, to try all of its jobs on any machine before they cost anything.
 
-Every rule runs and every run is there, with two seeds at most: tiny models of the same architectures, generated rows in the
+Every rule runs and every run is there, with two seeds where that is enough: tiny models of the same architectures, generated rows in the
 schemas of the raw files, as many SFT steps as there are checkpoints, two RL steps.  Its numbers say nothing of the study's.
 """
 
@@ -39,7 +39,7 @@ def tiny(study: dict) -> dict:
             source |= {"kind": "step_lists", "n_steps": [2, 4], "tiers": [1, 2]}
             source.pop("operations", None)
     shrink_data(data)
-    keep_two_seeds([*study["sft"].values(), *study["arms"]])
+    keep_few_seeds([*study["sft"].values(), *study["arms"]])
     steps = {name: shrink_sft(run) for name, run in study["sft"].items()}
     study["rl"] |= RL | ({"generation_batch": 4} if study["rl"].get("generation_batch") else {})
     for arm in study["arms"]:
@@ -72,12 +72,18 @@ def shrink_data(data: dict) -> None:
     data["decontamination"] = data.get("decontamination", {}) | similar
 
 
-def keep_two_seeds(runs: list[dict]) -> None:
-    """Leaves the two smallest seeds to runs and arms, if each has one of them."""
-    kept = sorted({seed for run in runs for seed in run.get("seeds", [0])})[:2]
-    if all(set(kept) & set(run.get("seeds", [0])) for run in runs):
-        for run in runs:
-            run["seeds"] = [seed for seed in run.get("seeds", [0]) if seed in kept]
+def keep_few_seeds(runs: list[dict]) -> None:
+    """Leaves two seeds to runs and arms, or as many as it takes for each to have one."""
+    seeds = [set(run.get("seeds", [0])) for run in runs]
+    kept: set[int] = set()
+    for one in sorted(seeds, key=len):
+        if not kept & one:
+            kept.add(min(one))
+    for seed in sorted(set().union(*seeds)):
+        if len(kept) < 2:
+            kept.add(seed)
+    for run in runs:
+        run["seeds"] = [seed for seed in run.get("seeds", [0]) if seed in kept]
 
 
 def shrink_sft(run: dict) -> dict[int, int]:

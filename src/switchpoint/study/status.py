@@ -13,9 +13,9 @@ SAVED = re.compile(
 )  # the last line of a job that stopped in time
 
 
-def show(study_file: str, lines: int) -> None:
+def show(study_file: str, lines: int, scale: str | None = None) -> None:
     """Prints it, of a failed job so many of the last lines of its log."""
-    study, here = Expansion(config.load(study_file)), Path.cwd()
+    study, here = Expansion(config.load(study_file, scale)), Path.cwd()
     try:
         ours = [job for job in queue.jobs(here) if job.is_of_snakemake]
     except InputError as error:  # what this machine knows is worth saying
@@ -23,7 +23,7 @@ def show(study_file: str, lines: int) -> None:
         ours = []
     active = {job.title: job for job in ours if job.is_active}
     held = queue.holders(here)
-    pending = plan.dry_run(study_file)
+    pending = plan.dry_run(study_file, scale)
     counts: collections.Counter[str] = collections.Counter()
     for job in pending:
         name = plan.name_of(job, study)
@@ -33,9 +33,7 @@ def show(study_file: str, lines: int) -> None:
         if said not in ("waiting", "outdated", "pending"):
             print(f"{said:10} {job.rule:18} {name:40} {where(found)}".rstrip())
         if said == "failed":
-            said_last = plan.last_lines(job.log, lines)
-            said_last += (killed_after(job, here) or "").splitlines()
-            print("".join(f"           | {line}\n" for line in said_last), end="")
+            print("".join(f"           | {line}\n" for line in plan.last_lines(job.log, lines)), end="")
     logs = {path for path in Path(study.path("logs")).rglob("*.log") if plan.ended_well(path)}
     done = len(logs - {job.log for job in pending})
     titles = {job.title for job in pending}
@@ -48,6 +46,9 @@ def show(study_file: str, lines: int) -> None:
                 f"preempted  {job.title} (SLURM {job.id}) without time to save and end: Snakemake waits for it to come back; "
                 "stop it (Ctrl-C) and run it again"
             )
+    logs_of_snakemake = sorted((here / ".snakemake/log").glob("*.log"))
+    if counts["failed"] and logs_of_snakemake:
+        print("".join(f"{sentence}\n" for sentence in refusals.explain(logs_of_snakemake[-1])), end="")
     counted = ", ".join(f"{count} {said}" for said, count in sorted(counts.items()))
     print(f"{done} jobs done, {counted or 'nothing pending'}")
 
@@ -63,14 +64,6 @@ def state_of(job: plan.Planned, study: Expansion, name: str, found: queue.Queued
         last = plan.last_lines(job.log, 1)
         return "stopped" if last and SAVED.search(last[0]) else "failed"
     return planned
-
-
-def killed_after(job: plan.Planned, directory: Path) -> str | None:
-    """That SLURM has killed it, if it did so after the job's own last word."""
-    log = refusals.log_of(job.title, directory)
-    if log is None or (job.log.is_file() and log.stat().st_mtime < job.log.stat().st_mtime):
-        return None
-    return refusals.killed(log)
 
 
 def where(found: queue.Queued | str | None) -> str:

@@ -104,6 +104,9 @@ def test_a_job_that_may_be_snakemake_is_asked_about(tmp_path, squeue):
     with pytest.raises(InputError, match=r"job 5 \(study\) .* give --force"):
         recover.run(tmp_path, wait=False, force=False)
     assert not (tmp_path / "bin/cancelled").exists()
+    with pytest.raises(InputError, match="no Snakemake has run in this folder"):
+        recover.run(tmp_path, wait=False, force=True)
+    (tmp_path / ".snakemake").mkdir()
     assert recover.run(tmp_path, wait=False, force=True)[0].startswith("nothing to recover")
 
 

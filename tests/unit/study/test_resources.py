@@ -1,7 +1,6 @@
 """What jobs ask of a cluster, what SLURM's refusals are about, and what is left behind by a Snakemake that was killed."""
 
 import base64
-import os
 from pathlib import Path
 
 import pytest
@@ -81,14 +80,14 @@ For further error details see the cluster/cloud log
     ("rule", "words", "key"),
     [
         ("sft_Full", "invalid partition specified: x\nsbatch: error: Batch job submission failed: Invalid partition name specified",
-         "slurm_partition (profiles/slurm/config.yaml"),
+         "slurm_partition (default-resources of the profile"),
         ("rl", "Batch job submission failed: Invalid account or account/partition combination specified", "slurm_account"),
         ("rl", "Batch job submission failed: Requested node configuration is not available", "resources.rl: nodes"),
         ("evaluate_part", "Memory specification can not be satisfied", "resources.evaluation.memory"),
         ("train_solver", "Batch job submission failed: Requested time limit is invalid (missing or exceeds some limit)",
          "resources.solver.hours"),
         ("extend_sft_Full", "Batch job submission failed: Invalid generic resource (gres) specification", "resources.sft.gpus"),
-        ("deduplicate", "Batch job submission failed: Invalid qos specification", "qos (profiles"),
+        ("deduplicate", "Batch job submission failed: Invalid qos specification", "qos (default-resources"),
         ("collect", "Something new", "resources.analysis"),
     ],
 )  # fmt: skip
@@ -126,9 +125,6 @@ def test_a_job_that_was_killed_for_its_memory_is_told_from_others(tmp_path, word
     assert refusals.explain(log) == [
         f"SLURM has killed sft_Full: {words}\n  change resources.sft.memory of the study"
     ]
-    os.utime(folder / "8.log", (2e9, 2e9))
-    assert refusals.log_of("sft_Full 0", tmp_path) == folder / "8.log"
-    assert refusals.log_of("sft_Full 1", tmp_path) is None
 
 
 def test_a_log_without_refusals_says_nothing(tmp_path):
