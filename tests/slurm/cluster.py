@@ -1,5 +1,6 @@
 """A very small study for the bed, and what SLURM was asked for."""
 
+import contextlib
 import os
 import shlex
 import subprocess
@@ -65,6 +66,19 @@ def jobs(clone: Path, *states: str) -> dict[str, str]:
         for number, state, folder, comment in rows
         if folder == str(clone) and (not states or state in states)
     }
+
+
+def trainers(clone: Path) -> list[int]:
+    """The processes of the clone's RL jobs that have begun to train."""
+    found = []
+    for pid, words in bed.processes():
+        with contextlib.suppress(OSError):
+            if words.startswith("python -m switchpoint rl ") and os.readlink(f"/proc/{pid}/cwd") == str(
+                clone
+            ):
+                state = words.split(" --state ")[1].split()[0]
+                found += [pid] * any((clone / state).glob("*/points.csv"))
+    return found
 
 
 def wait(is_done: Callable[[], object], seconds: float = 600):

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from bed import ask
-from cluster import jobs, run, start, wait
+from cluster import jobs, run, start, trainers, wait
 from study import curves, snakemake_command, weights
 
 from switchpoint import files
@@ -65,17 +65,23 @@ def test_a_cancelled_job_saves_and_one_hits_its_time_limit_twice(clone, local):
 def test_a_snakemake_that_was_killed_is_recovered(clone, local, how):
     take_away(clone, "rl", "evaluations/rl")
     process = start(clone)
-    wait(lambda: len(jobs(clone, "RUNNING")) == 3)
+
+    def stand_still() -> bool:
+        for pid in trainers(clone):
+            os.kill(pid, signal.SIGSTOP)
+        return len(trainers(clone)) == 3
+
+    wait(stand_still)
     assert "Snakemake runs here" in command(clone, "recover")
     assert "running    rl" in command(clone, "status")
     refused = run(clone, check=False)
     assert refused.returncode != 0
     assert "cannot be locked" in refused.stdout + refused.stderr
     assert f"Another Snakemake runs in this folder (process {process.pid})" in refused.stderr
-    states = clone / "results/tiny/state/rl"
-    wait(lambda: len(list(states.glob("**/points.csv"))) == 3)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
+    for pid in trainers(clone):
+        os.kill(pid, signal.SIGCONT)
     said = command(clone, "recover", *(["--wait"] if how == "waited for" else []))
     assert f"{how} 3 orphaned jobs" in said
     assert "removed Snakemake's lock" in said

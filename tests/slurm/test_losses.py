@@ -9,7 +9,7 @@ import time
 import bed as beds
 import pytest
 from bed import ask
-from cluster import jobs, run, start, wait
+from cluster import jobs, run, start, trainers, wait
 from test_faults import GRPO, command, is_as, take_away
 
 from switchpoint import files
@@ -39,18 +39,6 @@ def ends(clone, process) -> str:
     said = (clone / "snakemake.log").read_text()
     assert code == 0, said[-3000:]
     return said
-
-
-def trainer(number: str) -> int:
-    """The process that trains in a job."""
-    steps = [pid for pid, words in beds.processes() if words.startswith(f"slurmstepd: [{number}.")]
-    under = {child for pid in steps for child in beds.below(pid)}
-    [pid] = [
-        pid
-        for pid, words in beds.processes()
-        if pid in under and " -m switchpoint rl " in words and "bash" not in words
-    ]
-    return pid
 
 
 def test_a_node_that_goes_down(bed, clone, local):
@@ -106,7 +94,8 @@ def test_slurm_ends_a_job_whose_time_is_over(clone, local):
     """The limit is lowered while it runs, so that its own clock does not tell: SLURM's signal does, and `KillWait` gives it time."""
     process = start(clone)
     number, _ = running(clone)
-    os.kill(trainer(number), signal.SIGSTOP)  # SLURM wakes what it stops
+    [pid] = trainers(clone)
+    os.kill(pid, signal.SIGSTOP)  # SLURM wakes what it stops
     ask("scontrol", "update", f"jobid={number}", "timelimit=1")
     said = ends(clone, process)
     assert ask("squeue", "-h", "-t", "all", "-j", number, "-o", "%T").strip() == "TIMEOUT"
@@ -162,8 +151,9 @@ def test_snakemake_as_a_job_of_its_own(bed, clone, local):
         return ask("squeue", "-h", "-t", "all", "-j", number, "-o", "%T").strip()
 
     number = submit("--time", "2", "--signal=B:INT@90")  # after half a minute
-    inner, _ = running(clone)
-    os.kill(trainer(inner), signal.SIGSTOP)
+    running(clone)
+    [pid] = trainers(clone)
+    os.kill(pid, signal.SIGSTOP)
     began = time.monotonic()
     wait(lambda: state(number) not in ("RUNNING", "COMPLETING", "PENDING"), 180)
     assert time.monotonic() - began < 120
