@@ -6,7 +6,6 @@ import signal
 import subprocess
 import time
 
-import bed as beds
 import pytest
 from bed import ask
 from cluster import jobs, run, start, trainers, wait
