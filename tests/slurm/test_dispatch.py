@@ -48,8 +48,9 @@ def ran(tmp_path_factory):
     return clone, folder / "bin"
 
 
-def test_curves_samples_and_weights_are_those_of_one_machine(local, ran):
+def test_curves_samples_and_weights_are_those_of_one_machine(ran, request):
     clone, _ = ran
+    local = request.getfixturevalue("local")  # which another process of the tests makes meanwhile
     assert curves(clone) == curves(local)
     assert weights(clone) == weights(local)
     there, here = samples(clone), samples(local)
