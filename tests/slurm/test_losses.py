@@ -9,6 +9,7 @@ import time
 import pytest
 from bed import ask
 from cluster import jobs, run, start, trainers, wait
+from study import snakemake_command
 from test_faults import GRPO, command, is_as, take_away
 
 from switchpoint import files
@@ -25,7 +26,7 @@ def clone(clone):
     return clone
 
 
-def running(clone, process=None) -> tuple[str, str]:
+def running(clone) -> tuple[str, str]:
     """Number and node of the RL job, once it trains."""
     wait(lambda: list((clone / STATE).glob("*/points.csv")))
     [number] = [number for number, title in jobs(clone, "RUNNING").items() if title.startswith("rl ")]
@@ -139,7 +140,6 @@ def test_snakemake_as_a_job_of_its_own(bed, clone, local):
         "--export=ALL",
     ]
     wrapped = ["--wrap", "exec snakemake --profile slurm"]
-    from study import snakemake_command
 
     def submit(*more: str) -> str:
         done = subprocess.run([*words, *more, *wrapped], cwd=clone, env=snakemake_command()[1], capture_output=True, text=True,

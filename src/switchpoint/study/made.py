@@ -156,8 +156,9 @@ def job_file(study: Expansion, job: Job) -> str:
 def write_job_files(study: Expansion) -> None:
     """Writes the job files that are not there whole.
 
-    Snakemake's own memory of inputs may be lost, or stay behind when results are copied, or when a job ends after Snakemake.  So a job file is newer
-    than outputs whose record tells of another job, and other than it was; it is older than the others.
+    Snakemake's own memory of inputs may be lost, or stay behind when results are copied, or when a job ends after
+    Snakemake.  So a job file is newer than outputs whose record tells of another job, and other than it was; it is older
+    than the others, of which no memory of another job stays.
     InputError for an output of its own that is damaged.
     """
     directory = Path(study.path(paths.JOB)).parent

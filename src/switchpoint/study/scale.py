@@ -1,7 +1,8 @@
 """``scale: tiny``: a study in miniature, to try all of its jobs on any machine before they cost anything.
 
-Every rule runs and every run is there, with two seeds where that is enough: tiny models of the same architectures, generated rows in the
-schemas of the raw files, as many SFT steps as there are checkpoints, two RL steps.  Its numbers say nothing of the study's.
+Every rule runs and every run is there, with two seeds where that is enough: tiny models of the same architectures, generated
+rows in the schemas of the raw files, as many SFT steps as there are checkpoints, two RL steps.  Its numbers say nothing of the
+study's.
 """
 
 from switchpoint.study.names import Start
@@ -10,11 +11,8 @@ RL = {
     "steps": 2, "batch_size": 2, "rollouts": 4, "max_rounds": 2, "microbatch_size": 8, "max_new_tokens": 64, "eval_every": 1,
     "save_every": 1, "learning_rate": 1.5e-4,
 }  # fmt: skip
-ROWS, HELD_OUT, DRAWN = (
-    800,
-    24,
-    (16, 100),
-)  # of a data set, of a benchmark, of a drawn set at least and at most
+ROWS, HELD_OUT = 800, 24  # rows of a data set, and of a benchmark
+DRAWN = 16, 100  # examples of a set at least, and at most
 SFT = {"batch_size": 8, "microbatch_size": 8, "learning_rate": 1e-3}
 SAMPLES, MAX_LENGTH, MONITOR = 4, 512, 6
 
@@ -25,19 +23,17 @@ def tiny(study: dict) -> dict:
     model |= {"rollouts": "torch", "engine": "torch", "dtype": "float32", "max_length": MAX_LENGTH}
     is_toy = isinstance(model.get("base"), dict)
     if is_toy:
-        model["base"] |= {
-            "toy": True,
-            "chat_template": None,
-        }  # a template's special tokens are its own tokenizer's
+        # A template's special tokens are its own tokenizer's.
+        model["base"] |= {"toy": True, "chat_template": None}
     for source in data["sources"].values():
         if source["kind"] in ("dataset", "benchmark"):
             source["toy"] = ROWS if source["kind"] == "dataset" else HELD_OUT
         elif "size" in source:
             source["size"] = min(source["size"], ROWS)
         if source["kind"] == "word_problems" and is_toy:  # whose words the tiny model does not know
-            source.pop("lock", None)
+            for key in ("lock", "operations"):
+                source.pop(key, None)
             source |= {"kind": "step_lists", "n_steps": [2, 4], "tiers": [1, 2]}
-            source.pop("operations", None)
     shrink_data(data)
     keep_few_seeds([*study["sft"].values(), *study["arms"]])
     steps = {name: shrink_sft(run) for name, run in study["sft"].items()}
