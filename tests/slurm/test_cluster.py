@@ -18,6 +18,11 @@ def change(clone, **resources) -> None:
     write_config(clone, config | {"resources": resources})
 
 
+def test_one_rule_alone(clone):
+    run(clone, "-R", "select_set", "--until", "select_set")
+    assert sorted(jobs(clone).values()) == ["select_set Full", "select_set S"]
+
+
 @pytest.mark.soak
 def test_two_nodes_of_two_processes_train_as_one(clone, local):
     change(clone, sft={"nodes": 2, "gpus": 2})

@@ -8,6 +8,7 @@ from bed import ask
 from cluster import ANALYSIS, jobs, recording_sbatch, run, small_config, submissions
 from study import curves, make_clone, pending, weights, write_config
 
+pytestmark = pytest.mark.xdist_group("dispatch")  # they share a study
 DATA = "-p bed -t 60 --mem 4000 --no-requeue --ntasks=1 --cpus-per-task=2"
 TRAINING = "-p bed -t 90 --mem 3000 --no-requeue --cpus-per-task=1 --gres=gpu:2"
 RL = "-p bed -t 90 --mem 3000 --no-requeue --cpus-per-task=1 --gres=gpu:1"
@@ -93,8 +94,3 @@ def test_a_changed_set_submits_its_branch_alone(ran):
     config["resources"] = {"rl": {"gpus": 4, "hours": 2}, "sft": {"memory": 8}}
     write_config(clone, config)
     assert pending(clone) == {}
-    # One rule alone.
-    before = jobs(clone)
-    run(clone, "-R", "select_set", "--until", "select_set")
-    submitted = {number: title for number, title in jobs(clone).items() if number not in before}
-    assert sorted(submitted.values()) == ["select_set Full", "select_set S"]

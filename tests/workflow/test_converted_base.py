@@ -49,6 +49,7 @@ def test_the_studies_that_are_shipped_plan(tmp_path):
         assert pending(clone)["evaluate"] > 1, path
 
 
+@pytest.mark.soak
 def test_a_base_is_made_again_when_its_lock_or_its_source_changed(tmp_path, monkeypatch):
     """And not when the lock was only touched; all that uses the model hangs on it."""
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))

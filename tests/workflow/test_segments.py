@@ -107,6 +107,7 @@ def test_missing_checkpoints_of_a_finished_run_are_made_again_and_no_others(clon
     assert pending(clone, *TARGETS) == {}
 
 
+@pytest.mark.soak
 def test_an_unfinished_run_goes_on_in_as_many_segments_as_there_are_now(clone, whole):
     remove(clone, "step_2", "step_6", "step_8", *paths.SFT_FILES)
     for segments, jobs in ((2, {"sft_S": 1}), (3, {"sft_S": 1}), (4, {"sft_S_segment_3": 1, "sft_S": 1})):

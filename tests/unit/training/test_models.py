@@ -280,6 +280,7 @@ def test_whoever_may_read_the_folder_may_read_the_weights(name, tmp_path):
     assert set(modes.values()) == {plain.stat().st_mode}, modes
 
 
+@pytest.mark.soak
 def test_vllm_loads_the_base_and_agrees_with_transformers():
     policy = models.load(BASE)
     prompt = policy.tokenizer.render_prompt("Start with 29. (1) subtract 8 (2) add 8 (3) take mod 5.", RETU)

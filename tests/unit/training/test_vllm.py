@@ -91,7 +91,8 @@ print("FOUND" + json.dumps({"status": record["status"], "log": record["log"]}))
 
 
 @pytest.mark.parametrize(
-    "name", ["llama", pytest.param("llama, tied", marks=pytest.mark.soak), "qwen2, tied"]
+    "name",
+    [*(pytest.param(name, marks=pytest.mark.soak) for name in ("llama", "llama, tied")), "qwen2, tied"],
 )
 def test_the_weights_after_every_sync_are_the_trainers(tmp_path, name):
     """Its log-probabilities are the trainer's, at the sampling temperature, before and after updates."""
