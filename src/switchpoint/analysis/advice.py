@@ -30,6 +30,7 @@ from switchpoint.analysis import budget, starts
 from switchpoint.analysis.comparisons import FAMILY_ERROR, critical, loss_bound, possible_bests
 from switchpoint.analysis.instability import instability
 from switchpoint.analysis.starts import BASES
+from switchpoint.units import say, say_range, scale_of, shown, unit_of
 
 MAX_LOSS = 3.0  # points; a choice that may cost more is none
 BUDGET_TOLERANCE = 1.1
@@ -187,7 +188,7 @@ def data_that_settle(chosen: dict, rival: dict, limit: float, basis: str, loss: 
         )
         way = f"evaluations of {size}"
     longer = [
-        f"{start['start']} to {2 * start['rl_exaflops']:.4g} exaFLOPs"
+        f"{start['start']} to {say(2 * start['rl_exaflops'], start['unit'])}"
         for start in pair
         if start["ceiling"] is None
     ]
@@ -270,7 +271,8 @@ def diagnose(candidates: list[dict], seeds: list[dict]) -> list[dict]:
                     {"name": name, "start": start["start"], "evidence": gap_words(start, highest)}
                 )
     for seed in seeds:
-        peak, last = f"{seed['peak']:.1f}", f"{seed['final']:.1f} at {seed['rl_exaflops']:.4g} exaFLOPs"
+        peak = f"{seed['peak']:.1f}"
+        last = f"{seed['final']:.1f} at {say(seed['rl_exaflops'], seed['unit'])}"
         evidence = {
             "collapsed_tail": f"the scores of {seed['run']} fall from a smoothed peak of {peak} to {last}",
             "exhausted": f"{seed['run']} ran out of prompts with both right and wrong answers, at {last}",
@@ -359,23 +361,15 @@ def compare_at_equal_compute(compared: list[dict], target: str | None, fits: dic
 
 def crossing_of(first: str, second: str, curves: dict, axis: str) -> dict:
     """Where two starts cross."""
-    crossings = budget.crossovers(curves[first], curves[second])
+    crossings, unit = budget.crossovers(curves[first], curves[second]), unit_of(curves[first])
     described = [
         f"{(first, second)[crossing['leads'] - 1]} passes {(second, first)[crossing['leads'] - 1]} at "
-        f"{crossing['exaflops']:.4g} exaFLOPs of {axis} compute (95 % {interval_words(crossing['ci95'])})"
+        f"{say(crossing['exaflops'], unit)} of {axis} compute (95 % {say_range(*crossing['ci95'], unit)})"
         f"{', beyond the data' if crossing['extrapolated'] else ''}"
         for crossing in crossings
     ]
     words = "; ".join(described) or f"{first} and {second} in {axis} compute: none in range"
     return {"starts": [first, second], "axis": axis, "crossings": crossings, "words": f"{words}."}
-
-
-def interval_words(ends: list[float | None]) -> str:
-    """An interval of compute, whose ends may be open."""
-    low, high = ends
-    if low is None:
-        return "open" if high is None else f"up to {high:.4g}"
-    return f"from {low:.4g}" if high is None else f"{low:.4g} to {high:.4g}"
 
 
 def seed_words(seeds: list[dict], fits: dict) -> list[str]:
@@ -403,7 +397,7 @@ def basis_words(ranked: list[dict], basis: str) -> list[str]:
     budgets = [start["rl_exaflops"] for start in ranked]
     if budgets and basis != "ceiling" and max(budgets) > BUDGET_TOLERANCE * min(budgets):
         reasons.append(
-            f"RL budgets differ, {min(budgets):.4g} to {max(budgets):.4g} exaFLOPs: so may scores."
+            f"RL budgets differ, {say_range(min(budgets), max(budgets), ranked[0]['unit'])}: so may scores."
         )
     return reasons + [f"{name} did not finish." for start in ranked for name in start["unfinished"]]
 
@@ -411,8 +405,9 @@ def basis_words(ranked: list[dict], basis: str) -> list[str]:
 def choice_words(ranked: list[dict], tied: list[dict], chosen: dict, loss: float) -> list[str]:
     """Why ``chosen``."""
     names = ", ".join(start["start"] for start in tied)
-    parts = f"({chosen['sft_exaflops']:.4g} SFT, {chosen['rl_exaflops']:.4g} RL)"
-    cost = f"{chosen['exaflops']:.4g} exaFLOPs {parts}"
+    factor, unit = scale_of([chosen["exaflops"]], chosen["unit"])
+    total, sft, rl = (shown(chosen[key] * factor) for key in ("exaflops", "sft_exaflops", "rl_exaflops"))
+    cost = f"{total} {unit} ({sft} SFT, {rl} RL)"
     if len(tied) == 1:
         return [f"{chosen['start']} beats every other start, with a family error of 5 %, for {cost}."]
     mean = math.fsum(start["estimate"] for start in tied) / len(tied)
@@ -460,5 +455,5 @@ def start_words(start: dict, basis: str) -> str:
     seeds = f"{len(start['runs'])} seed{'s' if len(start['runs']) > 1 else ''}"
     return (
         f"{start['start']}{phase}: {BASES[basis]} {start['estimate']:.1f} "
-        f"(se {error}, {seeds}) for {start['exaflops']:.4g} exaFLOPs."
+        f"(se {error}, {seeds}) for {say(start['exaflops'], start['unit'])}."
     )

@@ -2,7 +2,7 @@
 
 All of it reads fitted curves with their 95 % bands, as ``fit_curves`` gives them, at points that
 are joined by straight lines.  A curve is a dict of arrays ``x`` (exaFLOPs, increasing), ``score``,
-``low`` and ``high`` (points), and ``x_last``, the end of the data; beyond it a value is marked
+``low`` and ``high`` (points), ``x_last``, the end of the data, and ``unit``, if not exaFLOPs; beyond it a value is marked
 ``extrapolated``, and beyond the last ``x`` there is none.
 
 Deviations
@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from switchpoint.analysis.comparisons import Z95, possible_bests
+from switchpoint.units import say, scale_of, unit_of
 
 THRESHOLD = 0.5  # points by doubling the RL compute; less is not worth it
 HORIZONS = (1.25, 2.0)  # times the RL compute spent
@@ -48,19 +49,19 @@ def continue_or_stop(run: str, fit: dict, points: pd.DataFrame, status: str = "f
     gains = [with_rate(gain) for gain in fit.get("gains") or [] if gain["times"] in HORIZONS]
     known = [gain for gain in gains if gain["gain"] is not None and None not in gain["ci95"]]
     doubling = next((gain for gain in known if gain["times"] == 2), None)
-    back_to = None
+    unit, back_to = unit_of(fit), None
     if status == "diverged" or fit.get("status") == "collapsed":
         verdict = "collapsed"
         at, peak = smoothed_peak(*points[["exaflops", "score"]].to_numpy().T)
         back_to = {"exaflops": at, "score": peak}
         words = (
             f"{run} {'diverged' if status == 'diverged' else 'collapsed'}: go back to the checkpoint of "
-            f"its peak, {back_to['score']:.1f} at {back_to['exaflops']:.4g} exaFLOPs"
+            f"its peak, {back_to['score']:.1f} at {say(back_to['exaflops'], unit)}"
         )
     elif doubling is None:
         verdict, words = "unclear", f"{run}: its {len(points)} points give no interval of what more RL gains"
     else:
-        verdict, words = weigh_gain(run, doubling, fit, len(points))
+        verdict, words = weigh_gain(run, doubling, len(points), unit)
     caveats = forecast_caveats(fit, status)
     return {
         "run": run,
@@ -78,12 +79,13 @@ def with_rate(gain: dict) -> dict:
     return {**gain, "per_exaflop": rates[0], "per_exaflop_ci95": rates[1:]}
 
 
-def weigh_gain(run: str, doubling: dict, fit: dict, n: int) -> tuple[str, str]:
+def weigh_gain(run: str, doubling: dict, n: int, unit: str) -> tuple[str, str]:
     """The verdict on a run with a forecast, and its sentence."""
     gain, (low, high), more = doubling["gain"], doubling["ci95"], doubling["exaflops"]
+    factor, name = scale_of([more], unit)
     words = (
-        f"{run}: twice the RL compute ({more:.4g} exaFLOPs more) gains {gain:+.1f} points "
-        f"(95 % {low:+.1f} to {high:+.1f}), {doubling['per_exaflop']:.3g} per exaFLOP"
+        f"{run}: twice the RL compute ({say(more, unit)} more) gains {gain:+.1f} points "
+        f"(95 % {low:+.1f} to {high:+.1f}), {gain / (more * factor):.3g} per {name.removesuffix('s')}"
     )
     if high < THRESHOLD:
         return "stop", f"stop {words}"
@@ -95,8 +97,7 @@ def weigh_gain(run: str, doubling: dict, fit: dict, n: int) -> tuple[str, str]:
     further = math.inf if margin == 0 else n * ((side / margin) ** 2 - 1)
     about = f"about {math.ceil(further)} more evaluations, or " if further <= MAX_FURTHER * n else ""
     return "unclear", (
-        f"unclear {words}; to settle it: {about}a quarter more compute ({more / 4:.4g} exaFLOPs) "
-        "and a new fit"
+        f"unclear {words}; to settle it: {about}a quarter more compute ({say(more / 4, unit)}) and a new fit"
     )
 
 
@@ -129,7 +130,8 @@ def curve_of(fit: dict) -> dict | None:
     if fit.get("status") == "collapsed" and gains:
         # What was fitted, and so measured, ends where the gains start.
         end = gains[0]["exaflops"] / (gains[0]["times"] - 1)
-    return {name: np.array(values, dtype=float) for name, values in columns.items()} | {"x_last": end}
+    arrays = {name: np.array(values, dtype=float) for name, values in columns.items()}
+    return arrays | {"x_last": end, "unit": unit_of(fit)}
 
 
 def pool_curves(curves: list[dict], offset: float = 0.0) -> dict:
@@ -153,6 +155,7 @@ def pool_curves(curves: list[dict], offset: float = 0.0) -> dict:
         "low": mean - np.maximum((score - low).mean(axis=0), spread),
         "high": mean + np.maximum((high - score).mean(axis=0), spread),
         "x_last": min(curve["x_last"] for curve in curves) + offset,
+        "unit": unit_of(curves[0]),
     }
 
 
@@ -280,6 +283,7 @@ def compare_at(budget: float, groups: dict[str, str], curves: dict) -> dict | No
         f"{row['group']} {row['score']:.1f}{' (extrapolated)' if row['extrapolated'] else ''}"
         for row in scores
     )
+    unit = unit_of(next(iter(curves.values())))
     only = " of those measured" if rows["extrapolated"].any() else ""
     verdict = (
         "significant" if able == {leader} else f"not significant against {', '.join(sorted(able - {leader}))}"
@@ -290,7 +294,7 @@ def compare_at(budget: float, groups: dict[str, str], curves: dict) -> dict | No
         "n_measured": measured["group"].nunique(),
         "leader": leader,
         "significant": able == {leader},
-        "words": f"At {budget:.4g} exaFLOPs: {listed}; {leader} leads{only}, {verdict}.",
+        "words": f"At {say(budget, unit)}: {listed}; {leader} leads{only}, {verdict}.",
     }
 
 

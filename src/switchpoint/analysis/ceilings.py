@@ -20,6 +20,7 @@ import math
 import numpy as np
 import pandas as pd
 
+from switchpoint import units
 from switchpoint.analysis.points import check_points
 from switchpoint.analysis.posterior import MIN_ROBUST, TRIM, Posterior, posterior
 from switchpoint.analysis.sigmoid import MAX_SCORE, SCALERL_HALF_WIDTH, PaperSettings, paper, scalerl
@@ -64,7 +65,7 @@ def fit_curves(
 
     Returns ``{"runs": {run: {...}}}``, strict JSON.  ``a`` is the ceiling in points (None unless identified)
     and ``a_point`` its estimate whatever the status, ``a_ci95`` its 95 % interval (an end that the data leave
-    open is None), ``c_mid`` in the unit of exaflops, ``plasticity`` = a - p_start (Definition 2), ``status``
+    open is None), ``c_mid`` in ``unit``, as every ``exaflops`` is, ``plasticity`` = a - p_start (Definition 2), ``status``
     ``identified``, ``unidentified`` or ``collapsed`` (fitted before the collapse) with its ``reason`` and
     ``flags``: ``at_bound`` (published methods), ``open_interval``, ``wide_interval``, ``c_beyond_data``,
     ``collapsed_tail``.  ``observed_peak`` is the best score, ``observed_peak_smoothed`` that of the running
@@ -84,7 +85,10 @@ def fit_curves(
     runs = list(points["run"].unique())
     asked = dict.fromkeys(runs, np.empty(0))
     if predict is not None:
+        predict, unit = units.own_names(predict, "predict")
         check_columns(predict, ["run", "exaflops"], "predict")
+        if unit != points["unit"].iloc[0]:
+            raise InputError(f"predict counts {unit}, the points {points['unit'].iloc[0]}; give one unit")
         where = numbers(predict, "exaflops")
         refuse(predict, where < 0, "exaflops", "give the compute since the run's start, 0 or more")
         names = predict["run"].astype(str)
@@ -198,6 +202,7 @@ def fit_run(rows: pd.DataFrame, asked: np.ndarray, method: str, settings: PaperS
         "plasticity_ci95": [None if end is None else end - p_start for end in ends],
         "observed_peak": float(score.max()) if len(score) else None,
         "observed_peak_smoothed": float(running_median(score, 3).max()) if len(score) > 2 else None,
+        "unit": str(rows["unit"].iloc[0]) if len(x) else None,
         "x_last": float(x[-1]) if len(x) else None,
         "score_last": float(score[-1]) if len(x) else None,
         "n_dropped": len(x) - estimate["n_used"],
@@ -218,7 +223,7 @@ def estimate_ceiling(
     """The part of an entry that depends on the method."""
     n = collapse_start(score) if method == "default" else len(x)
     flags = ["collapsed_tail"] if n < len(x) else []
-    fall = f"the last {len(x) - n} points collapsed; fitted before exaflops {x[n]:.6g}" if flags else None
+    fall = f"the last {len(x) - n} points collapsed; fitted on the {n} before" if flags else None
     if n < MIN_FITTED:
         reason = f"{n} points, fewer than {MIN_POINTS}"
         ends = {"a_ci95": [None, None], "c_mid_ci95": [None, None], "b_ci95": [None, None]}

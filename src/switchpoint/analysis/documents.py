@@ -36,6 +36,7 @@ class Fit(BaseModel):
     a: Number | None
     a_ci95: Interval
     status: Literal["identified", "unidentified", "collapsed"]
+    unit: Literal["exaFLOPs", "steps", "seconds"] | None = None
     x_last: Number | None = None
     noise_sd: Number | None = None
     heldout_rmse: Number | None = None

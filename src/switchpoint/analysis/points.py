@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from switchpoint import units
 from switchpoint.errors import InputError
 from switchpoint.tables import check_columns, file_of, numbers, read_csv, refuse
 
@@ -26,10 +27,11 @@ def check_points(table: pd.DataFrame, benchmark: str = "overall") -> pd.DataFram
     base model's score.  Rows come in any order; with a column ``step``, the compute of a run must not fall
     from one step to the next.  ``benchmark`` names the rows to keep, where the table has several.
 
-    Returns run, exaflops, score and p_start, anchors included, sorted by exaflops within a run; of a
-    ``curves.csv`` also phase and p_0, the base model's score (NaN without one).  InputError names the row,
+    Returns run, exaflops, score, p_start and unit (what ``exaflops`` counts), anchors included, sorted by
+    exaflops within a run; of a ``curves.csv`` also phase and p_0, the base model's score (NaN without one).  InputError names the row,
     or the run without a start.
     """
+    table, unit = units.own_names(table, "points")
     points, chosen = check_scores(table, benchmark, "points")
     points["p_start"] = start_scores(table, points, chosen)
     # Of a curves.csv all runs count together: the scores of a weak model may stay below one point.
@@ -37,7 +39,7 @@ def check_points(table: pd.DataFrame, benchmark: str = "overall") -> pd.DataFram
     refuse(table, fractions(points[["score", "p_start"]], owner), "score", FRACTIONS)
     if "phase" in table:
         points = points.assign(phase=table["phase"], p_0=base_score(table, points, chosen))
-    points = points[chosen]
+    points = points[chosen].assign(unit=unit)
     missing = points.loc[points["p_start"].isna(), "run"].unique()
     if len(missing):
         where = f"{file_of(table)}run {missing[0]}"

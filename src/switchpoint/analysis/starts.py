@@ -8,6 +8,7 @@ from collections import Counter
 
 import pandas as pd
 
+from switchpoint import units
 from switchpoint.analysis import budget
 from switchpoint.analysis.comparisons import Z95
 from switchpoint.analysis.points import FRACTIONS, check_scores, fractions
@@ -20,7 +21,7 @@ BASES = {"ceiling": "ceiling", "peak": "smoothed peak", "final": "final score"}
 
 def rl_points(curves: pd.DataFrame, runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The RL points of every RL run that has any, by compute; without the start's own score at 0."""
-    check_columns(runs, RUN_COLUMNS, "runs")
+    curves, unit = units.own_names(curves, "curves")
     points, chosen = check_scores(curves, "overall", "curves")
     refuse(curves, fractions(points[["score"]], chosen.where(chosen)), "score", FRACTIONS)
     for column in {"se", "n"} & set(curves):
@@ -31,12 +32,14 @@ def rl_points(curves: pd.DataFrame, runs: pd.DataFrame) -> dict[str, pd.DataFram
     if "phase" in curves:
         chosen &= curves["phase"] == "rl"
     refuse(curves, chosen & ~points["run"].isin(runs["run"].astype(str)), "run", "give its row in runs")
-    points = points[chosen & (points["exaflops"] > 0)]
+    points = points[chosen & (points["exaflops"] > 0)].assign(unit=unit)
     return {run: rows.sort_values("exaflops") for run, rows in points.groupby("run")}
 
 
 def rl_runs(runs: pd.DataFrame, points: dict) -> tuple[pd.DataFrame, list[str]]:
     """The RL runs with their ``start``, each seed of a start once; and what to say of those left out."""
+    runs, _ = units.own_names(runs, "runs")
+    check_columns(runs, RUN_COLUMNS, "runs")
     runs = runs.assign(run=runs["run"].astype(str))
     refuse(runs, runs["run"].duplicated(), "run", "it has a row already; keep one")
     unnamed = runs["algorithm"].isna() & runs["run"].isin(points)
@@ -92,6 +95,7 @@ def seed_result(run: dict, rows: pd.DataFrame, fits: dict, phases: dict | None) 
         "status": str(run["status"]),
         "phase": "base" if run["parent"] == "base" else labels.get(f"{run['start_step']:.0f}", "unlabelled"),
         "rl_exaflops": float(last["exaflops"]),
+        "unit": last["unit"],
         "ceiling": fit["a"] if identified else None,
         "ceiling_se": (high - low) / (2 * Z95) if identified else None,
         "peak": budget.smoothed_peak(rows["exaflops"].to_numpy(), rows["score"].to_numpy())[1],
@@ -137,6 +141,7 @@ def pool_seeds(start: str, seeds: list[dict]) -> dict:
         "sft_exaflops": sft,
         "rl_exaflops": rl,
         "exaflops": sft + rl,
+        "unit": seeds[0]["unit"],
         "n": min((seed["n"] for seed in seeds if seed["n"]), default=None),
         "n_points": min(seed["n_points"] for seed in seeds),
         "collapsed": [seed["run"] for seed in seeds if seed["fit"].get("status") == "collapsed"],

@@ -368,3 +368,11 @@ def explain(log: Annotated[str, typer.Argument(help="A log of Snakemake's.")]) -
 
     for sentence in refusals.explain(Path(log)):
         typer.echo(sentence, err=True)
+
+
+@app.command()
+def docs(check: Annotated[bool, typer.Option()] = False) -> None:
+    """Writes the generated schema and configuration reference (or checks that they are current)."""
+    from switchpoint.study.docs import generate
+
+    generate(check)

@@ -5,7 +5,6 @@ import pandas as pd
 from switchpoint.report.formatting import (
     MISSING,
     absent,
-    compute_unit,
     html_table,
     interval,
     number,
@@ -14,12 +13,13 @@ from switchpoint.report.formatting import (
     significant,
     text,
 )
+from switchpoint.units import scale_of
 
 
 def fit_table(ceilings: dict, runs: list[str]) -> str:
     """RETU Table 4: the fitted curves of the named runs, every ceiling with interval and status."""
     fits = {run: ceilings["runs"][run] for run in runs if run in ceilings["runs"]}
-    factor, unit = compute_unit(pd.Series([fit.get("c_mid") for fit in fits.values()], dtype=float))
+    factor, unit = scale_of(pd.Series([fit.get("c_mid") for fit in fits.values()], dtype=float))
     header = [
         "Run", "Status", "P_start", "Ceiling A", "95 %", f"C_mid, {unit}", "B", "PL", "Peak", "Noise sd",
         "Held-out (naive) RMSE", "Points (dropped)", "Why",
@@ -116,7 +116,7 @@ def equal_compute_table(advice: dict) -> str:
     """The groups at equal RL and at equal total compute, highest first."""
     equal = advice["equal_compute"]
     spent = [row["exaflops"] for axis in ("rl", "total") for row in equal[axis]]
-    factor, unit = compute_unit(pd.Series(spent, dtype=float))
+    factor, unit = scale_of(pd.Series(spent, dtype=float))
     rows = []
     for axis, title in (("rl", "RL compute"), ("total", "Total compute")):
         rows += [[title]] if equal[axis] else []

@@ -15,7 +15,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from switchpoint.analysis.outcomes import MIN_SETS
-from switchpoint.report.formatting import absent, compute_unit
+from switchpoint.report.formatting import absent
+from switchpoint.units import scale_of
 
 # Okabe and Ito's colours, told apart with every common colour blindness; black is the base model.
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
@@ -51,7 +52,7 @@ STYLE = {
 def compute_performance(pooled_curves: pd.DataFrame) -> str:
     """RETU Figure 2: overall score against all compute spent, SFT first, RL branching off it."""
     points = overall(pooled_curves)
-    factor, unit = compute_unit(points["exaflops_total"])
+    factor, unit = scale_of(points["exaflops_total"])
     points = points.assign(x=points["exaflops_total"] * factor)
     sft, rl = points[points["phase"] == "sft"], rl_points(points)
     colors = color_of(pd.concat([sft["set"], rl["set"]]).dropna().unique())
@@ -91,7 +92,7 @@ def performance_legend(colors: dict, markers: dict, pure_rl: bool) -> list:
 
 def arm_curves(curves: pd.DataFrame) -> str:
     """Every arm's overall score against all compute, pooled over its seeds: a colour per algorithm, a mark per start."""
-    factor, unit = compute_unit(curves["exaflops_total"])
+    factor, unit = scale_of(curves["exaflops_total"])
     rl = curves[curves["algorithm"] != "sft"]
     colors, markers = color_of(rl["algorithm"].unique()), marker_of(rl["start"].unique())
     sets = style_of(curves.loc[curves["algorithm"] == "sft", "set"].unique())
@@ -132,7 +133,7 @@ def ceiling_decomposition(
     score, which only bounds the ceiling from below.
     """
     sft = overall(pooled_curves[pooled_curves["phase"] == "sft"])
-    factor, unit = compute_unit(sft["exaflops_total"])
+    factor, unit = scale_of(sft["exaflops_total"])
     points = sft[sft["set"] == set_name].sort_values("exaflops_total")
     points = points.assign(x=points["exaflops_total"] * factor)
     after = outcomes[outcomes["set"] == set_name]
@@ -206,7 +207,7 @@ def fitted_curves(pooled_curves: pd.DataFrame, ceilings: dict) -> str:
     """RETU Figure 5b-f: every RL run's points, its fitted curve and its ceiling's interval."""
     rl = rl_points(overall(pooled_curves))
     names = list(rl["run"].unique())
-    factor, unit = compute_unit(rl["exaflops"])
+    factor, unit = scale_of(rl["exaflops"])
     columns = min(3, len(names))
     lines = -(-len(names) // columns)
     with matplotlib.rc_context(STYLE):

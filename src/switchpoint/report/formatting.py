@@ -6,7 +6,6 @@ import math
 import pandas as pd
 
 MISSING = "\N{EN DASH}"
-PREFIXES = {"zetta": 1e-3, "exa": 1.0, "peta": 1e3, "tera": 1e6, "giga": 1e9, "mega": 1e12}
 
 
 def absent(value: object) -> bool:
@@ -62,15 +61,6 @@ def text(value: object) -> str:
     if absent(value):
         return MISSING
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def compute_unit(exaflops: pd.Series) -> tuple[float, str]:
-    """The factor from exaFLOPs to the unit in which the largest value is 1 to 1000, and its name."""
-    largest = exaflops.max()
-    for prefix, factor in PREFIXES.items():
-        if largest * factor >= 1:
-            return factor, f"{prefix}FLOPs"
-    return (1.0, "exaFLOPs") if not largest > 0 else (PREFIXES["mega"], "megaFLOPs")
 
 
 def html_table(header: list[str], rows: list[list[str]]) -> str:

@@ -7,7 +7,6 @@ import pandas as pd
 from switchpoint.report.formatting import (
     MISSING,
     absent,
-    compute_unit,
     html_table,
     interval,
     markdown_table,
@@ -19,6 +18,7 @@ from switchpoint.report.formatting import (
     with_error,
 )
 from switchpoint.scores import STATUSES
+from switchpoint.units import scale_of
 
 SUMMARIES = ["overall", "macro", "easy", "medium", "hard"]
 PARTS = ["Base model", "SFT", "SFT, then RL", "Pure RL"]
@@ -135,7 +135,7 @@ def arm_name(row: dict) -> str:
 
 def arm_rows(arms: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Every RL arm from its start to its end, what it took and what it logged: header and rows."""
-    factor, unit = compute_unit(arms["exaflops"])
+    factor, unit = scale_of(arms["exaflops"])
     norms = [name for name in arms if name.startswith("norm_")]
     rows = [
         [
@@ -158,7 +158,7 @@ def arm_rows(arms: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
 
 def comparison_rows(comparisons: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """The arms at equal total compute, highest first: header and rows."""
-    factor, unit = compute_unit(comparisons["exaflops_total"])
+    factor, unit = scale_of(comparisons["exaflops_total"])
     rows = [
         [
             significant(row["exaflops_total"] * factor), arm_name(row), number(row["score"]),
@@ -182,7 +182,7 @@ def arms_markdown(arms: pd.DataFrame, comparisons: pd.DataFrame) -> str:
 
 def run_table(runs: pd.DataFrame) -> str:
     """Every run with its parent, compute before it, validation loss and status."""
-    factor, unit = compute_unit(runs["sft_exaflops"])
+    factor, unit = scale_of(runs["sft_exaflops"])
     rows = [
         [
             row["run"], text(row["parent"]), text(row["algorithm"]), text(row["start_step"]),

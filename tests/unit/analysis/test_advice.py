@@ -436,7 +436,7 @@ def test_what_to_do_next_is_part_of_the_advice():
     assert pairs["RL"]["starts"] == ["a-30", "a-20"]
     # a-30 starts its RL after 3 exaFLOPs of SFT, a-20 after 2: 40 + 5 (x - 2) = 60 + .025 (x - 3).
     assert pairs["total"]["crossings"][0]["exaflops"] == pytest.approx(6.0151, abs=1e-3)
-    assert pairs["total"]["words"].startswith("a-20 passes a-30 at 6.015 exaFLOPs of total compute (95 % ")
+    assert pairs["total"]["words"].startswith("a-20 passes a-30 at 6.02 exaFLOPs of total compute (95 % ")
     reach = advice["compute_to_reach"]
     assert (reach["start"], reach["score"]) == ("a-30", pytest.approx(60.1))
     assert reach["starts"][0] | {"ci95": None} == {

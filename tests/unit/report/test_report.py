@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from switchpoint import units
 from switchpoint.analysis.advice import advise
 from switchpoint.analysis.arms import arm_curves, arm_summaries, compare_arms
 from switchpoint.analysis.ceilings import fit_curves
@@ -445,10 +446,10 @@ def test_a_correlation_is_said_or_why_there_is_none():
 
 
 def test_compute_has_a_readable_unit():
-    assert formatting.compute_unit(pd.Series([0, 3e-8])) == (1e9, "gigaFLOPs")
-    assert formatting.compute_unit(pd.Series([2e-6])) == (1e6, "teraFLOPs")
-    assert formatting.compute_unit(pd.Series([448.0])) == (1.0, "exaFLOPs")
-    assert formatting.compute_unit(pd.Series([0.0])) == (1.0, "exaFLOPs")
+    assert units.scale_of(pd.Series([0, 3e-8])) == (1e9, "gigaFLOPs")
+    assert units.scale_of(pd.Series([2e-6])) == (1e6, "teraFLOPs")
+    assert units.scale_of(pd.Series([448.0])) == (1.0, "exaFLOPs")
+    assert units.scale_of(pd.Series([0.0])) == (1.0, "exaFLOPs")
 
 
 def test_markdown_results(inputs):

@@ -1,0 +1,232 @@
+"""The commands that analyse anybody's runs.  Thin, as the stages are."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from switchpoint import files, tables
+from switchpoint.cli.outputs import check_out
+from switchpoint.cli.stages import PathOption
+from switchpoint.errors import InputError
+
+app = typer.Typer()
+
+
+@app.command("import")
+def import_command(
+    paths: Annotated[list[str], typer.Argument(help="The parts of one log, or several tables or caches.")],
+    out: Annotated[str, typer.Option(help="The curves.csv to write.")],
+    file_format: Annotated[
+        str | None, typer.Option("--format", help="csv, verl, trl, tensorboard, retu or published.")
+    ] = None,
+    score: Annotated[list[str], typer.Option(help="TAG=BENCHMARK: a tag (csv: column) of scores.")] = [],  # noqa: B006
+    column: Annotated[list[str], typer.Option(help="FIELD=COLUMN of a csv, such as exaflops=compute.")] = [],  # noqa: B006
+    exaflops: Annotated[str | None, typer.Option(help="The tag of the exaFLOPs since the start.")] = None,
+    exaflops_per_step: Annotated[float | None, typer.Option(help="Instead: exaFLOPs of every step.")] = None,
+    weights: Annotated[list[str], typer.Option(help="BENCHMARK=PROBLEMS: computes `overall`.")] = [],  # noqa: B006
+    scale: Annotated[float | None, typer.Option(help="Times the scores: 100 for fractions.")] = None,
+    run: Annotated[str | None, typer.Option(help="The run's name.")] = None,
+    phase: Annotated[str | None, typer.Option(help="sft or rl; rl without it.")] = None,
+    p_start: Annotated[list[str], typer.Option(help="[BENCHMARK=]SCORE before the first step.")] = [],  # noqa: B006
+    sft_exaflops: Annotated[float | None, typer.Option(help="exaFLOPs of the SFT before this RL.")] = None,
+) -> None:
+    """Turns other people's logs and tables into a curves.csv; prints what was read and left."""
+    from switchpoint.importer.points import Options, import_files, parse_numbers, parse_pairs
+
+    check_out(out, *paths)
+    options = Options(
+        run=run, phase=phase, column=parse_pairs(column, "--column"), score=parse_pairs(score, "--score"),
+        exaflops=exaflops, exaflops_per_step=exaflops_per_step,
+        weights=parse_numbers(weights, "--weights"), scale=scale,
+        p_start=parse_numbers(p_start, "--p-start"), sft_exaflops=sft_exaflops,
+    )  # fmt: skip
+    typer.echo(json.dumps(import_files(paths, out, file_format, options), indent=2))
+
+
+@app.command()
+def fit(
+    points: Annotated[str, typer.Argument(help="A curves.csv, or run, exaflops, score, p_start.")],
+    out: PathOption,
+    benchmark: Annotated[str, typer.Option(help="The scores to fit, where there are several.")] = "overall",
+    predict: Annotated[str | None, typer.Option(help="A csv file of run, exaflops to predict at.")] = None,
+    method: Annotated[str, typer.Option(help="default, paper or scalerl.")] = "default",
+    settings: Annotated[
+        str | None, typer.Option(help="paper: a csv of run, first, last, alpha, tau, free_start, cap.")
+    ] = None,
+) -> None:
+    """Fits the ceiling of every run, with its uncertainty."""
+    from switchpoint.analysis import ceilings
+    from switchpoint.analysis.points import read_points
+
+    check_out(out, points, predict, settings)
+    asked = None if predict is None else tables.read_csv(predict)
+    chosen = None if settings is None else tables.read_csv(settings)
+    files.write_json(out, ceilings.fit_curves(read_points(points, benchmark), asked, method, chosen))
+
+
+@app.command()
+def phases(
+    losses: Annotated[str, typer.Argument(help="A csv file of run, step, loss.")],
+    out: Annotated[str | None, typer.Option(help="The labels, as JSON.")] = None,
+    examples: Annotated[
+        str | None, typer.Option(help="Also how sure they are, from run, step, example, nll, tokens.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow a running job instead.")] = False,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 30.0,
+) -> None:
+    """Labels the SFT sub-phases (RETU Eq. 13-17); LOSSES has run, step, loss."""
+    from switchpoint.analysis.phases import label_phases, read_examples, watch_losses
+
+    if watch == (out is not None) or (watch and examples):
+        raise InputError("give --out PHASES.json (and --examples, if there are), or --watch alone")
+    if watch:
+        for line in watch_losses(losses, every):
+            typer.echo(line)
+        return
+    check_out(out, losses, examples)
+    table = None if examples is None else read_examples(examples)
+    files.write_json(out, label_phases(tables.read_csv(losses), table))
+
+
+@app.command("rank")
+def rank_command(
+    table: Annotated[str, typer.Argument(help="A csv file, one SFT model per row: model, pass_<k>, ...")],
+    out: Annotated[str | None, typer.Option(help="The same as JSON.")] = None,
+    k: Annotated[int | None, typer.Option(help="Rank by pass_<k>; the largest k without it.")] = None,
+) -> None:
+    """Ranks SFT models before any RL: drops the clearly worse, orders the rest by pass@k."""
+    from switchpoint.analysis import predictors
+    from switchpoint.report import predictors_text
+
+    check_out(out, table)
+    result = predictors.rank(tables.read_csv(table), k)
+    typer.echo(predictors_text.show_rank(result))
+    if out:
+        files.write_json(out, result)
+
+
+@app.command("predict")
+def predict_command(
+    table: Annotated[str, typer.Argument(help="A csv file as for rank, with rl_score where RL was run.")],
+    out: Annotated[str | None, typer.Option(help="The same as JSON.")] = None,
+    repeats: Annotated[int, typer.Option(help="Random splits behind R2.")] = 100,
+    calibration: Annotated[float, typer.Option(help="Share of the runs that a split fits.")] = 0.5,
+) -> None:
+    """Predicts the score after RL of SFT models from a few RL runs, and rates the predictors."""
+    from switchpoint.analysis import predictors
+    from switchpoint.report import predictors_text
+
+    check_out(out, table)
+    result = predictors.predict(tables.read_csv(table), repeats, calibration)
+    typer.echo(predictors_text.show_predict(result))
+    if out:
+        files.write_json(out, result)
+
+
+@app.command()
+def advise(
+    curves: PathOption, runs: PathOption, ceilings: PathOption, out: PathOption,
+    phases: Annotated[str | None, typer.Option(help="What `phases` wrote.")] = None,
+    predictors: Annotated[str | None, typer.Option(help="What `rank` wrote, for use before any RL.")] = None,
+    reference: Annotated[str | None, typer.Option(help="The run to measure others' instability by.")] = None,
+) -> None:  # fmt: skip
+    """Says where to start RL, what to stop or continue, and why; CEILINGS is what `fit` wrote."""
+    from switchpoint.analysis import advice
+    from switchpoint.analysis.documents import read_document
+
+    check_out(out, curves, runs, ceilings, phases, predictors)
+    result = advice.advise(
+        tables.read_csv(curves),
+        tables.read_csv(runs),
+        read_document(ceilings, "fit"),
+        phases and read_document(phases, "phases"),
+        predictors=predictors and read_document(predictors, "rank"),
+        reference=reference,
+    )
+    files.write_json(out, result)
+    typer.echo("\n".join([result["headline"], *result["reasons"]]))
+
+
+@app.command("flops")
+def flops_command(
+    model: Annotated[str, typer.Argument(help="A model directory, a config.json or a bundled name.")],
+    paradigm: Annotated[str, typer.Option(help="sft, grpo, dapo, luffy, srft or upt.")] = "sft",
+    steps: Annotated[int, typer.Option(help="Training steps.")] = 1,
+    accounting: Annotated[str, typer.Option(help="retu (the paper's) or strict.")] = "retu",
+    batch_size: Annotated[float | None, typer.Option(help="Sequences (SFT) or prompts trained on per step.")] = None,
+    mean_length: Annotated[float | None, typer.Option(help="Mean tokens of the sequences, prompt included; with experts, of the on-policy ones.")] = None,
+    lengths: Annotated[str | None, typer.Option(help="Instead: their histogram, a csv file of length, count.")] = None,
+    group_size: Annotated[float | None, typer.Option(help="On-policy responses per prompt.")] = None,
+    generation_batch: Annotated[float | None, typer.Option(help="dapo: prompts sampled per round.")] = None,
+    rounds: Annotated[float | None, typer.Option(help="dapo: sampling rounds per step.")] = None,
+    n_experts: Annotated[float | None, typer.Option(help="luffy, srft: expert trajectories per prompt.")] = None,
+    on_samples: Annotated[float | None, typer.Option(help="upt: on-policy sequences trained on per step.")] = None,
+    expert_samples: Annotated[float | None, typer.Option(help="upt: expert sequences trained on per step.")] = None,
+    expert_length: Annotated[float | None, typer.Option(help="Mean tokens of the expert sequences.")] = None,
+    expert_lengths: Annotated[str | None, typer.Option(help="Instead: their histogram, a csv file.")] = None,
+    old_logprob_pass: Annotated[bool, typer.Option("--old-logprob-pass", help="strict: old log-probabilities are recomputed.")] = False,
+) -> None:  # fmt: skip
+    """Prints the exaFLOPs of training as JSON; give exactly the options of the paradigm."""
+    from switchpoint import estimates, flops
+
+    options = {
+        "batch_size": batch_size, "mean_length": mean_length, "group_size": group_size,
+        "generation_batch": generation_batch, "rounds": rounds, "n_experts": n_experts,
+        "on_samples": on_samples, "expert_samples": expert_samples, "expert_length": expert_length,
+    }  # fmt: skip
+    histograms = {"mean_length": lengths, "expert_length": expert_lengths}
+    architecture = flops.architecture(model)
+    result = estimates.estimate(
+        architecture, paradigm, options, histograms, steps, accounting, old_logprob_pass
+    )
+    typer.echo(json.dumps(result))
+
+
+@app.command("published")
+def published_command(
+    folder: Annotated[str, typer.Argument(help="Holds rl_points.csv, sft_points.csv, table4_v1.csv.")],
+    out: Annotated[str | None, typer.Option(help="Write a .json, .csv or .md file instead.")] = None,
+) -> None:
+    """Recomputes the papers' claims from their published data, with a verdict on each."""
+    from switchpoint.published.claim_table import claims_text, count_line, recompute_claims, write_claims
+
+    check_out(out, folder)
+    claims = recompute_claims(folder)
+    if out:
+        write_claims(claims, out)
+    typer.echo(count_line(claims) if out else claims_text(claims))
+
+
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(help="A samples.parquet.")],
+    second: Annotated[str, typer.Argument(help="Another, of the same problems.")],
+    first_run: Annotated[str | None, typer.Option(help="The run, if the file has several.")] = None,
+    second_run: Annotated[str | None, typer.Option(help="The run, if the file has several.")] = None,
+    first_step: Annotated[int | None, typer.Option(help="The checkpoint; the last without it.")] = None,
+    second_step: Annotated[int | None, typer.Option(help="The checkpoint; the last without it.")] = None,
+) -> None:
+    """Compares two checkpoints, paired by problem: SECOND - FIRST, with interval and p."""
+    from switchpoint import scores
+
+    a = scores.read_test(first, first_run, first_step)
+    b = scores.read_test(second, second_run, second_step)
+    typer.echo(scores.paired(a, b).to_csv(index=False, float_format="%.4g"), nl=False)
+
+
+@app.command()
+def grade(
+    pairs: Annotated[str, typer.Argument(help="A .jsonl file of gold (text or list) and response.")],
+    out: PathOption,
+    extraction: Annotated[str, typer.Option(help="any, boxed_or_answer, boxed or official.")] = "any",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes; all cores without it.")
+    ] = None,
+) -> None:
+    """Grades answers: one line of correct, extracted, status per line of PAIRS, in order."""
+    from switchpoint.grading.grader import grade_file
+
+    check_out(out, pairs)
+    counts = grade_file(pairs, out, extraction, workers)
+    typer.echo(json.dumps(counts))
