@@ -62,6 +62,7 @@ def advise(
     recommended start (else of the highest) with every other, in RL and in total compute, and
     ``compute_to_reach`` its last fitted score; ``instability``.  InputError names the column, row or run.
     """
+    runs = starts.check_runs(runs)
     points = starts.rl_points(curves, runs)
     table, remarks = starts.rl_runs(runs, points)
     seeds = starts.seed_results(table, points, fits, phases)

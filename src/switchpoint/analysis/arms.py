@@ -10,9 +10,9 @@ import pandas as pd
 
 from switchpoint.analysis import budget
 from switchpoint.analysis.comparisons import Z95, possible_bests
+from switchpoint.analysis.identity import identify, of_runs
 from switchpoint.analysis.pooling import interval_ends, pool_over_seeds
 from switchpoint.scores import STATUSES
-from switchpoint.study.names import RunName
 
 ARM = ["arm", "set", "algorithm", "start"]
 CURVE_COLUMNS = [*ARM, "seeds", "exaflops_total", "score", "se"]
@@ -27,31 +27,21 @@ SUMMARY_COLUMNS = [
 LOGGED = ("clip_fraction", "cosine")  # what a run's log may have beside the norms of its terms
 
 
-def arm_of(run: str) -> dict[str, str | None]:
-    """The columns ``ARM`` of a run; SFT starts from the base."""
-    name = RunName.parse(run)
-    return {
-        "arm": run.rpartition("/")[0],
-        "set": name.set,
-        "algorithm": name.algorithm or name.phase,
-        "start": str(name.start or "base"),
-    }
-
-
-def arm_curves(curves: pd.DataFrame) -> pd.DataFrame:
+def arm_curves(curves: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Measured overall scores of every arm against all compute, SFT included, pooled over its seeds.
 
-    ``curves`` is ``curves.csv``; RL begins with its start's score, SFT with the base's.  Between their points runs
+    ``curves`` is ``curves.csv``, ``runs`` ``runs.csv``; RL begins with its start's score, SFT with the base's.  Between their points runs
     are straight lines; an arm goes as far as all its seeds (``budget.pool_curves``).  Columns ``CURVE_COLUMNS``.
     """
-    overall = curves[curves["benchmark"] == "overall"]
+    overall = of_runs(curves[curves["benchmark"] == "overall"], runs, ARM)
+    overall["algorithm"] = overall["algorithm"].astype(object).where(overall["phase"] == "rl", "sft")
     base = overall[overall["phase"] == "base"]
     arms: dict[str, list[dict]] = {}
     named: dict[str, dict] = {}
-    for run, rows in overall[overall["phase"] != "base"].groupby("run", sort=False):
+    for _, rows in overall[overall["phase"] != "base"].groupby("run", sort=False):
         first = base if rows["phase"].iloc[0] == "sft" else base[:0]
-        arm = arm_of(run)
-        named[arm["arm"]] = arm
+        arm = rows.iloc[0]
+        named[arm["arm"]] = dict(arm[ARM])
         arms.setdefault(arm["arm"], []).append(measured_curve(pd.concat([first, rows])))
     parts = []
     for arm, seeds in arms.items():
@@ -122,11 +112,11 @@ def arm_summaries(
     overall = results[(results["benchmark"] == "overall") & (results["metric"] == "avg")]
     scores = overall.set_index(["run", "step"])["score"]
     last = overall.set_index("run")["score"]
-    rows = []
-    for run in runs[runs["run"].isin(records)].to_dict("records"):
+    named, rows = identify(runs), []
+    for run in runs[runs["run"].isin(records) & runs["run"].map(named["counts"])].to_dict("records"):
         paired = gains[(gains["run"] == run["run"]) & (gains["benchmark"] == "overall")].iloc[0]
         rows.append({
-            **arm_of(run["run"]), "status": run["status"],
+            **named.loc[run["run"], ARM], "status": run["status"],
             "start_score": scores[run["parent"], int(run["start_step"])], "end_score": last[run["run"]],
             "difference": paired["difference"], "se": paired["se"], **logged(records[run["run"]]),
         })  # fmt: skip

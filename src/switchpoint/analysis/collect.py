@@ -6,6 +6,7 @@ import pandas as pd
 
 from switchpoint import files, scores, tables
 from switchpoint.analysis.arms import arm_curves, arm_summaries, compare_arms
+from switchpoint.analysis.identity import identify
 from switchpoint.analysis.pooling import pool_curves, pool_results
 from switchpoint.study.names import RunName, Start
 
@@ -42,8 +43,9 @@ def collect(
     samples = pd.concat([rows[rows["split"] == "test"] for rows, _ in evaluated])
     models = dict(list(samples.groupby(["run", "step"], sort=False)))
     verdicts = [scores.verdicts(rows).assign(run=run, step=step) for (run, step), rows in models.items()]
+    named = identify(runs)
     results = [
-        result_rows(run, step, rows, out_of_distribution, groups, pass_at)
+        result_rows(run, step, rows, named.loc[run], out_of_distribution, groups, pass_at)
         for (run, step), rows in models.items()
     ]
     collected = {
@@ -56,8 +58,8 @@ def collect(
     }
     collected["models"] = models_table(collected["results"], collected["losses"], runs)
     collected["pooled_curves"], collected["pooled_results"] = (
-        pool_curves(collected["curves"]),
-        pool_results(collected["results"]),
+        pool_curves(collected["curves"], runs),
+        pool_results(collected["results"], runs),
     )
     collected |= arm_tables(collected, records)
     for name in OUTPUTS:
@@ -72,7 +74,7 @@ def collect(
 
 def arm_tables(collected: dict[str, pd.DataFrame], records: list[dict]) -> dict[str, pd.DataFrame]:
     """The tables of the arms; ``records`` are the ``run.json`` of the RL runs, in the order of ``runs``."""
-    runs, curves = collected["runs"], arm_curves(collected["curves"])
+    runs, curves = collected["runs"], arm_curves(collected["curves"], collected["runs"])
     of_runs = dict(zip(rl_rows(runs)["run"], records, strict=True))
     return {
         "arms": arm_summaries(collected["gains"], runs, collected["results"], of_runs),
@@ -136,7 +138,7 @@ def models_table(results: pd.DataFrame, losses: pd.DataFrame, runs: pd.DataFrame
     sft = overall[overall["phase"] == "sft"]
     metric = sft["metric"].replace("avg", "pass@1").str.replace("@", "_")
     table = sft.assign(metric=metric).pivot_table("score", ["set", "step"], "metric")
-    loss = losses.assign(set=[RunName.parse(run).set for run in losses["run"]]).groupby(["set", "step"])
+    loss = losses.assign(set=losses["run"].map(identify(runs)["set"])).groupby(["set", "step"])
     table = table.join(loss[["loss", "exaflops"]].mean().rename(columns={"loss": "val_loss"}))
     after = rl_rows(runs).dropna(subset="set")
     after = after.merge(overall.loc[overall["metric"] == "avg", ["run", "score"]], on="run")
@@ -185,21 +187,17 @@ def result_rows(
     run: str,
     step: int,
     samples: pd.DataFrame,
+    named: pd.Series,
     out_of_distribution: Sequence[str],
     groups: Mapping[str, str],
     pass_at: Sequence[int],
 ) -> pd.DataFrame:
-    """Test scores of a checkpoint with their intervals: mean of all samples (``avg``), then every pass@k."""
-    name = RunName.parse(run)
-    fields = {
-        "run": run,
-        "phase": name.phase,
-        "set": name.set,
-        "algorithm": name.algorithm,
-        "start": None if name.start is None else str(name.start),
-        "seed": name.seed,
-        "step": step,
-    }
+    """Test scores of a checkpoint with their intervals: mean of all samples (``avg``), then every pass@k.
+
+    ``named`` is the run's row of ``identify``.
+    """
+    columns = ["phase", "set", "algorithm", "start", "seed"]
+    fields = {"run": run, **named[columns], "step": step}
     parts = [
         scores.with_intervals(samples, out_of_distribution, groups, k).assign(
             metric="avg" if k is None else f"pass@{k}"

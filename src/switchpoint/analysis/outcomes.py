@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 
 from switchpoint import files, tables
+from switchpoint.analysis.identity import identify
 from switchpoint.analysis.pooling import HALF_WIDTH, interval_ends, pool_over_seeds
 from switchpoint.analysis.predictors import loss_against_ceiling
-from switchpoint.study.names import RunName
 
 MIN_SETS = 4  # for a correlation
 KEYS = ["set", "algorithm", "start_step"]
@@ -18,8 +18,9 @@ def measure_outcomes(points: str, runs: str, losses: str, ceilings: str, out: st
 
     ``points`` is ``pooled_curves.csv``, the others are ``runs.csv``, ``losses.csv`` and ``ceilings.json``.
     """
-    outcomes = rl_outcomes(*map(tables.read_made, (points, ceilings, runs)))
-    highest = highest_outcomes(tables.read_made(losses), outcomes)
+    table = tables.read_made(runs)
+    outcomes = rl_outcomes(tables.read_made(points), tables.read_made(ceilings), table)
+    highest = highest_outcomes(tables.read_made(losses), outcomes, table)
     tables.write_csv(outcomes, f"{out}/outcomes.csv")
     tables.write_csv(highest, f"{out}/highest_outcomes.csv")
     files.write_json(f"{out}/loss_correlation.json", loss_correlation(highest))
@@ -80,10 +81,10 @@ def with_outcome(table: pd.DataFrame) -> pd.DataFrame:
     return table[[*KEYS, "p_start", "basis", "value", "gain", "low", "high", *LAST_COLUMNS]]
 
 
-def highest_outcomes(losses: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
+def highest_outcomes(losses: pd.DataFrame, outcomes: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Each set's lowest validation loss, mean over seeds, with its highest outcome of RL.
 
-    ``losses`` is ``losses.csv``, ``outcomes`` what ``rl_outcomes`` returns, of which the algorithm with the
+    ``losses`` is ``losses.csv``, ``runs`` ``runs.csv``, ``outcomes`` what ``rl_outcomes`` returns, of which the algorithm with the
     most sets counts.  All sets are compared on ceilings, or, when one of them has none, on last scores.
     Columns set, start_step, loss, basis, value, low, high; no rows without RL from an SFT checkpoint.
     """
@@ -100,7 +101,7 @@ def highest_outcomes(losses: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFra
         compared = compared.assign(basis="final score", **last)
     highest = compared.sort_values("value", ascending=False).drop_duplicates("set").sort_values("set")
     lowest = losses.groupby("run", sort=False)["loss"].min()
-    loss = lowest.groupby([RunName.parse(run).set for run in lowest.index]).mean().rename("loss")
+    loss = lowest.groupby(identify(runs)["set"].reindex(lowest.index)).mean().rename("loss")
     return highest.merge(loss, left_on="set", right_index=True)[columns]
 
 

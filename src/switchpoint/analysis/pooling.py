@@ -6,11 +6,11 @@ so it does not average out) and of their spread.
 
 import pandas as pd
 
-from switchpoint.study.names import RunName
+from switchpoint.analysis.identity import of_runs
 
 HALF_WIDTH = 1.96  # standard errors in half of a 95 % interval
 CURVE_COLUMNS = [
-    "run", "phase", "set", "algorithm", "step", "exaflops", "exaflops_total", "benchmark",
+    "run", "phase", "set", "algorithm", "start", "step", "exaflops", "exaflops_total", "benchmark",
     "score", "se", "low", "high", "seeds",
 ]  # fmt: skip
 RESULT_KEYS = ["phase", "set", "algorithm", "start", "step", "metric", "benchmark"]
@@ -37,17 +37,13 @@ def interval_ends(score: pd.Series, se: pd.Series) -> tuple[pd.Series, pd.Series
     return score - HALF_WIDTH * se, score + HALF_WIDTH * se
 
 
-def pool_curves(curves: pd.DataFrame) -> pd.DataFrame:
-    """The points of ``curves.csv`` with their 95 % intervals (``CURVE_COLUMNS``), SFT pooled over seeds.
+def pool_curves(curves: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The points of ``curves.csv`` with their 95 % intervals (``CURVE_COLUMNS``), SFT pooled over seeds; ``runs`` is ``runs.csv``.
 
     Every checkpoint of an SFT set is one row, without a run; the points of the base model and of RL, whose
     seeds differ in compute, stay run by run.
     """
-    names = {run: RunName.parse(run) for run in curves["run"].unique()}
-    curves = curves.assign(
-        set=[names[run].set for run in curves["run"]],
-        algorithm=[names[run].algorithm for run in curves["run"]],
-    )
+    curves = of_runs(curves, runs, ["set", "algorithm", "start"])
     base, sft, rl = (curves[curves["phase"] == phase] for phase in ("base", "sft", "rl"))
     sft = pool_over_seeds(sft, ["phase", "set", "step", "benchmark"])
     parts = [base.assign(seeds=1), sft, rl.assign(seeds=1)]
@@ -56,13 +52,14 @@ def pool_curves(curves: pd.DataFrame) -> pd.DataFrame:
     return table.assign(low=low, high=high).reindex(columns=CURVE_COLUMNS)
 
 
-def pool_results(results: pd.DataFrame) -> pd.DataFrame:
-    """The test scores of ``results.csv`` by model, metric and benchmark, pooled over seeds.
+def pool_results(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The test scores of ``results.csv`` by model, metric and benchmark, pooled over seeds; ``runs`` is ``runs.csv``.
 
     Columns ``RESULT_KEYS``, score, se, low, high, seeds.  The interval of one seed is its own, that of
     several spans 1.96 pooled standard errors on either side, within 0..100.  ``step`` is that of an SFT
     checkpoint, missing for RL, whose seeds may end at different steps.
     """
+    results = of_runs(results, runs, ["set", "algorithm", "start"])
     named = results.assign(step=results["step"].astype("Int64").where(results["phase"] != "rl"))
     table = pool_over_seeds(named, RESULT_KEYS)
     several = table["seeds"] > 1

@@ -19,6 +19,13 @@ ENDED = ("finished", "exhausted", "diverged")  # the last two are diagnosed
 BASES = {"ceiling": "ceiling", "peak": "smoothed peak", "final": "final score"}
 
 
+def check_runs(runs: pd.DataFrame) -> pd.DataFrame:
+    """The table of runs, of which it has every column, with its compute by the program's name."""
+    runs, _ = units.own_names(runs, "runs")
+    check_columns(runs, RUN_COLUMNS, "runs")
+    return runs
+
+
 def rl_points(curves: pd.DataFrame, runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The RL points of every RL run that has any, by compute; without the start's own score at 0."""
     curves, unit = units.own_names(curves, "curves")
@@ -38,8 +45,6 @@ def rl_points(curves: pd.DataFrame, runs: pd.DataFrame) -> dict[str, pd.DataFram
 
 def rl_runs(runs: pd.DataFrame, points: dict) -> tuple[pd.DataFrame, list[str]]:
     """The RL runs with their ``start``, each seed of a start once; and what to say of those left out."""
-    runs, _ = units.own_names(runs, "runs")
-    check_columns(runs, RUN_COLUMNS, "runs")
     runs = runs.assign(run=runs["run"].astype(str))
     refuse(runs, runs["run"].duplicated(), "run", "it has a row already; keep one")
     unnamed = runs["algorithm"].isna() & runs["run"].isin(points)

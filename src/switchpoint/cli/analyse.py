@@ -1,16 +1,22 @@
 """The commands that analyse anybody's runs.  Thin, as the stages are."""
 
 import json
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from switchpoint import files, tables
-from switchpoint.cli.outputs import check_out
-from switchpoint.cli.stages import PathOption
+from switchpoint.cli.outputs import check_out, example
 from switchpoint.errors import InputError
 
 app = typer.Typer()
+Out = Annotated[str | None, typer.Option(help="Write all of it to this file, as JSON.")]
+
+
+def write(out: str | None, result: dict) -> None:
+    """Writes the result, where a file was asked for."""
+    if out:
+        files.write_json(out, result)
 
 
 @app.command("import")
@@ -44,55 +50,62 @@ def import_command(
     typer.echo(json.dumps(import_files(paths, out, file_format, options), indent=2))
 
 
-@app.command()
+@app.command(epilog=example("fit curves.csv --out ceilings.json"))
 def fit(
-    points: Annotated[str, typer.Argument(help="A curves.csv, or run, exaflops, score, p_start.")],
-    out: PathOption,
+    points: Annotated[str, typer.Argument(help="A curves.csv, or a csv file of run, exaflops, score (points), p_start.")],
+    out: Out = None,
     benchmark: Annotated[str, typer.Option(help="The scores to fit, where there are several.")] = "overall",
-    predict: Annotated[str | None, typer.Option(help="A csv file of run, exaflops to predict at.")] = None,
-    method: Annotated[str, typer.Option(help="default, paper or scalerl.")] = "default",
+    predict: Annotated[str | None, typer.Option(help="A csv file of run, exaflops to predict scores at.")] = None,
+    method: Annotated[Literal["default", "paper", "scalerl"], typer.Option(help="Ours, the paper's (Appendix D), or ScaleRL's grid.")] = "default",
     settings: Annotated[
-        str | None, typer.Option(help="paper: a csv of run, first, last, alpha, tau, free_start, cap.")
+        str | None, typer.Option(help="For paper: a csv file of run, first, last, alpha, tau, free_start, cap.")
     ] = None,
-) -> None:
-    """Fits the ceiling of every run, with its uncertainty."""
+) -> None:  # fmt: skip
+    """Fits the ceiling of every run, with its 95 % interval, or says that the data do not bound it."""
     from switchpoint.analysis import ceilings
     from switchpoint.analysis.points import read_points
+    from switchpoint.report import terminal
 
     check_out(out, points, predict, settings)
     asked = None if predict is None else tables.read_csv(predict)
     chosen = None if settings is None else tables.read_csv(settings)
-    files.write_json(out, ceilings.fit_curves(read_points(points, benchmark), asked, method, chosen))
+    result = ceilings.fit_curves(read_points(points, benchmark), asked, method, chosen)
+    write(out, result)
+    terminal.show(terminal.fits(result))
 
 
-@app.command()
+@app.command(epilog=example("phases losses.csv --out phases.json"))
 def phases(
-    losses: Annotated[str, typer.Argument(help="A csv file of run, step, loss.")],
-    out: Annotated[str | None, typer.Option(help="The labels, as JSON.")] = None,
+    losses: Annotated[str, typer.Argument(help="A csv file of run, step, loss (on validation examples).")],
+    out: Out = None,
     examples: Annotated[
-        str | None, typer.Option(help="Also how sure they are, from run, step, example, nll, tokens.")
+        str | None,
+        typer.Option(help="Also how sure they are, from a table of run, step, example, nll, tokens."),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Follow a running job instead.")] = False,
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 30.0,
 ) -> None:
-    """Labels the SFT sub-phases (RETU Eq. 13-17); LOSSES has run, step, loss."""
+    """Labels the SFT sub-phases by the validation loss: adaptive, stable, mild and severe overfitting (RETU Eq. 13-17)."""
     from switchpoint.analysis.phases import label_phases, read_examples, watch_losses
+    from switchpoint.report import terminal
 
-    if watch == (out is not None) or (watch and examples):
-        raise InputError("give --out PHASES.json (and --examples, if there are), or --watch alone")
+    if watch and (out or examples):
+        raise InputError("--watch prints what comes; leave --out and --examples out")
     if watch:
         for line in watch_losses(losses, every):
             typer.echo(line)
         return
     check_out(out, losses, examples)
     table = None if examples is None else read_examples(examples)
-    files.write_json(out, label_phases(tables.read_csv(losses), table))
+    result = label_phases(tables.read_csv(losses), table)
+    write(out, result)
+    terminal.show(terminal.phases(result))
 
 
-@app.command("rank")
+@app.command("rank", epilog=example("rank models.csv"))
 def rank_command(
     table: Annotated[str, typer.Argument(help="A csv file, one SFT model per row: model, pass_<k>, ...")],
-    out: Annotated[str | None, typer.Option(help="The same as JSON.")] = None,
+    out: Out = None,
     k: Annotated[int | None, typer.Option(help="Rank by pass_<k>; the largest k without it.")] = None,
 ) -> None:
     """Ranks SFT models before any RL: drops the clearly worse, orders the rest by pass@k."""
@@ -101,15 +114,14 @@ def rank_command(
 
     check_out(out, table)
     result = predictors.rank(tables.read_csv(table), k)
+    write(out, result)
     typer.echo(predictors_text.show_rank(result))
-    if out:
-        files.write_json(out, result)
 
 
-@app.command("predict")
+@app.command("predict", epilog=example("predict models.csv"))
 def predict_command(
     table: Annotated[str, typer.Argument(help="A csv file as for rank, with rl_score where RL was run.")],
-    out: Annotated[str | None, typer.Option(help="The same as JSON.")] = None,
+    out: Out = None,
     repeats: Annotated[int, typer.Option(help="Random splits behind R2.")] = 100,
     calibration: Annotated[float, typer.Option(help="Share of the runs that a split fits.")] = 0.5,
 ) -> None:
@@ -119,41 +131,52 @@ def predict_command(
 
     check_out(out, table)
     result = predictors.predict(tables.read_csv(table), repeats, calibration)
+    write(out, result)
     typer.echo(predictors_text.show_predict(result))
-    if out:
-        files.write_json(out, result)
 
 
-@app.command()
+@app.command(epilog=example("advise --curves curves.csv --runs runs.csv"))
 def advise(
-    curves: PathOption, runs: PathOption, ceilings: PathOption, out: PathOption,
+    curves: Annotated[str, typer.Option(help="The points of all runs, a curves.csv.")],
+    runs: Annotated[str, typer.Option(help="A csv file of run, parent, set, algorithm, seed, start_step, sft_exaflops, status.")],
+    ceilings: Annotated[str | None, typer.Option(help="What `fit` wrote of the same curves; fitted here without it.")] = None,
+    out: Out = None,
     phases: Annotated[str | None, typer.Option(help="What `phases` wrote.")] = None,
     predictors: Annotated[str | None, typer.Option(help="What `rank` wrote, for use before any RL.")] = None,
     reference: Annotated[str | None, typer.Option(help="The run to measure others' instability by.")] = None,
 ) -> None:  # fmt: skip
-    """Says where to start RL, what to stop or continue, and why; CEILINGS is what `fit` wrote."""
+    """Says where to start RL, what to stop or continue, and why."""
     from switchpoint.analysis import advice
+    from switchpoint.analysis.ceilings import fit_curves
     from switchpoint.analysis.documents import read_document
+    from switchpoint.analysis.points import check_points
+    from switchpoint.report import terminal
 
     check_out(out, curves, runs, ceilings, phases, predictors)
+    points = tables.read_csv(curves)
     result = advice.advise(
-        tables.read_csv(curves),
+        points,
         tables.read_csv(runs),
-        read_document(ceilings, "fit"),
+        read_document(ceilings, "fit") if ceilings else fit_curves(check_points(points)),
         phases and read_document(phases, "phases"),
         predictors=predictors and read_document(predictors, "rank"),
         reference=reference,
     )
-    files.write_json(out, result)
-    typer.echo("\n".join([result["headline"], *result["reasons"]]))
+    write(out, result)
+    typer.echo(result["headline"])
+    if result["candidates"]:
+        terminal.show(terminal.starts(result))
+    typer.echo("\n".join(result["reasons"]))
 
 
-@app.command("flops")
+@app.command(
+    "flops", epilog=example("flops Qwen2.5-7B --paradigm sft --batch-size 512 --mean-length 3771 --steps 360")
+)
 def flops_command(
     model: Annotated[str, typer.Argument(help="A model directory, a config.json or a bundled name.")],
-    paradigm: Annotated[str, typer.Option(help="sft, grpo, dapo, luffy, srft or upt.")] = "sft",
+    paradigm: Annotated[Literal["sft", "grpo", "dapo", "luffy", "srft", "upt"], typer.Option(help="How it is trained.")] = "sft",
     steps: Annotated[int, typer.Option(help="Training steps.")] = 1,
-    accounting: Annotated[str, typer.Option(help="retu (the paper's) or strict.")] = "retu",
+    accounting: Annotated[Literal["retu", "strict"], typer.Option(help="The paper's convention, or every pass and the real lengths.")] = "retu",
     batch_size: Annotated[float | None, typer.Option(help="Sequences (SFT) or prompts trained on per step.")] = None,
     mean_length: Annotated[float | None, typer.Option(help="Mean tokens of the sequences, prompt included; with experts, of the on-policy ones.")] = None,
     lengths: Annotated[str | None, typer.Option(help="Instead: their histogram, a csv file of length, count.")] = None,
@@ -183,7 +206,7 @@ def flops_command(
     typer.echo(json.dumps(result))
 
 
-@app.command("published")
+@app.command("published", epilog=example("published FOLDER"))
 def published_command(
     folder: Annotated[str, typer.Argument(help="Holds rl_points.csv, sft_points.csv, table4_v1.csv.")],
     out: Annotated[str | None, typer.Option(help="Write a .json, .csv or .md file instead.")] = None,
@@ -198,7 +221,7 @@ def published_command(
     typer.echo(count_line(claims) if out else claims_text(claims))
 
 
-@app.command()
+@app.command(epilog=example("compare base/samples.parquet tuned/samples.parquet"))
 def compare(
     first: Annotated[str, typer.Argument(help="A samples.parquet.")],
     second: Annotated[str, typer.Argument(help="Another, of the same problems.")],
@@ -215,11 +238,14 @@ def compare(
     typer.echo(scores.paired(a, b).to_csv(index=False, float_format="%.4g"), nl=False)
 
 
-@app.command()
+@app.command(epilog=example("grade pairs.jsonl --out grades.jsonl"))
 def grade(
     pairs: Annotated[str, typer.Argument(help="A .jsonl file of gold (text or list) and response.")],
-    out: PathOption,
-    extraction: Annotated[str, typer.Option(help="any, boxed_or_answer, boxed or official.")] = "any",
+    out: Annotated[str, typer.Option(help="The .jsonl file of grades to write.")],
+    extraction: Annotated[
+        Literal["any", "boxed_or_answer", "boxed", "official"],
+        typer.Option(help="Where an answer may stand."),
+    ] = "any",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Worker processes; all cores without it.")
     ] = None,

@@ -54,6 +54,10 @@ def main() -> None:
         app()
     except InputError as error:
         fail(f"error: {error}")
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("switchpoint"):
+            raise
+        fail(f"error: this command needs the package {error.name}: pip install 'switchpoint[study]'")
     except StoppedError as stop:
         fail(str(stop), os.EX_TEMPFAIL)
     except OSError as error:

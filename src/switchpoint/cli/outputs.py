@@ -1,10 +1,15 @@
-"""Where a command may write: never over what it reads."""
+"""What commands share: where they may write (never over what they read), and how their help ends."""
 
 import os
 import tempfile
 from pathlib import Path
 
 from switchpoint.errors import InputError
+
+
+def example(words: str) -> str:
+    """The end of a command's help."""
+    return f"Example: `switchpoint {words}`"
 
 
 def check_out(out: str | None, *inputs: str | None) -> None:

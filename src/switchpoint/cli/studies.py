@@ -6,20 +6,20 @@ from typing import Annotated, Literal
 
 import typer
 
-from switchpoint.cli.outputs import check_out
-from switchpoint.cli.stages import PathOption
+from switchpoint.cli.outputs import check_out, example
 from switchpoint.errors import InputError
 
 app = typer.Typer()
+StudyFile = Annotated[str, typer.Option(help="The study's YAML file.")]
 Scale = Annotated[
     Literal["full", "tiny"] | None,
     typer.Option(help="Of the study, as Snakemake's `--config scale=` has it."),
 ]
 
 
-@app.command()
+@app.command(epilog=example("plan --study config/paper-qwen2.5-7b.yaml --gpus 32"))
 def plan(
-    study: PathOption = "config.yaml",
+    study: StudyFile = "config.yaml",
     gpus: Annotated[int | None, typer.Option(min=1, help="Bound the hours that so many GPUs take.")] = None,
     scale: Scale = None,
 ) -> None:
@@ -30,9 +30,9 @@ def plan(
     show(study, n_weights, gpus, scale)
 
 
-@app.command()
+@app.command(epilog=example("status"))
 def status(
-    study: PathOption = "config.yaml",
+    study: StudyFile = "config.yaml",
     lines: Annotated[int, typer.Option(min=0, help="Last lines of the log of a job that failed.")] = 5,
     scale: Scale = None,
 ) -> None:
@@ -42,7 +42,7 @@ def status(
     show(study, lines, scale)
 
 
-@app.command()
+@app.command(epilog=example("recover"))
 def recover(
     wait: Annotated[bool, typer.Option(help="Wait for orphaned jobs instead of cancelling them.")] = False,
     force: Annotated[
@@ -56,7 +56,7 @@ def recover(
         typer.echo(sentence)
 
 
-@app.command()
+@app.command(epilog=example("lock problems.jsonl"))
 def lock(
     path: Annotated[
         list[str],
@@ -75,11 +75,11 @@ def lock(
     locks.write_lock(path, out, revision)
 
 
-@app.command()
+@app.command(epilog=example("decontaminate --train sft.jsonl --benchmarks aime.jsonl --out clean"))
 def decontaminate(
     train: Annotated[list[str], typer.Option(help="A .jsonl or .parquet file with a column problem; repeat it.")],
     benchmarks: Annotated[list[str], typer.Option(help="A file of records (problem, answer); repeat it.")],
-    out: PathOption,
+    out: Annotated[str, typer.Option(help="The folder to write into.")],
     threshold: Annotated[float, typer.Option(help="Drop above this cosine.")] = 0.8,
     match_numbers: Annotated[
         bool, typer.Option(help="Drop only where the same numbers stand in the same order, too.")

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from named_runs import runs_of
 
+from switchpoint.analysis import arms as of_arms
 from switchpoint.analysis.arms import (
     COMPARISON_COLUMNS,
     CURVE_COLUMNS,
     SUMMARY_COLUMNS,
-    arm_curves,
-    arm_of,
     arm_summaries,
     compare_arms,
 )
@@ -34,21 +34,14 @@ def curves(**runs: list[tuple]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def arm_curves(table: pd.DataFrame) -> pd.DataFrame:
+    """Of these points."""
+    return of_arms.arm_curves(table, runs_of(table["run"]))
+
+
 def pooled(arms: dict[tuple[str, str], list[tuple]]) -> pd.DataFrame:
     """What ``arm_curves`` makes of one seed of every (algorithm, start)."""
     return arm_curves(curves(**{f"rl/{name}/{start}/seed_0": line for (name, start), line in arms.items()}))
-
-
-@pytest.mark.parametrize(
-    ("run", "arm"),
-    [
-        ("sft/S/seed_1", ["sft/S", "S", "sft", "base"]),
-        ("rl/grpo/base/seed_0", ["rl/grpo/base", None, "grpo", "base"]),
-        ("rl/upt/S-min_val_loss/seed_2", ["rl/upt/S-min_val_loss", "S", "upt", "S-min_val_loss"]),
-    ],
-)
-def test_an_arm_is_its_runs_without_the_seed(run, arm):
-    assert list(arm_of(run).values()) == arm
 
 
 def test_seeds_are_pooled_as_far_as_all_go():
@@ -144,10 +137,9 @@ def line_of_log(tokens: float, **figures) -> dict:
     return {"response_tokens": tokens, "graded": 5, "unparsable": 3, "timeout": 0, "error": 0} | figures
 
 
-RUNS = pd.DataFrame({
-    "run": [*RL_SEEDS, "sft/S/seed_0", "base"], "parent": ["sft/S/seed_0", "sft/S/seed_1", "base", None],
-    "start_step": [10, 10, 0, None], "status": ["finished", "diverged", "finished", "finished"],
-})  # fmt: skip
+RUNS = runs_of([*RL_SEEDS, "sft/S/seed_0", "base"]).assign(
+    status=["finished", "diverged", "finished", "finished"]
+)
 RESULTS = pd.DataFrame(
     [("sft/S/seed_0", 10, 60.0), ("sft/S/seed_0", 20, 99.0), ("sft/S/seed_1", 10, 62.0),
      (RL_SEEDS[0], 5, 70.0), (RL_SEEDS[1], 3, 66.0)],

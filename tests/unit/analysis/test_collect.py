@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from named_runs import runs_of
 
 from switchpoint import files
 from switchpoint.analysis.collect import models_table, result_rows, rl_row, sft_row
+from switchpoint.analysis.identity import identify
 
 RUN = ["run", "parent", "set", "algorithm", "seed", "start_step"]
 
@@ -30,6 +32,7 @@ def test_checkpoints_with_their_predictors_and_scores_after_rl():
     runs = pd.DataFrame(
         [
             ("sft/S/seed_0", "base", "S", "sft", 0, 0),
+            ("sft/S/seed_1", "base", "S", "sft", 1, 0),
             ("rl/dapo_dc/S-10/seed_0", "sft/S/seed_0", "S", "dapo_dc", 0, 10),
             ("rl/dapo_dc/S-10/seed_1", "sft/S/seed_1", "S", "dapo_dc", 1, 10),
             (
@@ -87,7 +90,7 @@ def test_a_runs_name_says_what_it_is(tmp_path):
     ("run", "fields"),
     [
         ("base", ["base", None, None, None, None]),
-        ("sft/S/seed_1", ["sft", "S", None, None, 1]),
+        ("sft/S/seed_1", ["sft", "S", None, "base", 1]),
         ("rl/grpo/S-10/seed_1", ["rl", "S", "grpo", "S-10", 1]),
         ("rl/grpo/base/seed_0", ["rl", None, "grpo", "base", 0]),
     ],
@@ -97,9 +100,10 @@ def test_results_carry_the_parts_of_the_runs_name(run, fields):
         {"benchmark": "math", "id": [0, 0, 1, 1], "correct": [True, False, True, True], "n_tokens": 5,
          "truncated": False, "verdict": "graded"}
     )  # fmt: skip
-    table = result_rows(run, 10, samples, [], {"math": "easy"}, [2])
+    table = result_rows(run, 10, samples, identify(runs_of([run])).loc[run], [], {"math": "easy"}, [2])
     first = table.iloc[0]
-    assert [first[name] for name in ("phase", "set", "algorithm", "start", "seed")] == fields
+    found = first[["phase", "set", "algorithm", "start", "seed"]]
+    assert found.where(found.notna(), None).tolist() == fields
     assert table["metric"].unique().tolist() == ["avg", "pass@2"]
     scores = table[table["benchmark"] == "overall"].set_index("metric")["score"]
     assert scores.to_dict() == {"avg": 75.0, "pass@2": 100.0}

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from named_runs import runs_of
 
 from switchpoint.analysis.outcomes import highest_outcomes, loss_correlation, rl_outcomes
 
@@ -54,7 +55,7 @@ def test_without_rl_there_is_no_outcome():
     points, runs = study({("S", 10, 0): [50, 60]})
     outcomes = rl_outcomes(points[:0], {"runs": {}}, runs)
     assert outcomes.empty
-    highest = highest_outcomes(pd.DataFrame({"run": ["sft/S/seed_0"], "loss": [0.5]}), outcomes)
+    highest = highest_outcomes(pd.DataFrame({"run": ["sft/S/seed_0"], "loss": [0.5]}), outcomes, runs)
     assert highest.empty
     assert loss_correlation(highest)["n"] == 0
 
@@ -64,15 +65,20 @@ LOSSES = pd.DataFrame(
 )
 
 
+def with_sft(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs and those whose losses there are."""
+    return pd.concat([runs, runs_of(LOSSES["run"])])
+
+
 def test_sets_are_compared_on_ceilings_if_all_have_one():
     points, runs = study({("A", 10, 0): [50, 60], ("A", 20, 0): [50, 62], ("B", 10, 0): [50, 58]})
     both = fits(A_10_0=(70.0, [68.0, 72.0]), A_20_0=(66.0, [64.0, 68.0]), B_10_0=(68.0, [66.0, 70.0]))
-    highest = highest_outcomes(LOSSES, rl_outcomes(points, both, runs))
+    highest = highest_outcomes(LOSSES, rl_outcomes(points, both, runs), with_sft(runs))
     assert highest[["set", "start_step", "value"]].to_numpy().tolist() == [["A", 10, 70.0], ["B", 10, 68.0]]
     assert highest["loss"].tolist() == pytest.approx([0.5, 0.3])  # of A the mean of its seeds' lowest
     assert set(highest["basis"]) == {"ceiling"}
     of_one = fits(A_10_0=(70.0, [68.0, 72.0]))
-    highest = highest_outcomes(LOSSES, rl_outcomes(points, of_one, runs))
+    highest = highest_outcomes(LOSSES, rl_outcomes(points, of_one, runs), with_sft(runs))
     assert highest[["start_step", "value"]].to_numpy().tolist() == [[20, 62.0], [10, 58.0]]
     assert set(highest["basis"]) == {"final score"}
 

@@ -458,8 +458,9 @@ def test_command(tmp_path):
     assert json.loads((tmp_path / "out.json").read_text()) == label_phases(losses)
     (tmp_path / "run.json").write_text("{}")
     assert run("--watch").stdout.splitlines()[-1].endswith("1 stable, 2 stable (final)")
-    for options in ([], ["--watch", "--out", paths["out.json"]], ["--watch", "--examples", paths["e.csv"]]):
-        assert "or --watch alone" in str(run(*options).exception)
+    assert "lowest loss" in run().stdout
+    for options in (["--watch", "--out", paths["out.json"]], ["--watch", "--examples", paths["e.csv"]]):
+        assert "leave --out and --examples out" in str(run(*options).exception)
     (tmp_path / "e.parquet").write_text("run,step")
     for name, problem in (("e.parquet", ": not a parquet file"), ("no.parquet", " does not exist")):
         message = str(run("--out", paths["out.json"], "--examples", paths[name]).exception)

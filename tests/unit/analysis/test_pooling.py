@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from named_runs import runs_of
 
 from switchpoint.analysis.pooling import CURVE_COLUMNS, pool_curves, pool_over_seeds, pool_results
 
@@ -40,7 +41,7 @@ def test_sft_is_pooled_and_rl_is_not():
         points("rl/grpo/S-10/seed_1", "rl", 3, 62.0, np.nan),
         points("rl/grpo/base/seed_0", "rl", 3, 40.0, 1.0),
     ])  # fmt: skip
-    table = pool_curves(curves)
+    table = pool_curves(curves, runs_of(curves["run"]))
     assert list(table) == CURVE_COLUMNS
     assert table["seeds"].tolist() == [1, 2, 1, 1, 1]
     assert table["set"].fillna("").tolist() == ["", "S", "S", "S", ""]
@@ -59,7 +60,7 @@ def test_one_seed_keeps_its_interval_and_several_stay_within_0_to_100():
         result("rl/grpo/S-40/seed_0", "rl", 99.0, 0, step=12, **rl),
         result("rl/grpo/S-40/seed_1", "rl", 98.0, 1, step=24, **rl),
     ])  # fmt: skip
-    one, several = pool_results(results).to_dict("records")
+    one, several = pool_results(results, runs_of(results["run"])).to_dict("records")
     assert (one["step"], one["low"], one["seeds"]) == (40, 48.5, 1)
     assert pd.isna(several["step"])  # of seeds that ended at different steps
     assert (several["score"], several["seeds"], several["high"]) == (98.5, 2, 100.0)

@@ -330,7 +330,6 @@ def test_a_record_of_another_command_is_refused(run, name, other):
     ("command", "options", "words"),
     [
         ("fit", ["--benchmark", "math"], "no rows of benchmark 'math'"),
-        ("fit", ["--method", "best"], "method is 'best'; choose default, paper, scalerl"),
         ("fit", ["--settings", "settings.csv"], "leave them out or choose 'paper'"),
         ("rank", ["--k", "64"], "no pass_64 to rank by; the columns with k above 1 are: pass_8"),
         ("predict", ["--calibration", "1.5"], "calibration as a share between 0 and 1"),
@@ -344,6 +343,12 @@ def test_a_wrong_option_is_named(run, command, options, words):
         else POINTS
     )
     assert_refused(run(command, *options, points_csv=points), words)
+
+
+def test_a_choice_that_there_is_not(run):
+    code, _, said, _ = run("fit", "--method", "best")
+    assert code == 2
+    assert "'best' is not one of 'default', 'paper', 'scalerl'" in " ".join(said.replace("│", "").split())
 
 
 # --- what is odd but right gives the same result

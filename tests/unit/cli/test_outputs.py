@@ -9,6 +9,7 @@ from test_malformed import APP, FILES
 
 from switchpoint import files
 from switchpoint.cli import commands as cli
+from switchpoint.cli import outputs
 from switchpoint.errors import InputError
 
 # Command, its inputs, what computes in it, and its output.
@@ -109,14 +110,14 @@ def test_an_output_without_permission(here, monkeypatch):
     out.write_text("old")
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != out)
     with pytest.raises(InputError, match=r"old\.json: is write-protected; name another file"):
-        cli.check_out(str(out))
+        outputs.check_out(str(out))
 
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(cli.tempfile, "NamedTemporaryFile", refuse)
+    monkeypatch.setattr(outputs.tempfile, "NamedTemporaryFile", refuse)
     with pytest.raises(InputError, match=r"new\.json: cannot be written \(permission denied\)"):
-        cli.check_out(str(here / "new.json"))
+        outputs.check_out(str(here / "new.json"))
 
 
 def test_an_output_in_a_folder_that_is_missing_is_made_and_an_old_one_replaced(here, monkeypatch, capsys):
@@ -127,6 +128,6 @@ def test_an_output_in_a_folder_that_is_missing_is_made_and_an_old_one_replaced(h
         assert ended.value.code == 0
         assert files.read_json(out)["predictor"] == "pass_8"
     assert sorted(path.name for path in (here / "a/b").iterdir()) == ["out.json"]
-    assert cli.check_out(None, "models.csv") is None
-    assert cli.check_out("new/out.json", "models.csv", None, "gone.csv") is None
+    assert outputs.check_out(None, "models.csv") is None
+    assert outputs.check_out("new/out.json", "models.csv", None, "gone.csv") is None
     assert not Path("new").exists()

@@ -194,16 +194,16 @@ def make(tmp_path_factory):
                               columns=["win_rate", "easy", "uniform", "hard", "ordered"])  # fmt: skip
         sources = pd.DataFrame([["pool", 200, 150, "domain: 40", np.nan, "0123456789abcdef"]],
                                columns=["source", "rows", "kept", "dropped", "rejected", "sha256"])  # fmt: skip
-        results = result_rows(curves)
-        frames = {"pooled_curves": pool_curves(curves), "pooled_results": pool_results(results),
+        results, named = result_rows(curves), pd.DataFrame([base, *runs, *rl_runs], columns=columns)
+        frames = {"pooled_curves": pool_curves(curves, named), "pooled_results": pool_results(results, named),
                   "overlaps": overlaps, "statistics": statistics, "strata": strata, "sources": sources, "verdicts": verdict_rows(results),
-                  "gains": gain_rows(rl_runs), "runs": pd.DataFrame([base, *runs, *rl_runs], columns=columns),
+                  "gains": gain_rows(rl_runs), "runs": named,
                   "losses": pd.DataFrame(losses,
                    columns=["run", "step", "loss", "se", "exaflops"])}  # fmt: skip
         records = {run[0]: {"exaflops": 100 * SCALE, "log": LOG.get(run[3], [])} for run in rl_runs}
         frames |= {"arms": arm_summaries(frames["gains"], frames["runs"], results, records),
-                   "arm_curves": arm_curves(curves),
-                   "arm_comparisons": compare_arms(arm_curves(curves))}  # fmt: skip
+                   "arm_curves": arm_curves(curves, named),
+                   "arm_comparisons": compare_arms(arm_curves(curves, named))}  # fmt: skip
         for name, frame in frames.items():
             frame.to_csv(directory / f"{name}.csv", index=False)
         advice = advice or {"verdict": "start_here", "recommended": "S-40", "tied": ["S-40", "Full-400"],
@@ -309,7 +309,7 @@ def test_a_real_analysis_is_shown_whole(inputs):
     ceilings = fit_curves(curves)
     advice = advise(curves, runs, ceilings, phases, reference="rl/grpo/base/seed_0")
     outcomes = rl_outcomes(inputs["pooled_curves"], ceilings, runs)
-    measured = {"outcomes": outcomes, "highest_outcomes": highest_outcomes(losses, outcomes)}
+    measured = {"outcomes": outcomes, "highest_outcomes": highest_outcomes(losses, outcomes, runs)}
     real = {**inputs, **measured, "phases": phases, "ceilings": ceilings, "advice": advice}
     html = page.render(real, "toy", {})
     seen = words(html)

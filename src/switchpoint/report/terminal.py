@@ -1,0 +1,94 @@
+"""What the commands print: compact tables of what they found."""
+
+from collections.abc import Iterable
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from switchpoint.report.formatting import absent, interval, number, signed, signed_interval
+from switchpoint.units import say, unit_of
+
+WIDTH = 120  # where the output is no terminal
+
+
+def show(table: Table) -> None:
+    """Prints the table: as wide as the terminal, or ``WIDTH``."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
+    console.print(table)
+
+
+def table_of(header: list[str], rows: Iterable[list[str]], words: Iterable[str] = ()) -> Table:
+    """A table of plain text; the columns ``words`` are sentences, which wrap, the others but the first are numbers."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for place, name in enumerate(header):
+        is_text = place == 0 or name in words
+        table.add_column(name, justify="left" if is_text else "right", overflow="fold", min_width=4)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def fits(document: dict) -> Table:
+    """What ``fit`` found: a line per run."""
+    rows = []
+    for run, fit in document["runs"].items():
+        doubling = next((gain for gain in fit["gains"] if gain["times"] == 2), {})
+        spent = fit["x_last"]
+        rows.append([
+            run, fit["status"], number(fit["a"]), interval(fit["a_ci95"]), number(fit["p_start"]),
+            number(fit["observed_peak"]), "" if absent(spent) else say(spent, unit_of(fit)),
+            f"{signed(doubling.get('gain'))} ({signed_interval(*doubling.get('ci95', (None, None)))})",
+            fit["reason"] or "",
+        ])  # fmt: skip
+    header = [
+        "run",
+        "status",
+        "ceiling",
+        "95 %",
+        "start",
+        "peak",
+        "compute",
+        "twice of it adds (95 %)",
+        "why",
+    ]
+    return table_of(header, rows, ["status", "why"])
+
+
+def phases(document: dict) -> Table:
+    """What ``phases`` found: a line per run, with the steps of every sub-phase."""
+    rows = []
+    for run, found in document["runs"].items():
+        first, last = found["stable"]
+        steps = {name: [] for name in ("adaptive", "mild", "severe")}
+        for step, label in found["guarded"].items():
+            steps.setdefault(label, []).append(step)
+        rows.append([
+            run, f"{found['loss_min']:.4g} at {found['step_min']}", f"{first} to {last}",
+            *(span(steps[name]) for name in ("adaptive", "mild", "severe")),
+        ])  # fmt: skip
+    return table_of(["run", "lowest loss", "stable", "adaptive", "mild", "severe"], rows)
+
+
+def span(steps: list[str]) -> str:
+    """The first and the last of the steps."""
+    return "" if not steps else steps[0] if len(steps) == 1 else f"{steps[0]} to {steps[-1]}"
+
+
+def starts(advice: dict) -> Table:
+    """The starts that ``advise`` compared, highest first."""
+    rows = [
+        [
+            start["start"],
+            "recommended" if start["start"] == advice["recommended"]
+            else "may be the best" if start["start"] in advice["tied"]
+            else "" if advice["needed"] else "excluded",
+            number(start["estimate"]), number(start["estimate_se"]), f"{len(start['runs'])}",
+            say(start["exaflops"], unit_of(start)), start["phase"],
+        ]
+        for start in advice["candidates"]
+    ]  # fmt: skip
+    return table_of(["start", "", advice["basis"], "se", "seeds", "compute", "phase"], rows, ["", "phase"])
