@@ -78,6 +78,7 @@ rule measure_outcomes:
         runs=out(paths.ANALYSIS, "runs.csv"),
         losses=out(paths.ANALYSIS, "losses.csv"),
         ceilings=out(paths.ANALYSIS, "ceilings.json"),
+        results=out(paths.ANALYSIS, "results.csv"),
     output:
         outs(paths.ANALYSIS, "highest_outcomes.csv", "loss_correlation.json"),
         outcomes=out(paths.ANALYSIS, "outcomes.csv"),
@@ -96,7 +97,7 @@ rule measure_outcomes:
         out=subpath(output.outcomes, parent=True),
     shell:
         "python -m switchpoint outcomes --points {input.points} --runs {input.runs} --losses {input.losses}"
-        " --ceilings {input.ceilings} --out {params.out} > {log} 2>&1"
+        " --ceilings {input.ceilings} --results {input.results} --out {params.out} > {log} 2>&1"
 
 
 rule predict_models:
@@ -126,6 +127,7 @@ rule advise:
         runs=out(paths.ANALYSIS, "runs.csv"),
         ceilings=out(paths.ANALYSIS, "ceilings.json"),
         phases=out(paths.ANALYSIS, "phases.json"),
+        results=out(paths.ANALYSIS, "results.csv"),
     output:
         out(paths.ANALYSIS, "advice.json"),
     log:
@@ -142,4 +144,4 @@ rule advise:
         recipe=RECIPES["analyze"],
     shell:
         "python -m switchpoint advise --curves {input.curves} --runs {input.runs} --ceilings {input.ceilings}"
-        " --phases {input.phases} --out {output} > {log} 2>&1"
+        " --phases {input.phases} --results {input.results} --out {output} > {log} 2>&1"

@@ -2,7 +2,8 @@
 
 The rule.  A start is an SFT checkpoint (set and step), pooled over its seeds.  All starts are compared
 on one basis: the ceilings where the data identify every one; else the peaks of the smoothed scores
-where a run collapsed, whose last score says nothing of its start; else the last scores.  A start is
+where a run collapsed, whose last score says nothing of its start; else the final scores on the test
+problems where every run was tested, or the last scores of the curves.  A start is
 excluded when another beats it by more than chance explains, corrected for picking the best of
 several (``comparisons``): with probability 95 % the truly best start is not excluded.  The others are tied.
 
@@ -26,14 +27,11 @@ import math
 import numpy as np
 import pandas as pd
 
-from switchpoint.analysis import budget, starts
-from switchpoint.analysis.comparisons import FAMILY_ERROR, critical, loss_bound, possible_bests
+from switchpoint.analysis import budget, starts, words
+from switchpoint.analysis.comparisons import FAMILY_ERROR, MAX_LOSS, critical, loss_bound, possible_bests
 from switchpoint.analysis.instability import instability
 from switchpoint.analysis.starts import BASES
-from switchpoint.units import say, say_range, scale_of, shown, unit_of
-
-MAX_LOSS = 3.0  # points; a choice that may cost more is none
-BUDGET_TOLERANCE = 1.1
+from switchpoint.units import say, say_range, unit_of
 
 
 def advise(
@@ -43,6 +41,7 @@ def advise(
     phases: dict | None = None,
     predictors: dict | None = None,
     reference: str | None = None,
+    results: pd.DataFrame | None = None,
 ) -> dict:
     """Where to start RL, which runs to continue, and how the starts compare; with the reasons.
 
@@ -51,13 +50,14 @@ def advise(
     the columns ``RUN_COLUMNS``: algorithms other than sft are RL, and parent ``base`` is the base model.
     ``fits`` is what ``fit_curves`` returns, ``phases`` what ``label_phases`` returns, ``predictors`` what
     ``predictors.rank`` returns (used when no RL run starts from an SFT checkpoint), ``reference`` the RL
-    run whose instability the others' is divided by.
+    run whose instability the others' is divided by, ``results`` a ``results.csv``, with the runs' scores on test
+    problems.
 
     Strict JSON; scores and errors in points: ``verdict``, ``headline``, ``needed`` (None but for
-    ``insufficient_data``), ``algorithm`` (the one with the most starts), ``basis``, ``family_error``,
+    ``insufficient_data``), ``summary`` (a sentence each: ``why``, ``sure``, ``next``), ``algorithm`` (the one with the most starts), ``basis``, ``family_error``,
     ``recommended``, ``best``, ``tied`` (starts, highest first), ``max_loss`` (95 % bound on what the
     recommended, else the cheapest tied, start lies below the best), ``reasons``, ``comparison`` with RL from
-    the base model, ``diagnoses``, ``candidates`` (highest first); ``stop_continue`` (``continue_or_stop`` of
+    the base model, ``diagnoses``, ``candidates`` (highest first) and ``from_base``, the starts; ``stop_continue`` (``continue_or_stop`` of
     every run), ``equal_compute`` (with ``omitted`` runs, which have no curve); ``crossovers`` of the
     recommended start (else of the highest) with every other, in RL and in total compute, and
     ``compute_to_reach`` its last fitted score; ``instability``.  InputError names the column, row or run.
@@ -65,7 +65,7 @@ def advise(
     runs = starts.check_runs(runs)
     points = starts.rl_points(curves, runs)
     table, remarks = starts.rl_runs(runs, points)
-    seeds = starts.seed_results(table, points, fits, phases)
+    seeds = starts.seed_results(table, points, fits, phases, results)
     algorithm = starts.commonest_algorithm(seeds)
     candidates = starts.pool_by_start([seed for seed in seeds if starts.is_candidate(seed, algorithm)])
     from_base = starts.pool_by_start([seed for seed in seeds if seed["parent"] == "base"])
@@ -79,12 +79,16 @@ def advise(
     ]
     compute = compare_at_equal_compute([*candidates, *from_base], target_of(choice, candidates), fits)
     stability = instability(points, table, reference)
+    choice["summary"] = words.summary(choice, choice["candidates"], continuations)
     choice["reasons"] += [
         *remarks,
-        *seed_words(seeds, fits),
-        *comparison_words(comparison),
-        *(f"{diagnosis['name']}: {diagnosis['evidence']}." for diagnosis in diagnoses),
-        *continuation_words(continuations),
+        *words.seed_words(seeds, fits),
+        *words.comparison_words(comparison),
+        *(
+            f"{diagnosis['name'].replace('_', ' ').capitalize()}: {diagnosis['evidence']}."
+            for diagnosis in diagnoses
+        ),
+        *words.continuation_words(continuations),
         *compute.pop("words"),
         *stability["words"],
     ]
@@ -92,6 +96,7 @@ def advise(
         **choice,
         "algorithm": algorithm,
         "comparison": comparison,
+        "from_base": [with_estimate(start, comparison_basis([*candidates, start])) for start in from_base],
         "diagnoses": diagnoses,
         "stop_continue": continuations,
         **compute,
@@ -112,9 +117,8 @@ def target_of(choice: dict, candidates: list[dict]) -> str | None:
 def choose_start(candidates: list[dict]) -> dict:
     """The rule of the module's docstring on the pooled starts."""
     basis = comparison_basis(candidates)
-    for start in candidates:
-        start["estimate"], start["estimate_se"] = start[basis], start[f"{basis}_se"]
-    ranked = sorted(candidates, key=lambda start: (-start["estimate"], start["exaflops"], start["start"]))
+    compared = [with_estimate(start, basis) for start in candidates]
+    ranked = sorted(compared, key=lambda start: (-start["estimate"], start["exaflops"], start["start"]))
     needed, tied, recommended, loss = missing_data(ranked), [], None, None
     if not needed:
         estimates, errors = (
@@ -124,12 +128,12 @@ def choose_start(candidates: list[dict]) -> dict:
         recommended = min(tied, key=lambda start: (start["exaflops"], start["start"]))
         loss, rival = loss_bound(estimates, errors, ranked.index(recommended))
         if len(tied) == len(ranked) and loss > MAX_LOSS:
-            needed = data_that_settle(recommended, ranked[rival], critical(errors, rival), basis, loss)
-    reasons = [*(start_words(start, basis) for start in ranked), *basis_words(ranked, basis)]
+            needed = words.data_that_settle(recommended, ranked[rival], critical(errors, rival), basis, loss)
+    reasons = [*(words.start_words(start, basis) for start in ranked), *words.basis_words(ranked, basis)]
     if needed:
         recommended = None
     else:
-        reasons += choice_words(ranked, tied, recommended, loss)
+        reasons += words.choice_words(ranked, tied, recommended, loss)
     return {
         "verdict": "insufficient_data" if needed else "start_here",
         "headline": f"Start RL from {recommended['start']}." if recommended else "Insufficient data.",
@@ -145,11 +149,19 @@ def choose_start(candidates: list[dict]) -> dict:
     }
 
 
+def with_estimate(start: dict, basis: str) -> dict:
+    """The start with what it is compared on, and the error of that."""
+    start["estimate"], start["estimate_se"] = start[basis], start[f"{basis}_se"]
+    return start
+
+
 def comparison_basis(compared: list[dict]) -> str:
     """What all starts are compared on."""
     if all(start["ceiling"] is not None for start in compared):
         return "ceiling"
-    return "peak" if any(start["collapsed"] for start in compared) else "final"
+    if any(start["collapsed"] for start in compared):
+        return "peak"
+    return "tested" if all(start["tested"] is not None for start in compared) else "final"
 
 
 def missing_data(candidates: list[dict]) -> str | None:
@@ -163,43 +175,6 @@ def missing_data(candidates: list[dict]) -> str | None:
             f"for {', '.join(without)}"
         )
     return None
-
-
-def data_that_settle(chosen: dict, rival: dict, limit: float, basis: str, loss: float) -> str:
-    """What would settle whether ``rival`` beats ``chosen``, in numbers.
-
-    Either the present gap becomes significant or the bound on the loss falls to ``MAX_LOSS``,
-    whichever takes less; errors fall with the square root of the data.
-    """
-    error = math.hypot(chosen["estimate_se"], rival["estimate_se"])
-    gap = rival["estimate"] - chosen["estimate"]
-    goal = max(gap, MAX_LOSS - gap) / limit
-    factor = (error / goal) ** 2
-    pair = [chosen, rival]
-    if any(start[f"{basis}_limit"] == "seeds" for start in pair):
-        now = min(len(start["runs"]) for start in pair)
-        way = f"about {math.ceil(now * factor)} seeds per start (now {now})"
-    elif basis == "ceiling":
-        now = min(start["n_points"] for start in pair)
-        way = f"about {math.ceil(now * factor)} evaluations per RL run (now {now})"
-    else:
-        now = min((start["n"] for start in pair if start["n"]), default=None)
-        size = (
-            f"about {math.ceil(now * factor)} problems (now {now})" if now else f"{factor:.1f} times the size"
-        )
-        way = f"evaluations of {size}"
-    longer = [
-        f"{start['start']} to {say(2 * start['rl_exaflops'], start['unit'])}"
-        for start in pair
-        if start["ceiling"] is None
-    ]
-    if longer:
-        way += f", or RL twice as long to identify the ceilings ({', '.join(longer)})"
-    return (
-        f"no start is excluded and {chosen['start']}, the cheapest, may lie {loss:.1f} points below "
-        f"{rival['start']}; the standard error of their difference, now {error:.2f}, has to fall to "
-        f"{goal:.2f} points: {way}"
-    )
 
 
 def choose_by_predictor(ranking: dict) -> dict:
@@ -269,7 +244,7 @@ def diagnose(candidates: list[dict], seeds: list[dict]) -> list[dict]:
         for start, highest in excluded_starts(candidates):
             if start["phase"] == phase:
                 diagnoses.append(
-                    {"name": name, "start": start["start"], "evidence": gap_words(start, highest)}
+                    {"name": name, "start": start["start"], "evidence": words.gap_words(start, highest)}
                 )
     for seed in seeds:
         peak = f"{seed['peak']:.1f}"
@@ -300,16 +275,6 @@ def excluded_starts(candidates: list[dict]) -> list[tuple[dict, dict]]:
             excluded = ~possible_bests(estimates, errors)
             pairs += [(group[i], group[estimates.argmax()]) for i in np.flatnonzero(excluded)]
     return pairs
-
-
-def gap_words(start: dict, highest: dict) -> str:
-    """How far a start lies below another."""
-    gap = highest["estimate"] - start["estimate"]
-    error = math.hypot(start["estimate_se"], highest["estimate_se"])
-    return (
-        f"{start['start']} ({start['phase']}) reaches {start['estimate']:.1f}, {gap:.1f} points "
-        f"(se {error:.1f}) below {highest['start']} ({highest['phase']})"
-    )
 
 
 def compare_at_equal_compute(compared: list[dict], target: str | None, fits: dict) -> dict:
@@ -371,90 +336,3 @@ def crossing_of(first: str, second: str, curves: dict, axis: str) -> dict:
     ]
     words = "; ".join(described) or f"{first} and {second} in {axis} compute: none in range"
     return {"starts": [first, second], "axis": axis, "crossings": crossings, "words": f"{words}."}
-
-
-def seed_words(seeds: list[dict], fits: dict) -> list[str]:
-    """The runs that were judged without a fit, or without standard errors of their own."""
-    words = []
-    if unfitted := [seed["run"] for seed in seeds if seed["run"] not in fits["runs"]]:
-        words.append(f"Not among the fits, and so without a ceiling: {', '.join(unfitted)}.")
-    if scattered := [seed["run"] for seed in seeds if seed["noise_stands_in"]]:
-        words.append(
-            "Without standard errors, and judged by the scatter around their fitted curve: "
-            f"{', '.join(scattered)}."
-        )
-    return words
-
-
-def basis_words(ranked: list[dict], basis: str) -> list[str]:
-    """What the comparison rests on, and what weakens it."""
-    reasons = []
-    unidentified = [start["start"] for start in ranked if start["ceiling"] is None]
-    if unidentified:
-        reasons.append(
-            f"The ceilings of {', '.join(unidentified)} are unidentified, so all starts are compared on "
-            f"their {BASES[basis]}, which bounds a ceiling from below."
-        )
-    budgets = [start["rl_exaflops"] for start in ranked]
-    if budgets and basis != "ceiling" and max(budgets) > BUDGET_TOLERANCE * min(budgets):
-        reasons.append(
-            f"RL budgets differ, {say_range(min(budgets), max(budgets), ranked[0]['unit'])}: so may scores."
-        )
-    return reasons + [f"{name} did not finish." for start in ranked for name in start["unfinished"]]
-
-
-def choice_words(ranked: list[dict], tied: list[dict], chosen: dict, loss: float) -> list[str]:
-    """Why ``chosen``."""
-    names = ", ".join(start["start"] for start in tied)
-    factor, unit = scale_of([chosen["exaflops"]], chosen["unit"])
-    total, sft, rl = (shown(chosen[key] * factor) for key in ("exaflops", "sft_exaflops", "rl_exaflops"))
-    cost = f"{total} {unit} ({sft} SFT, {rl} RL)"
-    if len(tied) == 1:
-        return [f"{chosen['start']} beats every other start, with a family error of 5 %, for {cost}."]
-    mean = math.fsum(start["estimate"] for start in tied) / len(tied)
-    return [
-        f"{len(tied)} of {len(ranked)} starts may be the best, with a family error of 5 %: {names}. "
-        f"The highest, {ranked[0]['estimate']:.1f}, is picked by its score and so a little too high; "
-        f"their mean is {mean:.1f}.",
-        f"{chosen['start']} is the cheapest of these: {cost}.",
-        f"{chosen['start']} lies at most {loss:.1f} points below the best (95 % bound).",
-    ]
-
-
-def comparison_words(comparison: dict | None) -> list[str]:
-    """The best start against RL from the base model."""
-    if comparison is None:
-        return []
-    verdict = {True: "significant", False: "not significant", None: "standard error unknown"}
-    error = "" if comparison["se"] is None else f" (se {comparison['se']:.1f})"
-    return [
-        f"Against RL from the base model ({comparison['pure_rl_algorithm']}), {comparison['start']} differs "
-        f"by {comparison['difference']:+.1f} points{error} in {comparison['basis']}: "
-        f"{verdict[comparison['significant']]}."
-    ]
-
-
-def continuation_words(continuations: list[dict]) -> list[str]:
-    """The runs by what to do with them."""
-    titles = {
-        "stop": "Stop, twice the RL compute gains less than 0.5 points",
-        "continue": "Continue, twice the RL compute gains more than 0.5 points",
-        "unclear": "Unclear whether more RL gains 0.5 points",
-        "collapsed": "Go back to the checkpoint of the peak",
-    }
-    groups = {
-        verdict: [advised["run"] for advised in continuations if advised["verdict"] == verdict]
-        for verdict in titles
-    }
-    return [f"{titles[verdict]}: {', '.join(names)}." for verdict, names in groups.items() if names]
-
-
-def start_words(start: dict, basis: str) -> str:
-    """A start's estimate, its error and its cost."""
-    error = "unknown" if start["estimate_se"] is None else f"{start['estimate_se']:.1f}"
-    phase = "" if start["phase"] == "unlabelled" else f" ({start['phase']} phase)"
-    seeds = f"{len(start['runs'])} seed{'s' if len(start['runs']) > 1 else ''}"
-    return (
-        f"{start['start']}{phase}: {BASES[basis]} {start['estimate']:.1f} "
-        f"(se {error}, {seeds}) for {say(start['exaflops'], start['unit'])}."
-    )

@@ -15,6 +15,7 @@ from scipy import optimize, special, stats
 
 Z95 = float(stats.norm.ppf(0.975))
 FAMILY_ERROR = 0.05
+MAX_LOSS = 3.0  # points; a choice that may cost more is none
 NODES = stats.norm.ppf((np.arange(1000) + 0.5) / 1000)
 FLOOR = 1e-9  # points; an error of 0 would divide by 0
 

@@ -13,28 +13,33 @@ KEYS = ["set", "algorithm", "start_step"]
 LAST_COLUMNS = ["final", "final_low", "final_high"]
 
 
-def measure_outcomes(points: str, runs: str, losses: str, ceilings: str, out: str) -> None:
+def measure_outcomes(points: str, runs: str, losses: str, ceilings: str, results: str, out: str) -> None:
     """Writes ``outcomes.csv``, ``highest_outcomes.csv`` and ``loss_correlation.json`` into ``out``.
 
-    ``points`` is ``pooled_curves.csv``, the others are ``runs.csv``, ``losses.csv`` and ``ceilings.json``.
+    ``points`` is ``pooled_curves.csv``, the others are ``runs.csv``, ``losses.csv``, ``ceilings.json`` and
+    ``results.csv``.
     """
     table = tables.read_made(runs)
-    outcomes = rl_outcomes(tables.read_made(points), tables.read_made(ceilings), table)
+    tested = tables.read_made(results)
+    outcomes = rl_outcomes(tables.read_made(points), tables.read_made(ceilings), table, tested)
     highest = highest_outcomes(tables.read_made(losses), outcomes, table)
     tables.write_csv(outcomes, f"{out}/outcomes.csv")
     tables.write_csv(highest, f"{out}/highest_outcomes.csv")
     files.write_json(f"{out}/loss_correlation.json", loss_correlation(highest))
 
 
-def rl_outcomes(points: pd.DataFrame, ceilings: dict, runs: pd.DataFrame) -> pd.DataFrame:
-    """The outcome of RL from every SFT checkpoint, pooled over seeds: the ceiling, else the last score.
+def rl_outcomes(
+    points: pd.DataFrame, ceilings: dict, runs: pd.DataFrame, results: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """The outcome of RL from every SFT checkpoint, pooled over seeds: the test score, else the ceiling, else the last score.
 
     ``points`` has the RL rows of ``curves.csv``, ``ceilings`` is what ``fit_curves`` returns, ``runs`` the
-    rows of ``runs.csv``.  A last score only bounds the ceiling from below; it counts where a seed's ceiling
-    is unidentified.
+    rows of ``runs.csv``, ``results`` those of ``results.csv``: with them start and outcome are the scores on the
+    test problems.  Without, a last score only bounds the ceiling from below; it counts where a seed's ceiling is
+    unidentified.
 
-    Columns ``KEYS``, p_start, basis (``ceiling`` or ``final score``), value, gain (over p_start), low and
-    high (its 95 % interval, missing where unknown), final, final_low, final_high.
+    Columns ``KEYS``, p_start, basis (``test score``, ``ceiling`` or ``final score``), value, gain (over p_start),
+    low and high (its 95 % interval, missing where unknown), final, final_low, final_high.
     """
     rl = points[(points["phase"] == "rl") & (points["benchmark"] == "overall")]
     rl = rl.sort_values(["run", "exaflops"])
@@ -51,6 +56,8 @@ def rl_outcomes(points: pd.DataFrame, ceilings: dict, runs: pd.DataFrame) -> pd.
         ceiling=np.array([fit.get("a") for fit in fits], dtype=float),
         ceiling_se=np.array([implied_se(ends) for ends in intervals], dtype=float),
     )
+    if results is not None:
+        table = with_tests(table, started, results)
     final = pool_over_seeds(table, KEYS, "final", "final_se")
     ceiling = table.groupby(KEYS)["ceiling"]
     complete = ceiling.transform("count") == ceiling.transform("size")
@@ -58,7 +65,23 @@ def rl_outcomes(points: pd.DataFrame, ceilings: dict, runs: pd.DataFrame) -> pd.
     pooled = final[[*KEYS, "p_start", "final", "final_se"]].merge(
         identified[[*KEYS, "ceiling", "ceiling_se"]], how="left", on=KEYS
     )
-    return with_outcome(pooled)
+    outcomes = with_outcome(pooled)
+    return outcomes if results is None else outcomes.assign(basis="test score")
+
+
+def with_tests(table: pd.DataFrame, started: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
+    """The table with start and final score of every run on the test problems, and no ceilings, which are of others."""
+    overall = results[(results["metric"] == "avg") & (results["benchmark"] == "overall")]
+    after = overall[overall["phase"] == "rl"].set_index("run")
+    before = overall[overall["phase"] == "sft"].set_index(["run", "step"])["score"]
+    starts = pd.MultiIndex.from_frame(started[["parent", "start_step"]].astype({"start_step": int}))
+    return table.assign(
+        p_start=before.reindex(starts).to_numpy(),
+        final=after["score"].reindex(started["run"]).to_numpy(),
+        final_se=after["se"].reindex(started["run"]).to_numpy(),
+        ceiling=np.nan,
+        ceiling_se=np.nan,
+    )
 
 
 def implied_se(ends: tuple[float | None, float | None]) -> float:

@@ -16,7 +16,9 @@ from switchpoint.tables import check_columns, numbers, refuse
 
 RUN_COLUMNS = ["run", "parent", "set", "algorithm", "seed", "start_step", "sft_exaflops", "status"]
 ENDED = ("finished", "exhausted", "diverged")  # the last two are diagnosed
-BASES = {"ceiling": "ceiling", "peak": "smoothed peak", "final": "final score"}
+BASES = {
+    "ceiling": "ceiling", "peak": "smoothed peak", "tested": "final test score", "final": "final score",
+}  # fmt: skip
 
 
 def check_runs(runs: pd.DataFrame) -> pd.DataFrame:
@@ -76,17 +78,37 @@ def rl_runs(runs: pd.DataFrame, points: dict) -> tuple[pd.DataFrame, list[str]]:
     return kept.sort_values("run"), remarks
 
 
-def seed_results(table: pd.DataFrame, points: dict, fits: dict, phases: dict | None) -> list[dict]:
+def final_tests(results: pd.DataFrame | None) -> dict[str, dict]:
+    """score, se and n of every RL run's overall test score, by run; ``results`` is a ``results.csv``.
+
+    Of several tested steps the last; InputError when a column is missing or no score.
+    """
+    if results is None:
+        return {}
+    check_columns(results, ["run", "phase", "step", "metric", "benchmark", "score", "se", "n"], "results")
+    score = numbers(results, "score")
+    refuse(results, ~score.between(0, 100), "score", "give points from 0 to 100")
+    chosen = (results["phase"] == "rl") & (results["metric"] == "avg") & (results["benchmark"] == "overall")
+    last = results[chosen].sort_values("step").drop_duplicates("run", keep="last").set_index("run")
+    return last[["score", "se", "n"]].to_dict("index")
+
+
+def seed_results(
+    table: pd.DataFrame, points: dict, fits: dict, phases: dict | None, results: pd.DataFrame | None = None
+) -> list[dict]:
     """``seed_result`` of every RL run of ``table`` that has points."""
+    tests = final_tests(results)
     return [
-        seed_result(run, points[run["run"]], fits, phases)
+        seed_result(run, points[run["run"]], fits, phases, tests.get(run["run"]))
         for run in table.to_dict("records")
         if run["run"] in points
     ]
 
 
-def seed_result(run: dict, rows: pd.DataFrame, fits: dict, phases: dict | None) -> dict:
-    """One RL run: its start, its ceiling, its peak and its last score, each with a standard error."""
+def seed_result(
+    run: dict, rows: pd.DataFrame, fits: dict, phases: dict | None, tested: dict | None = None
+) -> dict:
+    """One RL run: its start, its ceiling, its peak, its test score and its last score, each with a standard error."""
     fit = fits["runs"].get(run["run"]) or {}
     last = rows.iloc[-1]
     low, high = fit.get("a_ci95") or [None, None]
@@ -105,9 +127,11 @@ def seed_result(run: dict, rows: pd.DataFrame, fits: dict, phases: dict | None) 
         "ceiling_se": (high - low) / (2 * Z95) if identified else None,
         "peak": budget.smoothed_peak(rows["exaflops"].to_numpy(), rows["score"].to_numpy())[1],
         "peak_se": error,
+        "tested": tested and float(tested["score"]),
+        "tested_se": float(tested["se"]) if tested and pd.notna(tested["se"]) else None,
         "final": float(last["score"]),
         "final_se": error,
-        "n": int(last["n"]) if pd.notna(last["n"]) else None,
+        "n": int(n) if pd.notna(n := (tested or last)["n"]) else None,
         "n_points": len(rows),
         "noise_stands_in": stands_in,
         "fit": fit,

@@ -144,6 +144,7 @@ def advise(
     phases: Annotated[str | None, typer.Option(help="What `phases` wrote.")] = None,
     predictors: Annotated[str | None, typer.Option(help="What `rank` wrote, for use before any RL.")] = None,
     reference: Annotated[str | None, typer.Option(help="The run to measure others' instability by.")] = None,
+    results: Annotated[str | None, typer.Option(help="Final scores on test problems, as a study's results.csv has them.")] = None,
 ) -> None:  # fmt: skip
     """Says where to start RL, what to stop or continue, and why."""
     from switchpoint.analysis import advice
@@ -152,7 +153,7 @@ def advise(
     from switchpoint.analysis.points import check_points
     from switchpoint.report import terminal
 
-    check_out(out, curves, runs, ceilings, phases, predictors)
+    check_out(out, curves, runs, ceilings, phases, predictors, results)
     points = tables.read_csv(curves)
     result = advice.advise(
         points,
@@ -161,6 +162,7 @@ def advise(
         phases and read_document(phases, "phases"),
         predictors=predictors and read_document(predictors, "rank"),
         reference=reference,
+        results=None if results is None else tables.read_csv(results),
     )
     write(out, result)
     typer.echo(result["headline"])

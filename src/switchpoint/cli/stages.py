@@ -340,12 +340,13 @@ def collect_command(job: Job, out: PathOption) -> None:
 
 @app.command()
 def outcomes(
-    points: PathOption, runs: PathOption, losses: PathOption, ceilings: PathOption, out: PathOption
-) -> None:
+    points: PathOption, runs: PathOption, losses: PathOption, ceilings: PathOption, results: PathOption,
+    out: PathOption,
+) -> None:  # fmt: skip
     """Measures what RL made of every SFT checkpoint."""
     from switchpoint.analysis.outcomes import measure_outcomes
 
-    measure_outcomes(points, runs, losses, ceilings, out)
+    measure_outcomes(points, runs, losses, ceilings, results, out)
 
 
 @app.command()

@@ -26,8 +26,8 @@ RECIPES = {
     "sft": 4,
     "rl": 4,
     "evaluate": 4,
-    "analyze": 1,
-    "report": 1,
+    "analyze": 2,
+    "report": 2,
 }
 # The rules of the analysis, whose every output is a result.
 ANALYSES = (

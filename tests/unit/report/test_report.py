@@ -215,7 +215,8 @@ def make(tmp_path_factory):
             "predictors": predict(models_table(results, frames["losses"], frames["runs"])),
         }.items():
             (directory / f"{name}.json").write_text(json.dumps(record))
-        names = ("pooled_curves.csv", "runs.csv", "losses.csv", "ceilings.json")
+        results.to_csv(directory / "results.csv", index=False)
+        names = ("pooled_curves.csv", "runs.csv", "losses.csv", "ceilings.json", "results.csv")
         measure_outcomes(*(str(directory / name) for name in names), str(directory))
         return page.load(directory, directory)
 

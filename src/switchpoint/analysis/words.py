@@ -1,0 +1,219 @@
+"""The advice in words: what it rests on, what would settle it, and three sentences for whoever has a minute."""
+
+import math
+
+from switchpoint.analysis.comparisons import MAX_LOSS
+from switchpoint.analysis.starts import BASES
+from switchpoint.units import say, say_range, scale_of, shown
+
+BUDGET_TOLERANCE = 1.1
+
+
+def summary(choice: dict, candidates: list[dict], continuations: list[dict]) -> dict[str, str]:
+    """``why``, ``sure`` and ``next``: a sentence each."""
+    chosen = next((start for start in candidates if start["start"] == choice["recommended"]), None)
+    if chosen is None:
+        return {
+            "why": no_choice_words(choice, candidates),
+            "sure": "Nothing is excluded: any of the starts may be the best."
+            if len(candidates) > 1
+            else "There is nothing to compare.",
+            "next": f"Needed: {choice['needed']}." if choice["needed"] else "Run RL from two checkpoints.",
+        }
+    return {
+        "why": why_words(chosen, choice, candidates),
+        "sure": sure_words(chosen, choice, candidates),
+        "next": next_words(chosen, continuations),
+    }
+
+
+def no_choice_words(choice: dict, candidates: list[dict]) -> str:
+    """Why there is no choice."""
+    if choice["recommended"]:
+        return choice["reasons"][0]
+    if len(candidates) < 2:
+        return f"RL of one algorithm starts from {len(candidates) or 'no'} SFT checkpoint{'s' * (len(candidates) != 1)}."
+    highest, lowest = candidates[0], candidates[-1]
+    return (
+        f"By the {choice['basis']} {len(candidates)} starts lie between {lowest['estimate']:.1f} ({lowest['start']}) and "
+        f"{highest['estimate']:.1f} ({highest['start']}), nearer together than their errors can tell."
+    )
+
+
+def why_words(chosen: dict, choice: dict, candidates: list[dict]) -> str:
+    """Why this start."""
+    score = f"{choice['basis']} {chosen['estimate']:.1f}"
+    if len(choice["tied"]) == 1:
+        return f"RL from {chosen['start']} ends higher than from every other start, by more than chance explains ({score})."
+    return (
+        f"{chosen['start']} is the cheapest of the {len(choice['tied'])} of {len(candidates)} starts that cannot be told "
+        f"from the best: {score}, the highest of them has {candidates[0]['estimate']:.1f}."
+    )
+
+
+def sure_words(chosen: dict, choice: dict, candidates: list[dict]) -> str:
+    """How sure that is."""
+    single = [start["start"] for start in candidates if len(start["runs"]) == 1]
+    seeds = (
+        "all starts have several seeds"
+        if not single
+        else f"{'every start' if len(single) == len(candidates) else ', '.join(single)} has one seed, whose luck is not in "
+        "these errors"
+    )
+    return (
+        f"With 95 % probability the best start is among {', '.join(choice['tied'])}, and {chosen['start']} lies at most "
+        f"{max(choice['max_loss'], 0):.1f} points below it; {seeds}."
+    )
+
+
+def next_words(chosen: dict, continuations: list[dict]) -> str:
+    """What to do with the runs from it."""
+    own = {
+        advised["run"]: advised["verdict"] for advised in continuations if advised["run"] in chosen["runs"]
+    }
+    verdicts = set(own.values())
+    if verdicts == {"stop"}:
+        return f"Stop RL from {chosen['start']} there: twice its compute gains less than 0.5 points."
+    if verdicts == {"continue"}:
+        return f"Go on with RL from {chosen['start']}: twice its compute gains more than 0.5 points."
+    if "collapsed" in verdicts:
+        names = ", ".join(run for run, verdict in own.items() if verdict == "collapsed")
+        return f"Go back to the checkpoint of the peak: {names} fell from it."
+    return (
+        f"Whether more RL from {chosen['start']} pays is open: a quarter more compute and a new fit would tell "
+        "more, or another seed."
+    )
+
+
+def data_that_settle(chosen: dict, rival: dict, limit: float, basis: str, loss: float) -> str:
+    """What would settle whether ``rival`` beats ``chosen``, in numbers.
+
+    Either the present gap becomes significant or the bound on the loss falls to ``MAX_LOSS``,
+    whichever takes less; errors fall with the square root of the data.
+    """
+    error = math.hypot(chosen["estimate_se"], rival["estimate_se"])
+    gap = rival["estimate"] - chosen["estimate"]
+    goal = max(gap, MAX_LOSS - gap) / limit
+    factor = (error / goal) ** 2
+    pair = [chosen, rival]
+    if any(start[f"{basis}_limit"] == "seeds" for start in pair):
+        now = min(len(start["runs"]) for start in pair)
+        way = f"about {math.ceil(now * factor)} seeds per start (now {now})"
+    elif basis == "ceiling":
+        now = min(start["n_points"] for start in pair)
+        way = f"about {math.ceil(now * factor)} evaluations per RL run (now {now})"
+    else:
+        now = min((start["n"] for start in pair if start["n"]), default=None)
+        size = (
+            f"about {math.ceil(now * factor)} problems (now {now})" if now else f"{factor:.1f} times the size"
+        )
+        way = f"evaluations of {size}"
+    longer = [
+        f"{start['start']} to {say(2 * start['rl_exaflops'], start['unit'])}"
+        for start in pair
+        if start["ceiling"] is None
+    ]
+    if longer:
+        way += f", or RL twice as long to identify the ceilings ({', '.join(longer)})"
+    return (
+        f"no start is excluded and {chosen['start']}, the cheapest, may lie {loss:.1f} points below "
+        f"{rival['start']}; the standard error of their difference, now {error:.2f}, has to fall to "
+        f"{goal:.2f} points: {way}"
+    )
+
+
+def gap_words(start: dict, highest: dict) -> str:
+    """How far a start lies below another."""
+    gap = highest["estimate"] - start["estimate"]
+    error = math.hypot(start["estimate_se"], highest["estimate_se"])
+    return (
+        f"{start['start']} ({start['phase']}) reaches {start['estimate']:.1f}, {gap:.1f} points "
+        f"(se {error:.1f}) below {highest['start']} ({highest['phase']})"
+    )
+
+
+def seed_words(seeds: list[dict], fits: dict) -> list[str]:
+    """The runs that were judged without a fit, or without standard errors of their own."""
+    words = []
+    if unfitted := [seed["run"] for seed in seeds if seed["run"] not in fits["runs"]]:
+        words.append(f"Not among the fits, and so without a ceiling: {', '.join(unfitted)}.")
+    if scattered := [seed["run"] for seed in seeds if seed["noise_stands_in"]]:
+        words.append(
+            "Without standard errors, and judged by the scatter around their fitted curve: "
+            f"{', '.join(scattered)}."
+        )
+    return words
+
+
+def basis_words(ranked: list[dict], basis: str) -> list[str]:
+    """What the comparison rests on, and what weakens it."""
+    reasons = []
+    unidentified = [start["start"] for start in ranked if start["ceiling"] is None]
+    if unidentified:
+        reasons.append(
+            f"The ceilings of {', '.join(unidentified)} are unidentified, so all starts are compared on "
+            f"their {BASES[basis]}, which bounds a ceiling from below."
+        )
+    budgets = [start["rl_exaflops"] for start in ranked]
+    if budgets and basis != "ceiling" and max(budgets) > BUDGET_TOLERANCE * min(budgets):
+        reasons.append(
+            f"RL budgets differ, {say_range(min(budgets), max(budgets), ranked[0]['unit'])}: so may scores."
+        )
+    return reasons + [f"{name} did not finish." for start in ranked for name in start["unfinished"]]
+
+
+def choice_words(ranked: list[dict], tied: list[dict], chosen: dict, loss: float) -> list[str]:
+    """Why ``chosen``."""
+    names = ", ".join(start["start"] for start in tied)
+    factor, unit = scale_of([chosen["exaflops"]], chosen["unit"])
+    total, sft, rl = (shown(chosen[key] * factor) for key in ("exaflops", "sft_exaflops", "rl_exaflops"))
+    cost = f"{total} {unit} ({sft} SFT, {rl} RL)"
+    if len(tied) == 1:
+        return [f"{chosen['start']} beats every other start, with a family error of 5 %, for {cost}."]
+    mean = math.fsum(start["estimate"] for start in tied) / len(tied)
+    return [
+        f"{len(tied)} of {len(ranked)} starts may be the best, with a family error of 5 %: {names}. "
+        f"The highest, {ranked[0]['estimate']:.1f}, is picked by its score and so a little too high; "
+        f"their mean is {mean:.1f}.",
+        f"{chosen['start']} is the cheapest of these: {cost}.",
+        f"{chosen['start']} lies at most {loss:.1f} points below the best (95 % bound).",
+    ]
+
+
+def comparison_words(comparison: dict | None) -> list[str]:
+    """The best start against RL from the base model."""
+    if comparison is None:
+        return []
+    verdict = {True: "significant", False: "not significant", None: "standard error unknown"}
+    error = "" if comparison["se"] is None else f" (se {comparison['se']:.1f})"
+    return [
+        f"Against RL from the base model ({comparison['pure_rl_algorithm']}), {comparison['start']} differs "
+        f"by {comparison['difference']:+.1f} points{error} in {comparison['basis']}: "
+        f"{verdict[comparison['significant']]}."
+    ]
+
+
+def continuation_words(continuations: list[dict]) -> list[str]:
+    """The runs by what to do with them."""
+    titles = {
+        "stop": "Stop, twice the RL compute gains less than 0.5 points",
+        "continue": "Continue, twice the RL compute gains more than 0.5 points",
+        "unclear": "Unclear whether more RL gains 0.5 points",
+        "collapsed": "Go back to the checkpoint of the peak",
+    }
+    groups = {
+        verdict: [advised["run"] for advised in continuations if advised["verdict"] == verdict]
+        for verdict in titles
+    }
+    return [f"{titles[verdict]}: {', '.join(names)}." for verdict, names in groups.items() if names]
+
+
+def start_words(start: dict, basis: str) -> str:
+    """A start's estimate, its error and its cost."""
+    error = "unknown" if start["estimate_se"] is None else f"{start['estimate_se']:.1f}"
+    phase = "" if start["phase"] == "unlabelled" else f" ({start['phase']} phase)"
+    seeds = f"{len(start['runs'])} seed{'s' if len(start['runs']) > 1 else ''}"
+    return (
+        f"{start['start']}{phase}: {BASES[basis]} {start['estimate']:.1f} "
+        f"(se {error}, {seeds}) for {say(start['exaflops'], start['unit'])}."
+    )
