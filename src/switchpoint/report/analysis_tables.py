@@ -1,11 +1,9 @@
 """The report's tables of the analysis: ceilings, phases, predictors and the advice."""
 
-import pandas as pd
-
 from switchpoint.report.formatting import (
     MISSING,
+    Table,
     absent,
-    html_table,
     interval,
     number,
     signed,
@@ -13,13 +11,15 @@ from switchpoint.report.formatting import (
     significant,
     text,
 )
-from switchpoint.units import scale_of
+from switchpoint.units import scale_of, unit_of
 
 
-def fit_table(ceilings: dict, runs: list[str]) -> str:
+def fit_table(ceilings: dict, runs: list[str]) -> Table:
     """RETU Table 4: the fitted curves of the named runs, every ceiling with interval and status."""
     fits = {run: ceilings["runs"][run] for run in runs if run in ceilings["runs"]}
-    factor, unit = scale_of(pd.Series([fit.get("c_mid") for fit in fits.values()], dtype=float))
+    factor, unit = scale_of(
+        [fit.get("c_mid") for fit in fits.values()], unit_of(next(iter(fits.values()), {}))
+    )
     header = [
         "Run", "Status", "P_start", "Ceiling A", "95 %", f"C_mid, {unit}", "B", "PL", "Peak", "Noise sd",
         "Held-out (naive) RMSE", "Points (dropped)", "Why",
@@ -36,19 +36,19 @@ def fit_table(ceilings: dict, runs: list[str]) -> str:
             f"{number(fit.get('heldout_rmse'), 2)} ({number(fit.get('heldout_rmse_naive'), 2)})",
             f"{number(fit.get('n_used'), 0)} ({number(fit.get('n_dropped'), 0)})", fit.get("reason") or "",
         ])  # fmt: skip
-    return html_table(header, rows)
+    return Table(header, rows)
 
 
-def decomposition_table(ceilings: dict, runs: list[str]) -> str:
+def decomposition_table(ceilings: dict, runs: list[str]) -> Table:
     """RETU Eq. 10 and 12: where the score of every RL run comes from."""
     keys = ["p_0", "delta_sft", "p_sft", "delta_rl", "p_post", "a_post", "plasticity_rl"]
     header = ["Run", "P_0", "ΔP_sft", "P_sft", "ΔP_rl", "P_post", "A_post", "PL_rl"]
     parts = {run: (ceilings["runs"].get(run) or {}).get("decomposition") for run in runs}
     rows = [[run, *(number(terms[key]) for key in keys)] for run, terms in parts.items() if terms]
-    return html_table(header, rows)
+    return Table(header, rows)
 
 
-def phase_table(phases: dict) -> str:
+def phase_table(phases: dict) -> Table:
     """The sub-phase of every checkpoint, with the share of bootstrap draws that agree."""
     rows = []
     for run, labelled in phases["runs"].items():
@@ -61,10 +61,10 @@ def phase_table(phases: dict) -> str:
                 number(share and 100 * share, 0),
                 ", ".join(f"{name} {100 * part:.0f} %" for name, part in others.items()),
             ])  # fmt: skip
-    return html_table(["Checkpoint", "Phase", "Guarded", "Draws that agree, %", "The others"], rows)
+    return Table(["Checkpoint", "Phase", "Guarded", "Draws that agree, %", "The others"], rows)
 
 
-def predictor_table(predictors: dict) -> str:
+def predictor_table(predictors: dict) -> Table:
     """How well each predictor foretells the score after RL."""
     rows = []
     for name, entry in predictors["predictors"].items():
@@ -79,7 +79,7 @@ def predictor_table(predictors: dict) -> str:
             number(entry["regret"]["points"]), remark,
         ])  # fmt: skip
     header = ["Predictor", "R², mean ± sd", "Spearman", "p", "LOO RMSE", "LOO R²", "Regret", "Remark"]
-    return html_table(header, rows)
+    return Table(header, rows)
 
 
 def mean_and_sd(value: float | None, sd: float | None) -> str:
@@ -87,7 +87,7 @@ def mean_and_sd(value: float | None, sd: float | None) -> str:
     return MISSING if absent(value) else f"{value:.2f} ± {number(sd, 2)}"
 
 
-def prediction_table(predictors: dict) -> str:
+def prediction_table(predictors: dict) -> Table:
     """The predicted scores after RL of the checkpoints without RL, by the best predictor."""
     name = predictors["best"]
     rows = []
@@ -95,10 +95,10 @@ def prediction_table(predictors: dict) -> str:
         prediction = model["predictions"][name]
         remark = "outside the calibrated range" if prediction["extrapolated"] else ""
         rows.append([model["model"], number(prediction["score"]), interval(prediction["pi95"]), remark])
-    return html_table(["Checkpoint", f"Predicted by {name}", "95 %", ""], rows)
+    return Table(["Checkpoint", f"Predicted by {name}", "95 %", ""], rows)
 
 
-def continuation_table(advice: dict) -> str:
+def continuation_table(advice: dict) -> Table:
     """Stop or continue, run by run: what doubling the RL compute is expected to add."""
     rows = []
     for run in advice["stop_continue"]:
@@ -109,14 +109,14 @@ def continuation_table(advice: dict) -> str:
             signed_interval(*ends),
             "; ".join(run["caveats"]),
         ])  # fmt: skip
-    return html_table(["Run", "Verdict", "Gain by doubling", "95 %", "But"], rows)
+    return Table(["Run", "Verdict", "Gain by doubling", "95 %", "But"], rows)
 
 
-def equal_compute_table(advice: dict) -> str:
+def equal_compute_table(advice: dict) -> Table:
     """The groups at equal RL and at equal total compute, highest first."""
     equal = advice["equal_compute"]
     spent = [row["exaflops"] for axis in ("rl", "total") for row in equal[axis]]
-    factor, unit = scale_of(pd.Series(spent, dtype=float))
+    factor, unit = scale_of(spent, unit_of(next(iter(advice["candidates"]), {})))
     rows = []
     for axis, title in (("rl", "RL compute"), ("total", "Total compute")):
         rows += [[title]] if equal[axis] else []
@@ -125,7 +125,7 @@ def equal_compute_table(advice: dict) -> str:
             rows.append([
                 significant(row["exaflops"] * factor), row["leader"], text(row["significant"]), scores,
             ])  # fmt: skip
-    return html_table([unit, "Leads", "Significant", "Scores (95 %)"], rows)
+    return Table([unit, "Leads", "Significant", "Scores (95 %)"], rows)
 
 
 def group_score(score: dict) -> str:
@@ -134,17 +134,17 @@ def group_score(score: dict) -> str:
     return f"{score['group']} {number(score['score'])} ({interval(score['ci95'])}{extrapolated})"
 
 
-def crossover_table(advice: dict) -> str:
-    """The crossovers within the data, a row each; empty when there are none."""
+def crossover_table(advice: dict) -> Table | None:
+    """The crossovers within the data, a row each; None when there are none."""
     rows = [
         [" and ".join(pair["starts"]), pair["axis"], pair["words"]]
         for pair in advice["crossovers"]
         if any(not crossing["extrapolated"] for crossing in pair["crossings"])
     ]
-    return html_table(["Starts", "Compute", "Crossover"], rows) if rows else ""
+    return Table(["Starts", "Compute", "Crossover"], rows) if rows else None
 
 
-def instability_table(advice: dict) -> str:
+def instability_table(advice: dict) -> Table:
     """How much the scores of every run vary around their trend."""
     instability = advice["instability"]
     rows = [
@@ -155,10 +155,10 @@ def instability_table(advice: dict) -> str:
         for run, entry in instability["runs"].items()
     ]  # fmt: skip
     reference = instability["reference"] or "a reference"
-    return html_table(["Run", "SD", "95 %", f"Ratio to {reference}", "95 % of it", "Remark"], rows)
+    return Table(["Run", "SD", "95 %", f"Ratio to {reference}", "95 % of it", "Remark"], rows)
 
 
-def diverged_table(advice: dict) -> str:
+def diverged_table(advice: dict) -> Table:
     """The share of diverged seeds of every start."""
     rows = [
         [
@@ -167,4 +167,38 @@ def diverged_table(advice: dict) -> str:
         ]
         for row in advice["instability"]["groups"]
     ]  # fmt: skip
-    return html_table(["Start", "Seeds diverged", "95 %, %"], rows)
+    return Table(["Start", "Seeds diverged", "95 %, %"], rows)
+
+
+def start_table(advice: dict) -> Table:
+    """Every start with what it was compared on, and whether it may be the best."""
+    compared = [*advice["candidates"], *advice.get("from_base", [])]
+    factor, unit = scale_of([start["exaflops"] for start in compared], unit_of(compared[0]))
+    rows = [
+        [
+            start["start"], number(start["estimate"]), number(start["estimate_se"]), verdict_on(start, advice),
+            number(len(start["runs"]), 0), significant(start["sft_exaflops"] * factor),
+            significant(start["rl_exaflops"] * factor), start["phase"],
+        ]
+        for start in compared
+    ]  # fmt: skip
+    header = [
+        "Start",
+        advice["basis"].capitalize(),
+        "Standard error",
+        "Verdict",
+        "Seeds",
+        f"SFT, {unit}",
+        f"RL, {unit}",
+        "Phase",
+    ]
+    return Table(header, rows)
+
+
+def verdict_on(start: dict, advice: dict) -> str:
+    """What the advice says of a start."""
+    if start["start"] == advice["recommended"]:
+        return "recommended"
+    if start["start"] in advice["tied"]:
+        return "may be the best"
+    return "open" if advice["needed"] else "excluded" if start in advice["candidates"] else "RL alone"

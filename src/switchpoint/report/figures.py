@@ -14,45 +14,100 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from switchpoint.analysis.outcomes import MIN_SETS
 from switchpoint.report.formatting import absent
-from switchpoint.units import scale_of
+from switchpoint.units import EXAFLOPS, scale_of
 
 # Okabe and Ito's colours, told apart with every common colour blindness; black is the base model.
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
-BASE_COLOR = "#222222"
+BASE_COLOR = "#000000"  # black, and white on a dark page
+FAINT = "#8a8a8a"
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
 LINES = ["-", "--", "-.", ":"]
 PHASES = {
-    "adaptive": "#dce9f5",
-    "stable": "#dff0d8",
-    "mild": "#fdf0cf",
-    "severe": "#f6d9d2",
-    "gap": "#eeeeee",
+    "adaptive": "#0072B2",
+    "stable": "#009E73",
+    "mild": "#E69F00",
+    "severe": "#D55E00",
+    "gap": "#888888",
 }
-BASES = {"ceiling": "ceiling", "final score": "last score"}  # what an outcome of RL is called
-WIDTH = 11.7  # inches; the page shows it 1120 px wide
+PHASE_ALPHA = 0.14
+BASES = {
+    "ceiling": "ceiling",
+    "final score": "last score",
+    "test score": "test score",
+}  # what an outcome of RL is called
+KINDS = {
+    "recommended": {"marker": "D", "color": COLORS[1]},
+    "may be the best": {"marker": "o", "color": COLORS[0]},
+    "excluded": {"marker": "o", "color": FAINT, "mfc": "none"},
+    "RL from the base": {"marker": "s", "color": BASE_COLOR, "mfc": "none"},
+}
+WIDTH = 8.6  # inches
 MARGIN = 1.09  # how far beyond the last checkpoint the axis goes
 BEYOND, ROOM = 1.5, 6.0  # of the last compute, how far curves go; points around a run's scores
+RULE, PAPER = "#e4e4e4", "#ffffff"
 STYLE = {
-    "font.size": 9,
+    "font.size": 10,
     "font.family": "DejaVu Sans",
-    "axes.titlesize": 8.5,
+    "axes.titlesize": 9.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "grid.color": "#e4e4e4",
+    "grid.color": RULE,
     "grid.linewidth": 0.6,
     "legend.frameon": False,
     "svg.fonttype": "none",
 }
 
 
-def compute_performance(pooled_curves: pd.DataFrame) -> str:
+def forest(advice: dict) -> str:
+    """The starts with 95 % intervals, highest first: the recommended one, those that may be the best, and the others."""
+    starts = [*advice["candidates"], *advice.get("from_base", [])]
+    known = sorted((s for s in starts if not absent(s["estimate"])), key=lambda start: start["estimate"])
+    kinds = [kind_of(start, advice) for start in known]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((WIDTH, 1.1 + 0.34 * len(known)), layout="constrained")
+        axes = figure.add_subplot()
+        for place, (start, kind) in enumerate(zip(known, kinds, strict=True)):
+            half = 1.96 * start["estimate_se"] if start["estimate_se"] else None
+            axes.errorbar(
+                [start["estimate"]],
+                [place],
+                xerr=half and [[half], [half]],
+                capsize=3,
+                elinewidth=1.6,
+                ms=7,
+                **KINDS[kind],
+            )
+            axes.annotate(
+                f"{start['estimate']:.1f}", (start["estimate"], place), (0, 6), textcoords="offset points", ha="center",
+                fontsize=8.5, color=BASE_COLOR,
+            )  # fmt: skip
+        axes.set_yticks(range(len(known)), [start["start"] for start in known])
+        axes.set_ylim(-0.6, len(known) - 0.2)
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel(f"{advice['basis'].capitalize()} after RL, points, with its 95 % interval")
+        handles = [
+            Line2D([], [], ls="none", ms=7, label=kind, **KINDS[kind]) for kind in KINDS if kind in kinds
+        ]
+        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+        return svg(figure, "forest", "What RL from every start reaches, with 95 % intervals")
+
+
+def kind_of(start: dict, advice: dict) -> str:
+    """What a start is called in the forest plot, a key of ``KINDS``."""
+    if start["start"] == advice["recommended"]:
+        return "recommended"
+    if start["start"] in advice["tied"] or (advice["needed"] and start in advice["candidates"]):
+        return "may be the best"
+    return "excluded" if start in advice["candidates"] else "RL from the base"
+
+
+def compute_performance(pooled_curves: pd.DataFrame, counted: str = EXAFLOPS) -> str:
     """RETU Figure 2: overall score against all compute spent, SFT first, RL branching off it."""
     points = overall(pooled_curves)
-    factor, unit = scale_of(points["exaflops_total"])
+    factor, unit = scale_of(points["exaflops_total"], counted)
     points = points.assign(x=points["exaflops_total"] * factor)
     sft, rl = points[points["phase"] == "sft"], rl_points(points)
     colors = color_of(pd.concat([sft["set"], rl["set"]]).dropna().unique())
@@ -69,16 +124,24 @@ def compute_performance(pooled_curves: pd.DataFrame) -> str:
             color = BASE_COLOR if pd.isna(name) else colors[name]
             draw(axes, rows, color, markers[algorithm], linewidth=0.9, linestyle="--", markersize=3.5)
         log_axis(axes, points.loc[points["x"] > 0, "x"])
-        axes.set(xlabel=f"Total compute, {unit} (SFT and RL)", ylabel="Overall score")
-        pure_rl = bool(rl["set"].isna().any())
-        figure.legend(handles=performance_legend(colors, markers, pure_rl), loc="outside right upper")
+        axes.set(xlabel=f"Total compute, {unit} (SFT and RL)", ylabel="Overall score, points")
+        handles = performance_legend(
+            colors,
+            markers,
+            sft["set"].unique(),
+            rl["set"].isna().any(),
+            len(points[points["phase"] == "base"]),
+        )
+        figure.legend(handles=handles, loc="outside upper center", ncols=4)
         return svg(figure, "compute", "Overall score against total compute")
 
 
-def performance_legend(colors: dict, markers: dict, pure_rl: bool) -> list:
-    """One entry per SFT set, one per RL algorithm, and the base model."""
+def performance_legend(colors: dict, markers: dict, trained: list, pure_rl: bool, base: bool) -> list:
+    """What is drawn: SFT on every set of ``trained``, RL from the others, every RL algorithm, and the base model."""
     handles = [
         Line2D([], [], color=color, lw=2.2, marker="o", ms=5, label=f"SFT on {name}")
+        if name in trained
+        else Line2D([], [], color=color, lw=0.9, ls="--", label=f"RL after SFT on {name}")
         for name, color in colors.items()
     ]
     handles += [
@@ -87,12 +150,12 @@ def performance_legend(colors: dict, markers: dict, pure_rl: bool) -> list:
     ]
     if pure_rl:
         handles.append(Patch(color=BASE_COLOR, label="RL from the base"))
-    return [*handles, Line2D([], [], color=BASE_COLOR, lw=1, ls=":", label="Base model")]
+    return handles + [Line2D([], [], color=BASE_COLOR, lw=1, ls=":", label="Base model")] * bool(base)
 
 
-def arm_curves(curves: pd.DataFrame) -> str:
+def arm_curves(curves: pd.DataFrame, counted: str = EXAFLOPS) -> str:
     """Every arm's overall score against all compute, pooled over its seeds: a colour per algorithm, a mark per start."""
-    factor, unit = scale_of(curves["exaflops_total"])
+    factor, unit = scale_of(curves["exaflops_total"], counted)
     rl = curves[curves["algorithm"] != "sft"]
     colors, markers = color_of(rl["algorithm"].unique()), marker_of(rl["start"].unique())
     sets = style_of(curves.loc[curves["algorithm"] == "sft", "set"].unique())
@@ -111,7 +174,7 @@ def arm_curves(curves: pd.DataFrame) -> str:
             )
             axes.plot(x, score, color=color, markevery=max(len(rows) // 8, 1), markersize=4.5, **style)
             axes.fill_between(x, score - se, score + se, color=color, alpha=0.12, linewidth=0)
-        axes.set(xlabel=f"Total compute, {unit} (SFT and RL)", ylabel="Overall score")
+        axes.set(xlabel=f"Total compute, {unit} (SFT and RL)", ylabel="Overall score, points")
         handles = [
             Line2D([], [], color=BASE_COLOR, lw=2, ls=sets[name], label=f"SFT on {name}") for name in sets
         ]
@@ -120,21 +183,26 @@ def arm_curves(curves: pd.DataFrame) -> str:
             Line2D([], [], color="#666666", lw=0, marker=markers[name], ms=5, label=f"from {name}")
             for name in markers
         ]
-        figure.legend(handles=handles, loc="outside right upper")
+        figure.legend(handles=handles, loc="outside upper center", ncols=5)
         return svg(figure, "arms", "Overall score of every arm against total compute")
 
 
 def ceiling_decomposition(
-    pooled_curves: pd.DataFrame, phases: dict, outcomes: pd.DataFrame, runs: pd.DataFrame, set_name: str
+    scores: pd.DataFrame,
+    phases: dict,
+    outcomes: pd.DataFrame,
+    runs: pd.DataFrame,
+    set_name: str,
+    counted: str = EXAFLOPS,
 ) -> str:
     """RETU Figure 3 for one SFT set: score after SFT, and what RL adds to it.
 
-    The upper end is the fitted ceiling where every seed's is identified, else the last RL
-    score, which only bounds the ceiling from below.
+    ``scores`` has set, step, exaflops_total, score, low and high of every SFT checkpoint, on the same problems as
+    ``outcomes``.  The upper end is the test score; without test scores the fitted ceiling where every seed's is
+    identified, else the last RL score, which only bounds the ceiling from below.
     """
-    sft = overall(pooled_curves[pooled_curves["phase"] == "sft"])
-    factor, unit = scale_of(sft["exaflops_total"])
-    points = sft[sft["set"] == set_name].sort_values("exaflops_total")
+    factor, unit = scale_of(scores["exaflops_total"], counted)
+    points = scores[scores["set"] == set_name].sort_values("exaflops_total")
     points = points.assign(x=points["exaflops_total"] * factor)
     after = outcomes[outcomes["set"] == set_name]
     sft_runs = runs.loc[(runs["algorithm"] == "sft") & (runs["set"] == set_name), "run"]
@@ -148,17 +216,19 @@ def ceiling_decomposition(
         for row in after.to_dict("records"):
             if row["start_step"] in where.index:
                 draw_outcome(axes, where[row["start_step"]], row, algorithms[row["algorithm"]])
-        axes.set(xlabel=f"SFT compute, {unit}", ylabel="Overall score", title=f"SFT on {set_name}")
+        axes.set(xlabel=f"SFT compute, {unit}", ylabel="Overall score, points")
         axes.set_xlim(0, points["x"].max() * MARGIN)
         axes.grid(visible=False, axis="x")
-        figure.legend(handles=decomposition_legend(after, algorithms, shown), loc="outside right upper")
+        figure.legend(
+            handles=decomposition_legend(after, algorithms, shown), loc="outside upper center", ncols=4
+        )
         return svg(figure, f"decomposition-{set_name}", f"What RL adds after SFT on {set_name}")
 
 
 def draw_outcome(axes: Axes, x: float, row: dict, marker: str) -> None:
     """The upper end of one start: a ceiling (filled) or a last score (open), and the gap below it."""
     color, start = COLORS[1], row["p_start"]
-    identified = row["basis"] == "ceiling"
+    identified = row["basis"] != "final score"
     axes.plot([x, x], [start, row["value"]], color=color, linewidth=5, alpha=0.25, solid_capstyle="butt")
     axes.errorbar(
         [x], [row["value"]], yerr=bars(row["low"], row["value"], row["high"]), color=color, marker=marker,
@@ -166,7 +236,7 @@ def draw_outcome(axes: Axes, x: float, row: dict, marker: str) -> None:
     )  # fmt: skip
     axes.annotate(
         f"{row['gain']:+.1f}", (x, (start + row["value"]) / 2), (6, 0),
-        textcoords="offset points", fontsize=8, color="#7a3500", va="center",
+        textcoords="offset points", fontsize=8.5, color=BASE_COLOR, va="center",
     )  # fmt: skip
 
 
@@ -175,14 +245,18 @@ def decomposition_legend(after: pd.DataFrame, algorithms: dict, shown: list[str]
     handles = [Line2D([], [], color=COLORS[0], marker="o", lw=2, label="After SFT (P_sft)")]
     names = BASES | {"ceiling": "fitted ceiling"}
     for (algorithm, basis), _ in after.groupby(["algorithm", "basis"], sort=False):
-        face = COLORS[1] if basis == "ceiling" else "white"
+        face = COLORS[1] if basis != "final score" else "white"
         handles.append(
             Line2D([], [], color=COLORS[1], marker=algorithms[algorithm], mfc=face, lw=1.2, ms=7,
                    label=f"{algorithm}: {names[basis]}")
         )  # fmt: skip
     if len(after):
         handles.append(Patch(color=COLORS[1], alpha=0.25, label="What RL adds"))
-    return handles + [Patch(color=PHASES[name], label=f"{name} phase") for name in PHASES if name in shown]
+    return handles + [
+        Patch(color=PHASES[name], alpha=PHASE_ALPHA, label=f"{name} phase")
+        for name in PHASES
+        if name in shown
+    ]
 
 
 def shade(axes: Axes, points: pd.DataFrame, phases: dict, sft_runs: Iterable[str]) -> list[str]:
@@ -198,16 +272,16 @@ def shade(axes: Axes, points: pd.DataFrame, phases: dict, sft_runs: Iterable[str
     for of_seeds, left, right in zip(labels, edges[:-1], edges[1:], strict=True):
         name = next(iter(of_seeds)) if len(of_seeds) == 1 else None
         if name in PHASES:
-            axes.axvspan(left, right, color=PHASES[name], linewidth=0, zorder=-5)
+            axes.axvspan(left, right, color=PHASES[name], alpha=PHASE_ALPHA, linewidth=0, zorder=-5)
             shown.append(name)
     return shown
 
 
-def fitted_curves(pooled_curves: pd.DataFrame, ceilings: dict) -> str:
+def fitted_curves(pooled_curves: pd.DataFrame, ceilings: dict, counted: str = EXAFLOPS) -> str:
     """RETU Figure 5b-f: every RL run's points, its fitted curve and its ceiling's interval."""
     rl = rl_points(overall(pooled_curves))
     names = list(rl["run"].unique())
-    factor, unit = scale_of(rl["exaflops"])
+    factor, unit = scale_of(rl["exaflops"], counted)
     columns = min(3, len(names))
     lines = -(-len(names) // columns)
     with matplotlib.rc_context(STYLE):
@@ -219,15 +293,30 @@ def fitted_curves(pooled_curves: pd.DataFrame, ceilings: dict) -> str:
         for axes in grid[len(names) :]:
             axes.remove()
         for axes in grid[::columns]:
-            axes.set_ylabel("Overall score")
-        handles = [
-            Line2D([], [], color=COLORS[0], marker="o", ms=4, lw=1, ls="none", label="Score, ±1.96 se"),
-            Line2D([], [], color=COLORS[1], lw=1.8, label="Curve and its 95 % band"),
-            Line2D([], [], color=BASE_COLOR, lw=1.8, label="The same, ceiling unidentified"),
+            axes.set_ylabel("Overall score, points")
+        fits = [fit for name in names if (fit := ceilings["runs"].get(name)) and fit.get("curve")]
+        figure.legend(handles=fit_legend(fits), loc="outside upper center", ncols=2)
+        return svg(figure, "fits", "Scores and fitted curves of the RL runs")
+
+
+def fit_legend(fits: list[dict]) -> list:
+    """What the panels of these fits show."""
+    bound = [not absent(fit.get("a")) for fit in fits]
+    handles = [
+        Line2D(
+            [], [], color=COLORS[0], marker="o", ms=4, lw=1, ls="none", label="Score, ±1.96 standard errors"
+        )
+    ]
+    if any(bound):
+        handles += [
+            Line2D([], [], color=COLORS[1], lw=1.8, label="Curve and its 95 % band, ceiling identified"),
             Patch(color=COLORS[2], alpha=0.2, label="Ceiling, 95 % interval"),
         ]
-        figure.legend(handles=handles, loc="outside upper right", ncols=4)
-        return svg(figure, "fits", "Scores and fitted curves of the RL runs")
+    if not all(bound):
+        handles.append(
+            Line2D([], [], color=BASE_COLOR, lw=1.8, label="Curve and its 95 % band, ceiling unidentified")
+        )
+    return handles
 
 
 def draw_fit(axes: Axes, rows: pd.DataFrame, fit: dict, factor: float) -> None:
@@ -253,13 +342,13 @@ def draw_fit(axes: Axes, rows: pd.DataFrame, fit: dict, factor: float) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(5))
 
 
-def loss_against_outcome(highest: pd.DataFrame, correlation: dict) -> str:
+def loss_against_outcome(highest: pd.DataFrame) -> str:
     """RETU Figure 5a: each set's lowest validation loss against the best that RL made of it.
 
-    ``highest`` has a row per set (``highest_outcomes``), all on one basis; ``correlation`` is theirs.
+    ``highest`` has a row per set (``highest_outcomes``), all on one basis.
     """
     with matplotlib.rc_context(STYLE):
-        figure = Figure((WIDTH * 0.62, 3.8), layout="constrained")
+        figure = Figure((WIDTH * 0.72, 3.8), layout="constrained")
         axes = figure.add_subplot()
         for row in highest.to_dict("records"):
             error = bars(row["low"], row["value"], row["high"])
@@ -269,19 +358,11 @@ def loss_against_outcome(highest: pd.DataFrame, correlation: dict) -> str:
             label = f"{row['set']}-{row['start_step']:.0f}"
             axes.annotate(label, (row["loss"], row["value"]), (8, 4), textcoords="offset points", fontsize=8)
         basis = BASES[highest["basis"].iloc[0]]
-        axes.set(xlabel="Lowest validation loss of the set", ylabel=f"Best {basis} after RL")
-        axes.set_title(correlation_words(correlation), loc="left")
+        axes.set(
+            xlabel="Lowest validation loss of the set, nats a token", ylabel=f"Best {basis} after RL, points"
+        )
         axes.margins(x=0.2, y=0.15)
         return svg(figure, "loss", "Lowest validation loss against the best score after RL")
-
-
-def correlation_words(correlation: dict) -> str:
-    """Pearson's r, or why there is none."""
-    if correlation["n"] < MIN_SETS:
-        return f"Too few sets for a correlation ({correlation['n']}; at least {MIN_SETS})"
-    if correlation["verdict"] != "ok":
-        return "No correlation: one axis does not vary"
-    return f"Pearson r = {correlation['pearson']:.2f} (p = {correlation['p']:.2g}, {correlation['n']} sets)"
 
 
 # What the figures are made of
@@ -344,6 +425,10 @@ def style_of(sets: Iterable[str]) -> dict[str, str]:
     return dict(zip(sets, itertools.cycle(LINES), strict=False))
 
 
+# Of the page, so that a figure follows it into the dark; alone it is drawn with what stands behind the comma.
+PAGE_COLORS = {"#000000": "currentColor", RULE: f"var(--rule, {RULE})", PAPER: f"var(--paper, {PAPER})"}
+
+
 def svg(figure: Figure, name: str, label: str) -> str:
     """The figure as an ``<svg>`` element with fixed ids, unique on a page of several figures."""
     with matplotlib.rc_context({"svg.hashsalt": name}):
@@ -352,4 +437,7 @@ def svg(figure: Figure, name: str, label: str) -> str:
     source = buffer.getvalue()
     source = re.sub(r"<metadata>.*?</metadata>", "", source[source.index("<svg") :], flags=re.DOTALL)
     source = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{name}-", source)
+    for color, variable in PAGE_COLORS.items():
+        source = source.replace(f": {color}", f": {variable}")
+    source = source.replace("'DejaVu Sans'", "'DejaVu Sans', sans-serif")
     return source.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)

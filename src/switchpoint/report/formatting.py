@@ -1,11 +1,16 @@
 """How the report writes numbers, cells and tables."""
 
+import csv
+import dataclasses
 import html
+import io
 import math
+import re
 
 import pandas as pd
 
 MISSING = "\N{EN DASH}"
+NUMBER = re.compile(r"[+-]?[\d,]*\.?\d+(?:e[+-]?\d+)?")
 
 
 def absent(value: object) -> bool:
@@ -63,21 +68,64 @@ def text(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def html_table(header: list[str], rows: list[list[str]]) -> str:
-    """An HTML table of plain text; a row of one cell is a heading across the table."""
-    lines = ["<table>"]
-    cells = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in header)
-    lines.append(f"<thead><tr>{cells}</tr></thead><tbody>")
-    for first, *others in rows:
-        if not others and len(header) > 1:
-            lines.append(f'<tr class="part"><th colspan="{len(header)}">{html.escape(first)}</th></tr>')
-            continue
-        cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in others)
-        lines.append(f'<tr><th scope="row">{html.escape(first)}</th>{cells}</tr>')
-    return "\n".join([*lines, "</tbody></table>"])
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Cells of text under a header; a row of one cell is a heading across the table."""
+
+    header: list[str]
+    rows: list[list[str]]
+
+    def html(self) -> str:
+        """A table that sorts by any column, within the parts under a heading."""
+        numeric = [self.is_numeric(place) for place in range(len(self.header))]
+        kinds = [' class="number"' if is_number else "" for is_number in numeric]
+        cells = "".join(
+            f'<th scope="col"{kind}>{html.escape(name)}</th>'
+            for name, kind in zip(self.header, kinds, strict=True)
+        )
+        lines = [f'<table class="sortable asc n-last"><thead><tr>{cells}</tr></thead>', "<tbody>"]
+        for first, *others in self.rows:
+            if not others and len(self.header) > 1:
+                heading = f'<th colspan="{len(self.header)}" scope="rowgroup">{html.escape(first)}</th>'
+                lines.append(f'</tbody><tbody class="part"><tr>{heading}</tr></tbody><tbody>')
+                continue
+            cells = "".join(map(cell, others, kinds[1:]))
+            lines.append(f'<tr><th scope="row">{html.escape(first)}</th>{cells}</tr>')
+        return "\n".join([*lines, "</tbody></table>"]).replace("<tbody>\n</tbody>", "")
+
+    def is_numeric(self, place: int) -> bool:
+        """Whether a column holds numbers, and dashes where there is none."""
+        column = [row[place] for row in self.rows if len(row) > place and row[place] not in ("", MISSING)]
+        return place > 0 and bool(column) and all(NUMBER.match(text) and len(text) < 24 for text in column)
+
+    def csv(self) -> str:
+        """The same as a csv file; headings stand in a column of their own."""
+        part, lines = "", []
+        for row in self.rows:
+            if len(row) == 1 and len(self.header) > 1:
+                part = row[0]
+            else:
+                lines.append([part, *row])
+        shown = slice(0 if part else 1, None)
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerows(line[shown] for line in (["part", *self.header], *lines))
+        return buffer.getvalue()
+
+    def markdown(self) -> str:
+        """The same for a README, every column but the first aligned to the right."""
+        lines = [self.header, ["---"] + ["---:"] * (len(self.header) - 1), *self.rows]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-def markdown_table(header: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table, every column but the first aligned to the right."""
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+def cell(text: str, kind: str) -> str:
+    """A cell; a number in it is what it sorts by."""
+    found = NUMBER.match(text) if kind else None
+    key = (
+        f' data-sort="{found[0].replace(",", "").replace(chr(8722), "-")}"'
+        if found
+        else ' data-sort=""'
+        if kind
+        else ""
+    )
+    return f"<td{kind}{key}>{html.escape(text)}</td>"

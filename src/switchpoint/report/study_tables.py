@@ -6,10 +6,9 @@ import pandas as pd
 
 from switchpoint.report.formatting import (
     MISSING,
+    Table,
     absent,
-    html_table,
     interval,
-    markdown_table,
     number,
     signed,
     signed_interval,
@@ -18,7 +17,7 @@ from switchpoint.report.formatting import (
     with_error,
 )
 from switchpoint.scores import STATUSES
-from switchpoint.units import scale_of
+from switchpoint.units import EXAFLOPS, scale_of
 
 SUMMARIES = ["overall", "macro", "easy", "medium", "hard"]
 PARTS = ["Base model", "SFT", "SFT, then RL", "Pure RL"]
@@ -42,7 +41,7 @@ def part_of(row: dict) -> str:
 
 
 def model_of(row: dict) -> str:
-    """What a row's model is called."""
+    """What a row's model is called: RL by its start and its algorithm."""
     if row["phase"] == "rl":
         return f"{row['start']} → {row['algorithm']}"
     return "base" if row["phase"] == "base" else f"{row['set']}-{row['step']:.0f}"
@@ -54,7 +53,7 @@ def ordered_benchmarks(pooled_results: pd.DataFrame) -> list[str]:
     return [name for name in SUMMARIES if name in names] + [name for name in names if name not in SUMMARIES]
 
 
-def result_table(pooled_results: pd.DataFrame, benchmarks: list[str]) -> str:
+def result_table(pooled_results: pd.DataFrame, benchmarks: list[str]) -> Table:
     """RETU Table 1: scores of the base model, SFT, SFT-then-RL and pure RL; the first with its interval."""
     labelled = labelled_results(pooled_results)
     rows = []
@@ -70,10 +69,10 @@ def result_table(pooled_results: pd.DataFrame, benchmarks: list[str]) -> str:
             first = scores.loc[benchmarks[0]]
             ends = f"{number(first['low'])} to {number(first['high'])}"
             rows.append([model, number(first["seeds"], 0), ends, *cells])
-    return html_table(["Model", "Seeds", f"95 %, {benchmarks[0]}", *benchmarks], rows)
+    return Table(["Model", "Seeds", f"95 %, {benchmarks[0]}", *benchmarks], rows)
 
 
-def pass_table(pooled_results: pd.DataFrame) -> str:
+def pass_table(pooled_results: pd.DataFrame) -> Table:
     """pass@k of every model, overall, with its standard error."""
     overall = pooled_results[pooled_results["benchmark"] == "overall"]
     metrics = [name for name in pooled_results["metric"].unique() if name != "avg"]
@@ -82,7 +81,7 @@ def pass_table(pooled_results: pd.DataFrame) -> str:
         [model, *(with_error(*scores[name].loc[model, ["score", "se"]]) for name in metrics)]
         for model in scores[metrics[0]].index
     ]
-    return html_table(["Model", *metrics], rows)
+    return Table(["Model", *metrics], rows)
 
 
 def results_markdown(pooled_results: pd.DataFrame) -> str:
@@ -96,10 +95,10 @@ def results_markdown(pooled_results: pd.DataFrame) -> str:
         error = scores["se"].get("overall")
         cells = [number(scores["score"].get(name)) for name in ("overall", *slices)]
         rows.append([model, cells[0], number(error), *cells[1:]])
-    return markdown_table(header, rows)
+    return Table(header, rows).markdown()
 
 
-def verdict_table(verdicts: pd.DataFrame) -> str:
+def verdict_table(verdicts: pd.DataFrame) -> Table:
     """How every evaluation's test responses ended and how they were graded, all slices together."""
     rows = [
         [
@@ -110,10 +109,10 @@ def verdict_table(verdicts: pd.DataFrame) -> str:
         for row in verdicts[verdicts["benchmark"] == "all"].to_dict("records")
     ]  # fmt: skip
     header = ["Checkpoint", "Samples", "Mean tokens", "Truncated, %", "Stopped, %"]
-    return html_table([*header, *(name.capitalize() for name in STATUSES)], rows)
+    return Table([*header, *(name.capitalize() for name in STATUSES)], rows)
 
 
-def gain_table(gains: pd.DataFrame) -> str:
+def gain_table(gains: pd.DataFrame) -> Table:
     """What RL adds to its start, paired by problem."""
     rows = [
         [
@@ -122,7 +121,7 @@ def gain_table(gains: pd.DataFrame) -> str:
         ]
         for row in gains[gains["benchmark"] == "overall"].to_dict("records")
     ]  # fmt: skip
-    return html_table(["Run", "Difference", "95 %", "p", "Problems"], rows)
+    return Table(["Run", "Difference", "95 %", "p", "Problems"], rows)
 
 
 # Arms
@@ -133,8 +132,8 @@ def arm_name(row: dict) -> str:
     return f"SFT on {row['set']}" if row["algorithm"] == "sft" else f"{row['start']} → {row['algorithm']}"
 
 
-def arm_rows(arms: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Every RL arm from its start to its end, what it took and what it logged: header and rows."""
+def arm_table(arms: pd.DataFrame) -> Table:
+    """Every RL arm from its start to its end, what it took and what it logged."""
     factor, unit = scale_of(arms["exaflops"])
     norms = [name for name in arms if name.startswith("norm_")]
     rows = [
@@ -153,12 +152,12 @@ def arm_rows(arms: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
         "Arm", "Seeds", "Start", "End", "Difference", "95 %", f"RL, {unit}", "Sampled tokens, thousands",
         "Clipped tokens, %", "Gradient norms", "Cosine", "Status",
     ]  # fmt: skip
-    return header, rows
+    return Table(header, rows)
 
 
-def comparison_rows(comparisons: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """The arms at equal total compute, highest first: header and rows."""
-    factor, unit = scale_of(comparisons["exaflops_total"])
+def comparison_table(comparisons: pd.DataFrame, unit: str = EXAFLOPS) -> Table:
+    """The arms at equal total compute, highest first."""
+    factor, unit = scale_of(comparisons["exaflops_total"], unit)
     rows = [
         [
             significant(row["exaflops_total"] * factor), arm_name(row), number(row["score"]),
@@ -168,33 +167,33 @@ def comparison_rows(comparisons: pd.DataFrame) -> tuple[list[str], list[list[str
         for row in comparisons.to_dict("records")
     ]  # fmt: skip
     header = [f"Total, {unit}", "Arm", "Score", "95 %", "To the highest", "95 %", "May be the best"]
-    return header, rows
+    return Table(header, rows)
 
 
 def arms_markdown(arms: pd.DataFrame, comparisons: pd.DataFrame) -> str:
     """The arms, and the arms at equal total compute, as two Markdown tables; empty without any."""
-    tables = [make(table) for make, table in ((arm_rows, arms), (comparison_rows, comparisons)) if len(table)]
-    return "".join(f"\n{markdown_table(*table)}" for table in tables)
+    made = [make(table) for make, table in ((arm_table, arms), (comparison_table, comparisons)) if len(table)]
+    return "".join(f"\n{table.markdown()}" for table in made)
 
 
 # Runs, data and settings
 
 
-def run_table(runs: pd.DataFrame) -> str:
+def run_table(runs: pd.DataFrame, unit: str = EXAFLOPS) -> Table:
     """Every run with its parent, compute before it, validation loss and status."""
-    factor, unit = scale_of(runs["sft_exaflops"])
+    factor, unit = scale_of(runs["sft_exaflops"], unit)
     rows = [
         [
-            row["run"], text(row["parent"]), text(row["algorithm"]), text(row["start_step"]),
-            significant(row["sft_exaflops"] * factor), number(row["val_loss"], 3), text(row["status"]),
+            row["run"], text(row["parent"]), text(row["algorithm"]), text(row["start_step"]), text(row["seed"]),
+            significant(row["sft_exaflops"] * factor), number(row.get("val_loss"), 3), text(row["status"]),
         ]
         for row in runs.to_dict("records")
     ]  # fmt: skip
-    header = ["Run", "Parent", "Algorithm", "Start step", f"SFT, {unit}", "Validation loss", "Status"]
-    return html_table(header, rows)
+    header = ["Run", "Parent", "Algorithm", "Start step", "Seed", f"SFT, {unit}", "Validation loss", "Status"]
+    return Table(header, rows)
 
 
-def statistics_table(statistics: pd.DataFrame) -> str:
+def statistics_table(statistics: pd.DataFrame) -> Table:
     """RETU Table 3: size, mean lengths in tokens, what training cuts, and mean win rates of every set."""
     given = [name for name in statistics if name.startswith("win_rate_") and not name.endswith("_n")]
     rows = [
@@ -207,7 +206,7 @@ def statistics_table(statistics: pd.DataFrame) -> str:
     ]  # fmt: skip
     header = ["Set", "Rows", "Problems", "Prompt tokens", "Response tokens", "Cut, %", "Win rate"]
     header += [f"Win rate, {name.removeprefix('win_rate_').replace('_', '.').upper()}" for name in given]
-    return html_table([*header, "Sources", "sha256"], rows)
+    return Table([*header, "Sources", "sha256"], rows)
 
 
 def percent(share: float | None) -> float | None:
@@ -215,7 +214,7 @@ def percent(share: float | None) -> float | None:
     return share if absent(share) else 100 * share
 
 
-def strata_table(strata: pd.DataFrame) -> str:
+def strata_table(strata: pd.DataFrame) -> Table:
     """Whether every known win rate falls from the easy over the uniform to the hard stratum."""
     rows = [
         [
@@ -225,29 +224,29 @@ def strata_table(strata: pd.DataFrame) -> str:
         ]
         for row in strata.to_dict("records")
     ]
-    return html_table(["Win rate", "Easy", "Uniform", "Hard", "Falls"], rows)
+    return Table(["Win rate", "Easy", "Uniform", "Hard", "Falls"], rows)
 
 
-def source_table(sources: pd.DataFrame) -> str:
+def source_table(sources: pd.DataFrame) -> Table:
     """What became of the rows of every source."""
     rows = [
         [row["source"], text(row["rows"]), text(row["kept"]), text(row["dropped"]), text(row["rejected"]), row["sha256"][:12]]
         for row in sources.to_dict("records")
     ]  # fmt: skip
-    return html_table(["Source", "Rows", "Kept", "Dropped", "Rejected", "sha256"], rows)
+    return Table(["Source", "Rows", "Kept", "Dropped", "Rejected", "sha256"], rows)
 
 
-def overlap_table(overlaps: pd.DataFrame) -> str:
+def overlap_table(overlaps: pd.DataFrame) -> Table:
     """How many problems every two tables share."""
     first, *others = overlaps.columns
     rows = [[str(row[first]), *(text(row[name]) for name in others)] for row in overlaps.to_dict("records")]
-    return html_table([str(first), *(name.replace(":", ": ") for name in others)], rows)
+    return Table([str(first), *(name.replace(":", ": ") for name in others)], rows)
 
 
-def hyperparameter_table(hyperparameters: dict[str, dict]) -> str:
+def hyperparameter_table(hyperparameters: dict[str, dict]) -> Table:
     """RETU Table 2: every section's keys and values, as run."""
     rows = []
     for section, values in hyperparameters.items():
         rows.append([section])
         rows += [[key, text(value)] for key, value in values.items()]
-    return html_table(["Key", "Value"], rows)
+    return Table(["Key", "Value"], rows)

@@ -18,7 +18,7 @@ from switchpoint.analysis.outcomes import highest_outcomes, measure_outcomes, rl
 from switchpoint.analysis.phases import label_phases
 from switchpoint.analysis.pooling import pool_curves, pool_results
 from switchpoint.analysis.predictors import predict
-from switchpoint.report import analysis_tables, figures, formatting, page, study_tables
+from switchpoint.report import analysis_tables, figures, findings, formatting, page, study_tables
 from switchpoint.scores import PAIRED_COLUMNS
 
 SCALE = 1e-8
@@ -168,7 +168,7 @@ def gain_rows(runs: list) -> pd.DataFrame:
 def make(tmp_path_factory):
     """A function that writes a study's files, with the given RL runs, and loads them."""
 
-    def build(arms=RL, advice=None):
+    def build(arms=RL):
         directory = tmp_path_factory.mktemp("study")
         rows, losses, runs, labels = sft_inputs()
         rl_rows, rl_runs, fits = rl_inputs(arms)
@@ -206,8 +206,7 @@ def make(tmp_path_factory):
                    "arm_comparisons": compare_arms(arm_curves(curves, named))}  # fmt: skip
         for name, frame in frames.items():
             frame.to_csv(directory / f"{name}.csv", index=False)
-        advice = advice or {"verdict": "start_here", "recommended": "S-40", "tied": ["S-40", "Full-400"],
-                            "needed": None, "reasons": ["S-40 is <cheapest>."]}  # fmt: skip
+        advice = advise(curves, named, {"runs": fits}, {"runs": labels}, results=results)
         for name, record in {
             "phases": {"runs": labels},
             "ceilings": {"runs": fits},
@@ -250,7 +249,7 @@ class Text(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if self.open and self.open[-1] != "style":
+        if self.open and self.open[-1] not in ("style", "script"):
             self.words.append(data)
 
 
@@ -262,10 +261,17 @@ def test_the_page_is_deterministic(inputs, html):
     assert page.render(inputs, "toy", HYPERPARAMETERS) == html
 
 
-def test_the_page_says_where_to_start_first(html):
-    seen = words(html)
-    assert seen.index("Start RL from S-40.") < seen.index("S-40, Full-400") < seen.index("Compute and scores")
-    assert "S-40 is &lt;cheapest&gt;." in html
+def test_the_page_says_where_to_start_first(inputs, html):
+    seen, advice = words(html), inputs["advice"]
+    sentences = [
+        advice["headline"],
+        *(advice["summary"][key] for key in ("why", "sure", "next")),
+        "Overall score on",
+    ]
+    assert sorted(sentences, key=seen.index) == sentences
+    hostile = advice | {"headline": "<b>x</b>", "reasons": ["a </script><script>"]}
+    assert "&lt;b&gt;x" in (shown := page.render({**inputs, "advice": hostile}, "toy", {}))
+    assert "a </script>" not in shown
 
 
 def test_every_run_appears(inputs, html):
@@ -278,10 +284,7 @@ def test_every_run_appears(inputs, html):
 
 def test_an_unidentified_ceiling_has_an_interval_but_no_number(inputs):
     for run, shown in ((UNIDENTIFIED, "61.2 or more"), (UNBOUNDED, formatting.MISSING)):
-        row = re.search(
-            rf'<th scope="row">{run}</th>(.*?)</tr>', analysis_tables.fit_table(inputs["ceilings"], [run])
-        )
-        cells = re.findall(r"<td>(.*?)</td>", row.group(1))
+        [[_, *cells]] = analysis_tables.fit_table(inputs["ceilings"], [run]).rows
         assert cells[0] == cells[2] == "unidentified"
         assert cells[3] == shown
         assert cells[4:7] == [formatting.MISSING] * 3
@@ -289,7 +292,7 @@ def test_an_unidentified_ceiling_has_an_interval_but_no_number(inputs):
 
 
 def test_an_identified_ceiling_has_its_interval(inputs):
-    seen = words(analysis_tables.fit_table(inputs["ceilings"], [COLLAPSED]))
+    seen = words(analysis_tables.fit_table(inputs["ceilings"], [COLLAPSED]).html())
     assert "42.0" in seen
     assert "40.5 to 43.5" in seen
     assert "collapsed" in seen
@@ -318,10 +321,11 @@ def test_a_real_analysis_is_shown_whole(inputs):
     for reason in advice["reasons"]:
         assert reason in seen
     for run in advice["stop_continue"]:
-        assert f"{run['run']}" in analysis_tables.continuation_table(advice)
+        assert run["run"] in analysis_tables.continuation_table(advice).html()
         assert run["verdict"] in seen
     assert sum(
-        row["leader"] in analysis_tables.equal_compute_table(advice) for row in advice["equal_compute"]["rl"]
+        row["leader"] in analysis_tables.equal_compute_table(advice).html()
+        for row in advice["equal_compute"]["rl"]
     )
     assert "Ratio to rl/grpo/base/seed_0" in seen
     assert "0 of 3" in seen  # diverged seeds of S-40
@@ -332,7 +336,7 @@ def test_a_real_analysis_is_shown_whole(inputs):
 
 def test_predictors_that_cannot_be_used_say_why(inputs):
     few = predict(pd.DataFrame({"model": ["a", "b"], "pass_1": [1.0, 2.0], "rl_score": [3.0, None]}))
-    seen = words("<p>" + analysis_tables.predictor_table(few) + "</p>")
+    seen = words(analysis_tables.predictor_table(few).html())
     assert "undefined" in seen
     assert page.render({**inputs, "predictors": few}, "toy", {})
 
@@ -343,7 +347,10 @@ def test_the_page_shows_no_missing_values(html):
 
 
 def test_the_page_refers_to_nothing_outside(html):
-    assert not re.search(r"""(src|href)=["'](?!#)|url\((?!['"]?#)|@import|<script|<link""", html)
+    assert not re.search(
+        r"""(src|href)=["'](?!#|data:text/csv)|url\((?!['"]?#)|@import|<script \w|<link""", html
+    )
+    assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]+"|<!DOCTYPE.*?>', "", html)
     links = re.findall(r'(?:href="|url\()#([\w-]+)', html)
     names = re.findall(r' id="([^"]+)"', html)
     assert set(links) <= set(names)
@@ -351,18 +358,11 @@ def test_the_page_refers_to_nothing_outside(html):
 
 
 def test_a_study_without_rl(make):
-    advice = {
-        "verdict": "insufficient_data",
-        "recommended": None,
-        "tied": [],
-        "reasons": [],
-        "needed": "RL runs",
-    }
-    html = page.render(make(arms=[], advice=advice), "toy", {})
+    html = page.render(make(arms=[]), "toy", {})
     seen = words(html)
     assert "Insufficient data." in seen
-    assert "Needed: RL runs." in seen
-    assert "no RL runs" in seen
+    assert "Needed: RL runs of one algorithm from at least 2 SFT checkpoints; there are 0." in seen
+    assert "How high it can get" not in seen
     assert not re.search(r"\bnan\b", html)
 
 
@@ -404,12 +404,6 @@ def test_what_an_arm_took_and_logged(make):
     assert {row[9] for row in rows if "grpo" in row[0]} == {formatting.MISSING}
 
 
-def test_a_headline_is_shown_as_it_is(make):
-    assert page.answer({"headline": "Start at S-40, for less.", "recommended": "S-40"})["headline"].endswith(
-        "for less."
-    )
-
-
 def test_intervals_gains_and_verdicts_are_shown(html):
     seen = words(html)
     assert "25.0 to 35.0" in seen  # the base model's
@@ -429,7 +423,7 @@ def test_pass_at_k_is_shown_where_there_is_any(inputs):
 
 def test_figures_are_whole_svg(html):
     drawn = re.findall(r"<svg.*?</svg>", html, re.DOTALL)
-    assert len(drawn) == 4 + len(SFT_STEPS)
+    assert len(drawn) == 5 + len(SFT_STEPS)
     for source in drawn:
         assert ElementTree.fromstring(source).tag.endswith("svg")
 
@@ -439,10 +433,10 @@ def test_a_correlation_is_said_or_why_there_is_none():
         {"n": 3, "verdict": "undefined: 3 sets"},
         {"n": 4, "verdict": "undefined: ceiling is the same"},
     )
-    assert "Too few" in figures.correlation_words(few)
-    assert "does not vary" in figures.correlation_words(same)
-    assert "r = -1.00 (p = 0.01, 4 sets)" in figures.correlation_words(
-        {"n": 4, "verdict": "ok", "pearson": -1.0, "p": 0.01}
+    assert "cannot be told from 3 data sets" in findings.of_losses(few, 3)
+    assert "cannot be told" in findings.of_losses(same, 4)
+    assert "r = -1.00 (p = 0.01, 4 sets)" in findings.of_losses(
+        {"n": 4, "verdict": "ok", "pearson": -1.0, "p": 0.01}, 4
     )
 
 
@@ -463,4 +457,31 @@ def test_markdown_results(inputs):
 
 
 def test_cells_are_escaped():
-    assert "&lt;b&gt;" in formatting.html_table(["x"], [["<b>"]])
+    assert "&lt;b&gt;" in formatting.Table(["x"], [["<b>"]]).html()
+
+
+def test_a_table_sorts_by_its_numbers_and_keeps_its_parts():
+    table = formatting.Table(
+        ["model", "score"], [["SFT"], ["a", "66.3 ± 1.7"], ["b", "1,200"], ["c", "–"], ["RL"], ["d", "+7"]]
+    )
+    shown = table.html()
+    assert re.findall(r'data-sort="([^"]*)"', shown) == ["66.3", "1200", "", "+7"]
+    assert shown.count("<tbody") == 4
+    assert table.csv() == 'part,model,score\nSFT,a,66.3 ± 1.7\nSFT,b,"1,200"\nSFT,c,–\nRL,d,+7\n'
+
+
+def test_one_thing_has_one_number(inputs, html):
+    """Scores of RL in the advice, in the results, in the figures' data and in the gains are the same test scores."""
+    results = inputs["pooled_results"]
+    final = results[(results["phase"] == "rl") & (results["benchmark"] == "overall")].set_index("start")[
+        "score"
+    ]
+    for start in inputs["advice"]["candidates"]:
+        assert start["estimate"] == pytest.approx(final[start["start"]])
+    for row in inputs["outcomes"].to_dict("records"):
+        assert row["value"] == pytest.approx(final[f"{row['set']}-{row['start_step']:.0f}"])
+        sft = results[
+            (results["phase"] == "sft") & (results["benchmark"] == "overall") & (results["set"] == row["set"])
+        ]
+        before = sft.set_index("step")["score"][row["start_step"]]
+        assert row["gain"] == pytest.approx(row["value"] - before)

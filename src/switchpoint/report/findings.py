@@ -1,0 +1,79 @@
+"""The title of each figure: what it shows, in a sentence, of the same numbers that it is drawn from."""
+
+import pandas as pd
+
+from switchpoint.report.figures import overall, rl_points
+from switchpoint.report.formatting import absent, number, signed
+
+
+def of_starts(advice: dict) -> str:
+    """Of the forest plot."""
+    if advice["recommended"]:
+        tied = len(advice["tied"])
+        if tied == 1:
+            return f"{advice['recommended']} leads every other start"
+        return f"{advice['recommended']} is the cheapest of {tied} starts that may be the best"
+    return (
+        "No start can be told from the others"
+        if len(advice["candidates"]) > 1
+        else "There is nothing to compare yet"
+    )
+
+
+def of_compute(pooled_curves: pd.DataFrame) -> str:
+    """Of score against compute."""
+    points = overall(pooled_curves)
+    rl = rl_points(points)
+    if rl.empty:
+        best = points.sort_values("score").iloc[-1]
+        return f"SFT reaches {best['score']:.1f} at its highest"
+    last = rl.drop_duplicates("run", keep="last").groupby(["start", "algorithm"])["score"].mean()
+    start, algorithm = last.idxmax()
+    return f"RL from {start} ({algorithm}) ends highest, at {last.max():.1f}"
+
+
+def of_arms(curves: pd.DataFrame, comparisons: pd.DataFrame) -> str:
+    """Of the curves of all arms."""
+    if comparisons.empty:
+        return f"{len(curves['arm'].unique())} arms against all compute"
+    at_most = comparisons[comparisons["exaflops_total"] == comparisons["exaflops_total"].max()]
+    able = [name_of(row) for row in at_most[at_most["may_lead"]].to_dict("records")]
+    if len(able) == 1:
+        return f"At equal compute {able[0]} leads"
+    return f"At equal compute {len(able)} of {len(at_most)} arms may be the best, {able[0]} is highest"
+
+
+def name_of(row: dict) -> str:
+    """What a title calls an arm."""
+    return f"SFT on {row['set']}" if row["algorithm"] == "sft" else f"{row['algorithm']} from {row['start']}"
+
+
+def of_gains(outcomes: pd.DataFrame, set_name: str) -> str:
+    """Of what RL adds after SFT on a set."""
+    gains = outcomes.loc[outcomes["set"] == set_name].sort_values("start_step")
+    if gains.empty:
+        return f"SFT on {set_name}, without RL so far"
+    most = gains.loc[gains["gain"].idxmax()]
+    if len(gains) == 1:
+        return f"RL adds {signed(most['gain'])} points after SFT on {set_name}"
+    return (
+        f"RL adds {number(gains['gain'].min())} to {number(most['gain'])} points after SFT on {set_name}, most from step "
+        f"{most['start_step']:.0f}"
+    )
+
+
+def of_fits(ceilings: dict, runs: list[str]) -> str:
+    """Of the fitted curves."""
+    known = [ceilings["runs"].get(run) or {} for run in runs]
+    bound = sum(not absent(fit.get("a")) for fit in known)
+    return f"{bound} of {len(runs)} ceilings {'is' if bound == 1 else 'are'} identified"
+
+
+def of_losses(correlation: dict, n: int) -> str:
+    """Of the validation loss against the outcome of RL."""
+    if correlation["verdict"] != "ok":
+        return f"Whether the validation loss foretells the outcome cannot be told from {n} data set{'s' * (n != 1)}"
+    return (
+        f"Lowest validation loss against the outcome of RL: Pearson r = {correlation['pearson']:.2f} "
+        f"(p = {correlation['p']:.2g}, {correlation['n']} sets)"
+    )
