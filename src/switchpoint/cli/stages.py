@@ -348,6 +348,14 @@ def outcomes(
     measure_outcomes(points, runs, losses, ceilings, out)
 
 
+@app.command("browse-samples")
+def browse_samples(evaluation: Paths, benchmarks: Paths, study: PathOption, out: PathOption) -> None:
+    """Writes the page of samples, and their texts into the folder of its name."""
+    from switchpoint.report import samples
+
+    samples.write(evaluation, benchmarks, study, out)
+
+
 @app.command()
 def report(job: Job, analysis: PathOption, data: PathOption, out: PathOption, results: PathOption) -> None:
     """Writes the report, and the results as Markdown tables."""

@@ -31,7 +31,8 @@ RECIPES = {
 }
 # The rules of the analysis, whose every output is a result.
 ANALYSES = (
-    "collect", "label_phases", "fit_ceilings", "measure_outcomes", "predict_models", "advise", "write_report",
+    "collect", "label_phases", "fit_ceilings", "measure_outcomes", "predict_models", "advise", "browse_samples",
+    "write_report",
 )  # fmt: skip
 DATA_CPUS = 16  # of a job that reads or writes whole data sets of real data
 
