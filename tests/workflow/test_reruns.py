@@ -148,7 +148,9 @@ def with_change(*path_and_value) -> dict:
     return config
 
 
-SCORED = {rule: 1 for rule in BELOW if rule != "browse_samples"}  # the browser of samples has no overall score
+SCORED = {
+    rule: 1 for rule in BELOW if rule != "browse_samples"
+}  # the browser of samples has no overall score
 APART = [
     (("rl", "save_every", 7), {"write_report": 1}),  # which prints it
     (("rl", "max_logprob_gap", 0.05), {"write_report": 1}),

@@ -1,7 +1,8 @@
 rule browse_samples:
     input:
+        expansion.benchmarks(),
+        job=job_file(expansion.browse_job()),
         records=files_of(expansion.evaluations, "run.json"),
-        benchmarks=expansion.benchmarks(),
     output:
         page=out(paths.SAMPLES),
         blocks=directory(out(paths.BLOCKS)),
@@ -15,14 +16,8 @@ rule browse_samples:
     threads: expansion.cpus("analysis")
     resources:
         **needs("analysis"),
-    params:
-        recipe=RECIPES["report"],
-        evaluations=repeat("evaluation", expansion.evaluations),
-        benchmarks=repeat("benchmarks", expansion.benchmarks()),
-        study=repeat("study", [study.study]),
     shell:
-        "python -m switchpoint browse-samples {params.evaluations} {params.benchmarks} {params.study}"
-        " --out {output.page} > {log} 2>&1"
+        "python -m switchpoint browse-samples --job {input.job} --out {output.page} > {log} 2>&1"
 
 
 rule write_report:

@@ -349,11 +349,12 @@ def outcomes(
 
 
 @app.command("browse-samples")
-def browse_samples(evaluation: Paths, benchmarks: Paths, study: PathOption, out: PathOption) -> None:
-    """Writes the page of samples, and their texts into the folder of its name."""
+def browse_samples(job: Job, out: PathOption) -> None:
+    """Writes the browser of samples: the page, and the texts into the folder of its name."""
     from switchpoint.report import samples
 
-    samples.write(evaluation, benchmarks, study, out)
+    asked = jobs.BrowseJob.load(job)
+    samples.write(asked.evaluations, asked.benchmarks, asked.study, out)
 
 
 @app.command()

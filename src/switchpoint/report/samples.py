@@ -27,17 +27,11 @@ from switchpoint.study.names import RunName
 
 # What a response can be, with its mark: right or one of the others, and beside that truncated.
 OUTCOMES = dict(zip(("right", "wrong", *STATUSES[1:], "truncated"), "✓✗?TE…", strict=True))
+MODEL = ["run", "step"]
 CELL = ["checkpoint", "problem"]  # by their places in the page's lists
 COUNTED = ["verdict", "correct", "truncated"]
-FIELDS = [
-    "sample",
-    "verdict",
-    "correct",
-    "extracted",
-    "n_tokens",
-    "truncated",
-    "text",
-]  # of a response in a block
+# Of a response in a block.
+FIELDS = ["sample", "verdict", "correct", "extracted", "n_tokens", "truncated", "text"]
 BLOCK = 256 * 1024  # bytes of a block, unless one cell takes more
 MOST = 400_000  # responses that can be read; where there are more, the first ones of every cell
 
@@ -56,12 +50,11 @@ def write(evaluations: Sequence[str], benchmarks: Sequence[str], study: str, out
     totals = counts.drop(columns="truncated").sum(axis="columns")
     shown, folder = responses_shown(totals), Path(out).with_suffix("")
     key = files.digest([record["outputs"]["samples.parquet"]["sha256"] for record in records])
-    blocks = itertools.chain.from_iterable(
-        divide(one.read(FIELDS, ("sample", "<", shown))) for one in samples
-    )
+    readable = (one.read(FIELDS, ("sample", "<", shown)) for one in samples)
+    blocks = write_blocks(itertools.chain.from_iterable(map(divide, readable)), key, folder)
     legend, cells = encode(counts, len(checkpoints), len(problems))
     data = {
-        "key": key, "folder": folder.name, "blocks": write_blocks(blocks, key, folder), "fields": FIELDS,
+        "key": key, "folder": folder.name, "blocks": blocks, "fields": FIELDS,
         "outcomes": list(OUTCOMES.items()), "counts": legend, "cells": cells,
         "checkpoints": checkpoints, "problems": problems,
     }  # fmt: skip
@@ -73,19 +66,24 @@ def write(evaluations: Sequence[str], benchmarks: Sequence[str], study: str, out
 
 def describe_checkpoints(records: list[dict]) -> list[dict]:
     """id, label and group of the checkpoints of evaluations (their ``run.json``), in order."""
-    rows = []
-    for one in itertools.chain.from_iterable(record["checkpoints"] for record in records):
-        name = RunName.parse(one["run"])
-        label = model_of({**vars(name), "step": one["step"]})
-        group = {"base": "Base model", "sft": f"SFT on {name.set}", "rl": f"RL by {name.algorithm}"}[
-            name.phase
-        ]
-        rows.append((checkpoint_id(one["run"], one["step"]), label, group, name.seed))
-    seeds = Counter(label for _, label, _, _ in rows)
+    found = [one for record in records for one in record["checkpoints"]]
+    names = [RunName.parse(one["run"]) for one in found]
+    labels = [model_of({**vars(name), **one}) for name, one in zip(names, found, strict=True)]
     return [
-        {"id": id, "label": f"{label}, seed {seed}" if seeds[label] > 1 else label, "group": group}
-        for id, label, group, seed in rows
+        {
+            "id": checkpoint_id(one["run"], one["step"]),
+            "label": f"{label}, seed {name.seed}" if labels.count(label) > 1 else label,
+            "group": group_of(name),
+        }
+        for one, name, label in zip(found, names, labels, strict=True)
     ]
+
+
+def group_of(name: RunName) -> str:
+    """What of a study a run's checkpoints are shown with."""
+    if name.phase == "rl":
+        return f"RL by {name.algorithm}"
+    return "Base model" if name.phase == "base" else f"SFT on {name.set}"
 
 
 def checkpoint_id(run: str, step: int) -> str:
@@ -96,15 +94,11 @@ def checkpoint_id(run: str, step: int) -> str:
 def read_problems(benchmarks: Sequence[str]) -> list[dict]:
     """id, benchmark, problem and answer (a list: any may match) of the test problems, benchmark by benchmark."""
     rows = pd.concat([tables.read_made(path) for path in benchmarks])
-    rows = rows[rows["split"] == "test"]
+    rows = rows.loc[rows["split"] == "test", ["id", "benchmark", "problem", "answer"]]
     slices = [part for _, part in rows.groupby("benchmark", sort=False)]
-    answers = (
-        answer if isinstance(answer, str) else list(answer) for part in slices for answer in part["answer"]
-    )
-    fields = ["id", "benchmark", "problem"]
     return [
-        {**row, "answer": [answer] if isinstance(answer, str) else answer}
-        for row, answer in zip(pd.concat(slices)[fields].to_dict("records"), answers, strict=True)
+        row | {"answer": [row["answer"]] if isinstance(row["answer"], str) else list(row["answer"])}
+        for row in pd.concat(slices).to_dict("records")
     ]
 
 
@@ -119,11 +113,11 @@ class Samples:
     def read(self, columns: list[str], *filters: tuple) -> pd.DataFrame:
         """``CELL`` and these columns, in the order of ``CELL``; filters as pyarrow takes them."""
         table = pd.read_parquet(
-            self.path, columns=["run", "step", "id", *columns], filters=[("split", "==", "test"), *filters]
+            self.path, columns=[*MODEL, "id", *columns], filters=[("split", "==", "test"), *filters]
         )
-        models = table.groupby(["run", "step"], sort=False)
-        names = [checkpoint_id(run, step) for run, step in models.groups]
-        table["checkpoint"] = self.checkpoints.get_indexer(names)[models.ngroup()]
+        names = [checkpoint_id(*model) for model in table[MODEL].drop_duplicates().itertuples(index=False)]
+        numbers = table.groupby(MODEL, sort=False).ngroup()  # in the order of these
+        table["checkpoint"] = self.checkpoints.get_indexer(names)[numbers]
         table["problem"] = self.problems.get_indexer(table["id"])
         if len(unknown := table.loc[table["problem"] < 0, "id"]):
             raise InputError(f"{self.path}: {unknown.iloc[0]} is in no table of benchmarks; give all of them")

@@ -27,6 +27,7 @@ RECIPES = {
     "rl": 4,
     "evaluate": 4,
     "analyze": 1,
+    "browse": 1,
     "report": 1,
 }
 # The rules of the analysis, whose every output is a result.
@@ -426,6 +427,11 @@ class Expansion:
             groups=groups,
             pass_at=self.study.evaluation.resolved()["pass_at"],
         )
+
+    def browse_job(self) -> jobs.BrowseJob:
+        """Of `browse_samples`."""
+        read = {"evaluations": self.evaluations, "benchmarks": self.benchmarks()}
+        return jobs.BrowseJob(recipe=RECIPES["browse"], study=self.study.study, **read)
 
     def report_job(self) -> jobs.ReportJob:
         """Of the report."""
