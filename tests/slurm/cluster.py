@@ -11,7 +11,7 @@ from pathlib import Path
 import bed
 from study import snakemake_command, tiny_config
 
-ANALYSIS = "analysis_advise_collect_fit_ceilings_label_phases_measure_outcomes_..."
+ANALYSIS = "analysis_advise_browse_samples_collect_fit_ceilings_label_phases_..."
 
 
 def small_config() -> dict:

@@ -20,6 +20,7 @@ BELOW = dict.fromkeys(
         "measure_outcomes",
         "predict_models",
         "advise",
+        "browse_samples",
         "write_report",
     ],
     1,

@@ -101,6 +101,8 @@ RESULTS = {
     "analysis/curves.csv": "collect",
     "analysis/advice.json": "advise",
     "results.md": "write_report",
+    "samples.html": "browse_samples",
+    "samples": "browse_samples",
     "rl/grpo/base/seed_0/points.csv": "rl",
     "rl/grpo/base/seed_0/samples.parquet": "rl",
     "rl/grpo/base/seed_0/run.json": "rl",
@@ -146,13 +148,16 @@ def with_change(*path_and_value) -> dict:
     return config
 
 
+SCORED = {
+    rule: 1 for rule in BELOW if rule != "browse_samples"
+}  # the browser of samples has no overall score
 APART = [
     (("rl", "save_every", 7), {"write_report": 1}),  # which prints it
     (("rl", "max_logprob_gap", 0.05), {"write_report": 1}),
     (("tensorboard", True), {}),
     (("sft", "S", "save_every", 3), {"write_report": 1}),
     (("sft", "S", "segments", 2), {"write_report": 1}),
-    (("data", "benchmarks", "aime", "out_of_distribution", True), BELOW),
+    (("data", "benchmarks", "aime", "out_of_distribution", True), SCORED),
     (("data", "prompts", "mix_max_tokens", 30), {"select_mix": 1, "report_data": 1, "write_report": 1}),
     (
         ("data", "sources", "longer", "size", 30),

@@ -1,3 +1,25 @@
+rule browse_samples:
+    input:
+        expansion.benchmarks(),
+        job=job_file(expansion.browse_job()),
+        records=files_of(expansion.evaluations, "run.json"),
+    output:
+        page=out(paths.SAMPLES),
+        blocks=directory(out(paths.BLOCKS)),
+    log:
+        log_file("samples"),
+    benchmark:
+        benchmark_file("samples")
+    retries: retries("analysis")
+    conda:
+        "../../envs/analysis.yaml"
+    threads: expansion.cpus("analysis")
+    resources:
+        **needs("analysis"),
+    shell:
+        "python -m switchpoint browse-samples --job {input.job} --out {output.page} > {log} 2>&1"
+
+
 rule write_report:
     input:
         outs(paths.ANALYSIS, "runs.csv", "losses.csv", "verdicts.csv", "gains.csv"),
@@ -15,6 +37,7 @@ rule write_report:
         job=job_file(expansion.report_job()),
         points=out(paths.ANALYSIS, "pooled_curves.csv"),
         statistics=out(paths.STATISTICS),
+        samples=out(paths.SAMPLES),  # a link leads to it
     output:
         page=report(out(paths.REPORT), caption="../report/page.rst", category="Study"),
         results=out("results.md"),

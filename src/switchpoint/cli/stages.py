@@ -349,6 +349,15 @@ def outcomes(
     measure_outcomes(points, runs, losses, ceilings, results, out)
 
 
+@app.command("browse-samples")
+def browse_samples(job: Job, out: PathOption) -> None:
+    """Writes the browser of samples: the page, and the texts into the folder of its name."""
+    from switchpoint.report import samples
+
+    asked = jobs.BrowseJob.load(job)
+    samples.write(asked.evaluations, asked.benchmarks, asked.study, out)
+
+
 @app.command()
 def report(job: Job, analysis: PathOption, data: PathOption, out: PathOption, results: PathOption) -> None:
     """Writes the report, and the results as Markdown tables."""

@@ -27,11 +27,13 @@ RECIPES = {
     "rl": 4,
     "evaluate": 4,
     "analyze": 2,
+    "browse": 1,
     "report": 2,
 }
 # The rules of the analysis, whose every output is a result.
 ANALYSES = (
-    "collect", "label_phases", "fit_ceilings", "measure_outcomes", "predict_models", "advise", "write_report",
+    "collect", "label_phases", "fit_ceilings", "measure_outcomes", "predict_models", "advise", "browse_samples",
+    "write_report",
 )  # fmt: skip
 DATA_CPUS = 16  # of a job that reads or writes whole data sets of real data
 
@@ -425,6 +427,11 @@ class Expansion:
             groups=groups,
             pass_at=self.study.evaluation.resolved()["pass_at"],
         )
+
+    def browse_job(self) -> jobs.BrowseJob:
+        """Of `browse_samples`."""
+        read = {"evaluations": self.evaluations, "benchmarks": self.benchmarks()}
+        return jobs.BrowseJob(recipe=RECIPES["browse"], study=self.study.study, **read)
 
     def report_job(self) -> jobs.ReportJob:
         """Of the report."""

@@ -226,6 +226,15 @@ class CollectJob(Job):
     pass_at: list[int]
 
 
+class BrowseJob(Job):
+    """Write the browser of the test samples of these evaluations (directories), on the problems of these tables."""
+
+    stage: Literal["browse"] = "browse"
+    study: str
+    evaluations: list[str]
+    benchmarks: list[str]
+
+
 class ReportJob(Job):
     """Write the report; the hyperparameters are those that it prints (RETU Table 2)."""
 

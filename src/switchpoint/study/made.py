@@ -256,6 +256,7 @@ def jobs_recorded(study: Expansion) -> list[tuple[str, str, Job]]:
     ]
     rows = [(f"{table}{files.RECORD}", table, job) for table, job in made]
     rows.append(("", study.path(f"{paths.ANALYSIS}/run.json"), study.collect_job()))
+    rows.append(("", study.path(paths.SAMPLES), study.browse_job()))
     rows.append(("", study.path(paths.REPORT), study.report_job()))
     if study.study.model.base is None or study.study.model.converted:
         path = f"{study.base}/run.json"

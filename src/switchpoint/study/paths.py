@@ -49,6 +49,8 @@ EVALUATION = "evaluations/{group}"
 PART = "evaluations/parts/{part}/{group}"
 ANALYSIS = "analysis"
 REPORT = "report.html"
+SAMPLES = "samples.html"
+BLOCKS = "samples"
 TENSORBOARD = "logs/tensorboard"
 
 
