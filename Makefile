@@ -7,6 +7,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 study: .venv/study  ## the default study, up to results/quickstart/report.html
 	snakemake
+	@python -m switchpoint conclude results/quickstart
+
+shell: .venv/study  ## a shell in which snakemake and switchpoint are found
+	@exec "$$SHELL"
 
 test: .venv/tests  ## everything that a change must pass
 	ruff check .
@@ -31,19 +35,20 @@ bench: .venv/benchmarks  ## training and sampling beside their peers; SIZE=10M f
 	python benchmarks/sampler.py --size $(SIZE)
 
 .venv/study: envs/install.sh $(LOCKS) pyproject.toml
-	$(PYTHON) -m venv .venv
-	sh envs/install.sh
-	touch $@
+	@echo "installing the packages that the study needs into .venv"
+	@$(PYTHON) -m venv .venv
+	@sh envs/install.sh
+	@touch $@
 
 .venv/tests: .venv/study envs/tests.lock
-	pip install -q --no-deps --no-build-isolation --require-hashes -r envs/tests.lock
-	touch $@
+	@pip install -q --disable-pip-version-check --no-deps --no-build-isolation --require-hashes -r envs/tests.lock
+	@touch $@
 
 .venv/benchmarks: .venv/tests envs/benchmarks.lock
-	pip install -q --no-deps --require-hashes -r envs/benchmarks.lock
-	touch $@
+	@pip install -q --disable-pip-version-check --no-deps --require-hashes -r envs/benchmarks.lock
+	@touch $@
 
 clean:  ## removes the default study's results
 	rm -rf results/quickstart
 
-.PHONY: study test test-slurm soak bench clean
+.PHONY: study shell test test-slurm soak bench clean

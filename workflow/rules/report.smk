@@ -55,5 +55,5 @@ rule write_report:
         analysis=subpath(input.points, parent=True),
         data=subpath(input.statistics, parent=True),
     shell:
-        "python -m switchpoint report --job {input.job} --analysis {params.analysis} --data {params.data}"
+        "python -m switchpoint write-report --job {input.job} --analysis {params.analysis} --data {params.data}"
         " --out {output.page} --results {output.results} > {log} 2>&1"

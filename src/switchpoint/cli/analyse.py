@@ -1,6 +1,7 @@
 """The commands that analyse anybody's runs.  Thin, as the stages are."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -169,6 +170,32 @@ def advise(
     if result["candidates"]:
         terminal.show(terminal.starts(result))
     typer.echo("\n".join(result["reasons"]))
+
+
+@app.command(epilog=example("report curves.csv runs.csv losses.csv --out page.html"))
+def report(
+    curves: Annotated[str, typer.Argument(help="A curves.csv, or the folder that `import` wrote.")],
+    runs: Annotated[str | None, typer.Argument(help="A runs.csv: what each run starts from; without it there is no advice.")] = None,
+    losses: Annotated[str | None, typer.Argument(help="A csv file of run, step, loss of the SFT runs.")] = None,
+    out: Annotated[str, typer.Option(help="The page to write (.html).")] = "report.html",
+    name: Annotated[str, typer.Option(help="What the page calls the runs.")] = "Your runs",
+) -> None:  # fmt: skip
+    """Draws the page of anybody's runs: where to start RL, what it adds, how high it can get."""
+    from switchpoint.report import own, page
+
+    if Path(curves).is_dir():
+        folder = Path(curves)
+        curves = str(folder / "curves.csv")
+        runs, losses = (
+            given or (str(folder / file) if (folder / file).is_file() else None)
+            for given, file in ((runs, "runs.csv"), (losses, "losses.csv"))
+        )
+    check_out(out, curves, runs, losses)
+    inputs = own.inputs_of(*(path and tables.read_csv(path) for path in (curves, runs, losses)))
+    files.write_text(out, page.render(inputs, name))
+    if advice := inputs.get("advice"):
+        typer.echo("\n".join([advice["headline"], *advice["summary"].values()]))
+    typer.echo(f"the page is {out}")
 
 
 @app.command(

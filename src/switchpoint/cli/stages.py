@@ -11,7 +11,7 @@ import typer
 
 from switchpoint import files, tables
 from switchpoint.errors import InputError
-from switchpoint.study import jobs
+from switchpoint.study import jobs, paths
 from switchpoint.training.limit import Limit
 
 app = typer.Typer()
@@ -359,16 +359,29 @@ def browse_samples(job: Job, out: PathOption) -> None:
 
 
 @app.command()
-def report(job: Job, analysis: PathOption, data: PathOption, out: PathOption, results: PathOption) -> None:
+def write_report(
+    job: Job, analysis: PathOption, data: PathOption, out: PathOption, results: PathOption
+) -> None:
     """Writes the report, and the results as Markdown tables."""
     from switchpoint.report import page
     from switchpoint.report.study_tables import arms_markdown, results_markdown
 
     asked = jobs.ReportJob.load(job)
-    inputs = page.load(Path(analysis), Path(data))
+    inputs = page.load(Path(analysis), Path(data)) | {"samples": paths.SAMPLES}
     tables_of_arms = arms_markdown(inputs["arms"], inputs["arm_comparisons"])
     files.write_text(results, results_markdown(inputs["pooled_results"]) + tables_of_arms)
     files.write_text(out, page.render(inputs, asked.study, asked.hyperparameters))
+
+
+@app.command()
+def conclude(results: Annotated[str, typer.Argument(help="A study's folder of results.")]) -> None:
+    """Says what a study found, where its report is, and how to go on."""
+    advice = files.read_json(f"{results}/analysis/advice.json")
+    sentences = (advice.get("summary") or {}).values()
+    typer.echo("\n".join(["", advice["headline"], *sentences, "", f"The report: {results}/report.html"]))
+    typer.echo(
+        "To go on: `source .venv/bin/activate` or `make shell`; then `snakemake -n`, `switchpoint --help`"
+    )
 
 
 @app.command()

@@ -197,8 +197,10 @@ def start_table(advice: dict) -> Table:
 
 def verdict_on(start: dict, advice: dict) -> str:
     """What the advice says of a start."""
+    if start not in advice["candidates"]:
+        return "RL alone"
     if start["start"] == advice["recommended"]:
         return "recommended"
     if start["start"] in advice["tied"]:
         return "may be the best"
-    return "open" if advice["needed"] else "excluded" if start in advice["candidates"] else "RL alone"
+    return "open" if advice["needed"] else "excluded"

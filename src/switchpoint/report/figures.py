@@ -104,8 +104,11 @@ def kind_of(start: dict, advice: dict) -> str:
     return "excluded" if start in advice["candidates"] else "RL from the base"
 
 
-def compute_performance(pooled_curves: pd.DataFrame, counted: str = EXAFLOPS) -> str:
-    """RETU Figure 2: overall score against all compute spent, SFT first, RL branching off it."""
+def compute_performance(pooled_curves: pd.DataFrame, counted: str = EXAFLOPS, known: bool = True) -> str:
+    """RETU Figure 2: overall score against all compute spent, SFT first, RL branching off it.
+
+    Where it is not ``known`` what the runs start from, every run has its colour.
+    """
     points = overall(pooled_curves)
     factor, unit = scale_of(points["exaflops_total"], counted)
     points = points.assign(x=points["exaflops_total"] * factor)
@@ -126,31 +129,28 @@ def compute_performance(pooled_curves: pd.DataFrame, counted: str = EXAFLOPS) ->
         log_axis(axes, points.loc[points["x"] > 0, "x"])
         axes.set(xlabel=f"Total compute, {unit} (SFT and RL)", ylabel="Overall score, points")
         handles = performance_legend(
-            colors,
-            markers,
-            sft["set"].unique(),
-            rl["set"].isna().any(),
-            len(points[points["phase"] == "base"]),
+            colors, markers, list(sft["set"].unique()), "RL after SFT on " if known else ""
         )
+        handles += [Patch(color=BASE_COLOR, label="RL from the base")] * bool(rl["set"].isna().any())
+        base = Line2D([], [], color=BASE_COLOR, lw=1, ls=":", label="Base model")
+        handles += [base] * bool((points["phase"] == "base").any())
         figure.legend(handles=handles, loc="outside upper center", ncols=4)
         return svg(figure, "compute", "Overall score against total compute")
 
 
-def performance_legend(colors: dict, markers: dict, trained: list, pure_rl: bool, base: bool) -> list:
-    """What is drawn: SFT on every set of ``trained``, RL from the others, every RL algorithm, and the base model."""
+def performance_legend(colors: dict, markers: dict, trained: list, after: str) -> list:
+    """One entry per SFT set that is drawn, per other set that RL comes ``after``, and per RL algorithm."""
     handles = [
         Line2D([], [], color=color, lw=2.2, marker="o", ms=5, label=f"SFT on {name}")
         if name in trained
-        else Line2D([], [], color=color, lw=0.9, ls="--", label=f"RL after SFT on {name}")
+        else Line2D([], [], color=color, lw=0.9, ls="--", label=f"{after}{name}")
         for name, color in colors.items()
     ]
-    handles += [
-        Line2D([], [], color="#666666", lw=0.9, ls="--", marker=marker, ms=4, label=f"RL with {name}")
+    return handles + [
+        Line2D([], [], color=FAINT, lw=0.9, ls="--", marker=marker, ms=4, label=f"RL with {name}")
         for name, marker in markers.items()
+        if after
     ]
-    if pure_rl:
-        handles.append(Patch(color=BASE_COLOR, label="RL from the base"))
-    return handles + [Line2D([], [], color=BASE_COLOR, lw=1, ls=":", label="Base model")] * bool(base)
 
 
 def arm_curves(curves: pd.DataFrame, counted: str = EXAFLOPS) -> str:

@@ -53,7 +53,9 @@ def load(analysis_directory: str | Path, data_directory: str | Path) -> dict:
 def render(inputs: dict, study_name: str, hyperparameters: dict[str, dict] | None = None) -> str:
     """The page; ``inputs`` as of ``load``, or what there is of them; ``hyperparameters`` {section: {key: value}}, as run."""
     inputs = (
-        dict.fromkeys([*ANALYSIS_TABLES, *ANALYSIS_DOCUMENTS, *DATA_TABLES]) | {"unit": EXAFLOPS} | inputs
+        dict.fromkeys([*ANALYSIS_TABLES, *ANALYSIS_DOCUMENTS, *DATA_TABLES])
+        | {"unit": EXAFLOPS, "samples": None}
+        | inputs
     )
     inputs["curve_problems"] = "the monitoring problems" if tested(inputs) else "the problems of the curves"
     sections = {
@@ -162,9 +164,11 @@ def score_blocks(inputs: dict) -> list[str]:
         block(
             "compute", findings.of_compute(curves),
             f"Overall score on {inputs['curve_problems']} against all compute spent (after RETU Figure 2). Thick lines are SFT, "
-            "averaged over seeds; every dashed line is one RL run, branching off the SFT checkpoint that it starts from, in its "
-            "colour; black is RL from the base model. Bars are ±1.96 standard errors.",
-            figures.compute_performance(curves, inputs["unit"]), figures.overall(curves),
+            "averaged over seeds; every dashed line is one RL run"
+            + (", branching off the SFT checkpoint that it starts from, in its colour; black is RL from the base model"
+               if inputs["runs"] is not None else "")
+            + ". Bars are ±1.96 standard errors.",
+            figures.compute_performance(curves, inputs["unit"], inputs["runs"] is not None), figures.overall(curves),
         )
     ]  # fmt: skip
     return [*blocks, *(test_blocks(inputs) if tested(inputs) else [])]
@@ -196,6 +200,10 @@ def test_blocks(inputs: dict) -> list[str]:
         )
         blocks.append(
             block("gains", "What every RL run adds", caption, study_tables.gain_table(inputs["gains"]))
+        )
+    if inputs["samples"]:
+        blocks.append(
+            f'<p><a href="{inputs["samples"]}">Every response to the test problems</a>, by problem and checkpoint.</p>'
         )
     caption = (
         "How the responses to the test problems ended and how they were graded. Only a graded answer can be right; the others "

@@ -1,0 +1,97 @@
+"""The page of anybody's runs: what it is made of, analysed here from their curves, and from runs and losses if there are any."""
+
+import pandas as pd
+
+from switchpoint import units
+from switchpoint.analysis.advice import advise
+from switchpoint.analysis.arms import arm_curves, compare_arms
+from switchpoint.analysis.ceilings import fit_curves
+from switchpoint.analysis.identity import identify
+from switchpoint.analysis.outcomes import highest_outcomes, loss_correlation, rl_outcomes
+from switchpoint.analysis.phases import label_phases
+from switchpoint.analysis.points import check_points
+from switchpoint.analysis.pooling import pool_curves
+from switchpoint.analysis.starts import check_runs
+from switchpoint.tables import refuse
+
+
+def inputs_of(
+    curves: pd.DataFrame, runs: pd.DataFrame | None = None, losses: pd.DataFrame | None = None
+) -> dict:
+    """What ``page.render`` takes.
+
+    ``curves`` is a ``curves.csv`` or has run, exaflops, score and p_start; ``runs`` is a ``runs.csv``: without it nothing
+    is known of what the runs start from, and there is no advice; ``losses`` has run, step, loss of SFT runs.  InputError
+    names the row of what is wrong.
+    """
+    points = check_points(curves)
+    curves, unit = units.own_names(curves, "curves")
+    known = None if runs is None else check_runs(runs).astype({"run": str})
+    table = whole_curves(curves.astype({"run": str}), points, known)
+    named = each_its_own(table) if known is None else with_every_run(known, table)
+    ceilings, phases = fit_curves(points), None if losses is None else label_phases(losses)
+    inputs = {
+        "unit": unit, "runs": known, "losses": losses, "phases": phases, "ceilings": ceilings,
+        "pooled_curves": pool_curves(table, named),
+    }  # fmt: skip
+    if known is None:
+        return inputs
+    compared = arm_curves(table, named)
+    outcomes = rl_outcomes(inputs["pooled_curves"], ceilings, named)
+    inputs |= {
+        "advice": advise(curves, named, ceilings, phases), "outcomes": outcomes, "arm_curves": compared,
+        "arm_comparisons": compare_arms(compared),
+    }  # fmt: skip
+    if losses is None:
+        return inputs
+    refuse(losses, ~losses["run"].astype(str).isin(named["run"]), "run", "give its row in runs")
+    highest = highest_outcomes(losses, outcomes, named)
+    return inputs | {"highest_outcomes": highest, "loss_correlation": loss_correlation(highest)}
+
+
+def whole_curves(curves: pd.DataFrame, points: pd.DataFrame, runs: pd.DataFrame | None) -> pd.DataFrame:
+    """The curves with every column of ``curves.csv``: the start of every run at 0, and all compute, as far as it is known."""
+    optional = {
+        "phase": "rl",
+        "benchmark": "overall",
+        "step": float("nan"),
+        "se": float("nan"),
+        "n": float("nan"),
+    }
+    table = curves.assign(**{name: value for name, value in optional.items() if name not in curves})
+    firsts = points.drop_duplicates("run").set_index("run")["p_start"]
+    begun = table.loc[(table["exaflops"] == 0) & (table["benchmark"] == "overall"), "run"]
+    starts = table[table["benchmark"] == "overall"].drop_duplicates("run")
+    starts = starts[starts["run"].isin(firsts.index) & ~starts["run"].isin(begun)]
+    starts = starts.assign(exaflops=0.0, step=0, se=float("nan"), score=starts["run"].map(firsts))
+    table = pd.concat([starts.drop(columns="exaflops_total", errors="ignore"), table], ignore_index=True)
+    before = (
+        0.0
+        if runs is None
+        else table["run"].map(runs.set_index("run")["sft_exaflops"]).where(table["phase"] == "rl")
+    )
+    total = table["exaflops"] + pd.to_numeric(
+        before if runs is not None else pd.Series(0.0, table.index)
+    ).fillna(0.0)
+    given = table["exaflops_total"] if "exaflops_total" in table else pd.Series(float("nan"), table.index)
+    return table.assign(exaflops_total=given.fillna(total))
+
+
+def each_its_own(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of runs of which nothing is known: each is its own start."""
+    firsts = table.drop_duplicates("run")
+    algorithm = firsts["phase"].map({"base": None, "sft": "sft"}).where(firsts["phase"] != "rl", "RL")
+    return pd.DataFrame(
+        {"run": firsts["run"], "parent": firsts["run"] + " before", "set": firsts["run"], "algorithm": algorithm, "seed": 0,
+         "start_step": 0, "sft_exaflops": 0.0, "status": "finished"}
+    )  # fmt: skip
+
+
+def with_every_run(runs: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """The runs, and the base model of the curves; InputError when another run of the curves has no row."""
+    missing = table[~table["run"].isin(runs["run"])]
+    refuse(missing, missing["phase"] != "base", "run", "give its row in runs")
+    base = pd.DataFrame({"run": missing["run"].unique(), "sft_exaflops": 0.0, "status": "finished"})
+    table = pd.concat([runs, base], ignore_index=True) if len(base) else runs
+    identify(table)
+    return table
