@@ -342,7 +342,7 @@ def check_references(study: Study) -> None:
     data = study.data
     users = {"data.pool": data.pool, "data.prompts.sources": data.prompts.sources}
     users["data.benchmarks"] = [bench.source for bench in data.benchmarks.values()]
-    users |= {f"data.sets.{name}.source": [one.source] for name, one in data.sets.items() if one.source}
+    users |= {f"data.sets.{name}.source": one.sources for name, one in data.sets.items()}
     if data.validation_source:
         users["data.validation_source"] = [data.validation_source]
     if data.trains_solver:
@@ -350,7 +350,10 @@ def check_references(study: Study) -> None:
     for key, names in users.items():
         for name in names:
             if name not in data.sources:
-                raise ValueError(f"{key} names the source {name!r}; data.sources has {sorted(data.sources)}")
+                raise ValueError(
+                    f"{key} names the source {name!r}; data.sources has {sorted(data.sources)}: name one of these, "
+                    "or add it there"
+                )
     for name, one in data.sets.items():
         for other in one.union or []:
             if other not in data.sets or data.sets[other].union:

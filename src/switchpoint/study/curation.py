@@ -39,7 +39,7 @@ class Solver(Optimizer):
 
 
 class TrainingSet(Strict):
-    """An SFT data set: drawn from the pool, from a source of its own, or the union of other sets."""
+    """An SFT data set: drawn from the pool, from some sources alone, or the union of other sets."""
 
     stratum: Literal["easy", "hard", "uniform", "full"] = Field(
         "full",
@@ -50,17 +50,23 @@ class TrainingSet(Strict):
         "random",
         description="Which are taken: any, or those with the shortest or the longest responses, in tokens.",
     )
-    source: Name | None = Field(None, description="The source that it is drawn from, instead of the pool.")
+    source: Name | Names | None = Field(
+        None,
+        description="The source, or the list of sources, that it is drawn from alone, instead of the pool.",
+    )
     union: Names | None = Field(None, description="Instead: all examples of these sets, each once.")
 
     @model_validator(mode="after")
     def one_origin(self):
-        """Refuses what a union cannot have, and a stratum where no win rates are known."""
+        """Refuses what a union cannot have."""
         if self.union and len(self.model_fields_set) > 1:
             raise ValueError("`union` takes the sets as they are; leave out the other keys")
-        if self.source and self.stratum != "full":
-            raise ValueError("win rates are known of the pool alone; leave out `stratum` beside `source`")
         return self
+
+    @property
+    def sources(self) -> list[str]:
+        """The sources that it is drawn from; none: the pool."""
+        return [self.source] if isinstance(self.source, str) else self.source or []
 
 
 class Prompts(Strict):
@@ -145,8 +151,10 @@ def check_sources(data: Data) -> None:
             f"data.solver.source is {data.solver.source!r}, which has no expert trajectories to train on; "
             "name another source, or set `solutions: true`"
         )
-    alone = {f"data.sets.{name}.source": one.source for name, one in data.sets.items() if one.source}
-    for key, name in (alone | {"data.validation_source": data.validation_source}).items():
+    alone = [
+        (f"data.sets.{name}.source", source) for name, one in data.sets.items() for source in one.sources
+    ]
+    for key, name in [*alone, ("data.validation_source", data.validation_source)]:
         if name and not data.sources[name].may_have_solutions:
             raise ValueError(f"{key} is {name!r}, which has no expert trajectories; name another source")
     pool = [data.sources[name] for name in data.pool]
@@ -154,6 +162,7 @@ def check_sources(data: Data) -> None:
         check_sizes(data)
     elif not any(source.may_have_solutions for source in pool):
         raise ValueError(f"data.pool {data.pool} has no expert trajectories; add a source of kind file")
+    check_sizes_of_sources(data)
     check_benchmarks(data)
 
 
@@ -165,6 +174,13 @@ def check_win_rates(data: Data) -> None:
         asked.append("data.prompts.win_rate")
     if data.solver is None and asked:
         raise ValueError(f"{asked[0]} asks for win rates, but there is no data.solver; add one")
+    for name, one in data.sets.items():
+        outside = [source for source in one.sources if source not in data.pool]
+        if outside and one.stratum != "full":
+            raise ValueError(
+                f"data.sets.{name} asks for a stratum of the source {outside[0]!r}, but win rates are known of the pool "
+                f"alone; add the source to data.pool {data.pool}, or leave out `stratum`"
+            )
     if given and not any(gives(data.sources[name], given) for name in data.pool):
         raise ValueError(f"data.solver.given is {given}, but no source of data.pool gives that win rate")
     for name in prompts.sources:
@@ -193,7 +209,7 @@ def check_sizes(data: Data) -> None:
             f"data.validation is {data.validation}, but the pool has {size} expert trajectories; lower it"
         )
     for name, chosen in data.sets.items():
-        if chosen.size and chosen.size > left and not chosen.source:
+        if chosen.size and chosen.size > left and not chosen.sources:
             raise ValueError(
                 f"data.sets.{name}.size is {chosen.size}, but the pool has {size} expert trajectories, "
                 f"{data.validation} of them held out for validation; lower the size or raise the pool's"
@@ -204,6 +220,19 @@ def check_sizes(data: Data) -> None:
         if data.prompts.size and data.prompts.size > prompts:
             raise ValueError(
                 f"data.prompts.size is {data.prompts.size}, but its sources have {prompts}; lower it"
+            )
+
+
+def check_sizes_of_sources(data: Data) -> None:
+    """Generated sources that a set is drawn from alone must have as many examples as it asks for; else ValueError."""
+    for name, chosen in data.sets.items():
+        sources = [data.sources[source] for source in chosen.sources]
+        if not chosen.size or not all(isinstance(source, Generated) for source in sources) or not sources:
+            continue
+        if chosen.size > (size := sum(source.size for source in sources)):
+            raise ValueError(
+                f"data.sets.{name}.size is {chosen.size}, but {chosen.sources} have {size} expert trajectories; "
+                "lower the size or raise the sources'"
             )
 
 

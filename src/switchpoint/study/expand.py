@@ -96,15 +96,21 @@ class Expansion:
         """The table of a source; without a name, the pool."""
         return self.path(paths.SOURCE, source=name) if name else self.path(paths.POOL)
 
+    def origin(self, name: str) -> list[str]:
+        """The tables that an SFT set is drawn from: its sources, or the pool."""
+        return [self.source(source) for source in self.study.data.sets[name].sources or [None]]
+
     def set_inputs(self, name: str) -> dict[str, list[str]]:
         """What an SFT set is drawn from, by the option of the command that takes it."""
         data = self.study.data
         chosen = data.sets[name]
         if chosen.union:
             return {"union": [self.path(paths.SET, set=other) for other in chosen.union]}
-        drawn = {"pool": [self.source(chosen.source)], "validation": [self.path(paths.VALIDATION)]}
+        drawn = {"pool": self.origin(name), "validation": [self.path(paths.VALIDATION)]}
         if chosen.stratum != "full":
             drawn["win-rates"] = [self.path(paths.WIN_RATES)]
+            if chosen.sources:
+                drawn["rated"] = [self.path(paths.POOL)]
         if data.overlap == "exclude":
             drawn["prompts"] = [self.path(paths.PROMPTS)]
         if chosen.order != "random":
@@ -114,16 +120,21 @@ class Expansion:
     @property
     def measured_lengths(self) -> list[str]:
         """The tables whose tokens are counted: those that a set takes the shortest or the longest of."""
-        sets = self.study.data.sets.values()
-        return list(dict.fromkeys(self.source(one.source) for one in sets if one.order != "random"))
+        ordered = [name for name, one in self.study.data.sets.items() if one.order != "random"]
+        return list(dict.fromkeys(itertools.chain(*map(self.origin, ordered))))
+
+    @property
+    def strata(self) -> list[str]:
+        """The pool's stratum of each set; one of sources alone is none of the pool's."""
+        return ["full" if one.sources else one.stratum for one in self.study.data.sets.values()]
 
     @property
     def training_tables(self) -> list[str]:
         """All that may be trained on: the pool, and the sources that sets and prompts are drawn from beside it."""
         data = self.study.data
-        beside = [one.source for one in data.sets.values() if one.source]
-        beside += [name for name in data.prompts.sources if name not in data.pool]
-        return [self.source(None), *(self.source(name) for name in dict.fromkeys(beside))]
+        drawn = itertools.chain(*(one.sources for one in data.sets.values()), data.prompts.sources)
+        beside = [name for name in dict.fromkeys(drawn) if name not in data.pool]
+        return [self.source(None), *map(self.source, beside)]
 
     @property
     def win_rates(self) -> list[str]:
