@@ -221,6 +221,9 @@ class Arm(Strict):
         description="All RL prompts, or those of the mix set, which have an expert trajectory; none: the mix set for the "
         "algorithms that train on these, else all.",
     )
+    learning_rate: float | None = Field(
+        None, gt=0, description="Peak learning rate of these runs; none: that of `rl`."
+    )
 
 
 # What each paper evaluates with: RETU section 5.1, and Quagmires section 4 (its pass@1 is the mean of 64
@@ -363,14 +366,25 @@ def check_references(study: Study) -> None:
     for name in study.sft:
         if name not in data.sets:
             raise ValueError(f"sft names the set {name!r}; data.sets has {sorted(data.sets)}")
-    prompts: dict[tuple[str, str], str | None] = {}
+    check_arms(study)
+
+
+def check_arms(study: Study) -> None:
+    """Starts must be there, and runs that one name stands for, an algorithm from a start, must be alike; else ValueError."""
+    known: dict[tuple[str, str], Arm] = {}
     for arm in study.arms:
         for start in study.starts_of(arm):
             for seed in arm.seeds:
                 check_start(study, start, seed)
-            if prompts.setdefault((arm.algorithm, start), arm.prompts) != arm.prompts:
+            other = known.setdefault((arm.algorithm, start), arm)
+            runs = f"arms: {arm.algorithm} from {start} is there with different"
+            if other.prompts != arm.prompts:
+                raise ValueError(f"{runs} prompts; give both the same")
+            rates = [one.learning_rate or study.rl.learning_rate for one in (other, arm)]
+            if rates[0] != rates[1]:
                 raise ValueError(
-                    f"arms: {arm.algorithm} from {start} is there with different prompts; give both the same"
+                    f"{runs} learning rates, {rates[0]:g} and {rates[1]:g}, but such runs have one name; give both the same, "
+                    "or put one into a study of another name"
                 )
 
 

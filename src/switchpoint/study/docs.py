@@ -21,7 +21,7 @@ A study is one YAML file; `snakemake --configfile FILE` replaces the default `co
 """
 PRESETS_TEXT = """`rl.preset` picks one for all arms: `paper` is the text of RETU, `official` its code, `recommended` ours. What is not
 listed is as above. The papers' batch is 128 prompts at a learning rate of 1e-6 (DAPO-dc: 64 prompts; UPT: 5e-6), which
-`rl` says.
+`rl` says, and an arm's `learning_rate`.
 """
 
 

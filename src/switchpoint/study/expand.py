@@ -9,7 +9,7 @@ import itertools
 
 from switchpoint.study import jobs, paths
 from switchpoint.study.algorithms import Algorithm, numbers_of
-from switchpoint.study.config import Optimizer, Sft, Study
+from switchpoint.study.config import Arm, Optimizer, Sft, Study
 from switchpoint.study.names import RunName, Start
 from switchpoint.study.resources import Needs
 from switchpoint.study.sources import Dataset
@@ -308,13 +308,15 @@ class Expansion:
     def rl_job(self, algorithm: str, start: str, seed: int | str) -> jobs.RlJob:
         """Of an RL run: what all share, and the algorithm's own numbers under the preset."""
         rl, numbers = self.study.rl, self.numbers(algorithm)
+        arm = self.arms.get((algorithm, start))
+        learning_rate = (arm and arm.learning_rate) or rl.learning_rate
         return jobs.RlJob(
             recipe=RECIPES["rl"],
             algorithm=algorithm,
             start=start,
             seed=int(seed),
             numbers=numbers,
-            optimizer=optimizer_of(rl, betas=numbers.betas),
+            optimizer=optimizer_of(rl, betas=numbers.betas, learning_rate=learning_rate),
             steps=rl.steps,
             batch_size=rl.batch_size,
             max_rounds=rl.max_rounds,
@@ -339,15 +341,16 @@ class Expansion:
 
     def rl_prompts(self, algorithm: str, start: str) -> str:
         """The prompts of an arm: the mix set if it says so, or trains on expert trajectories."""
-        asked = self.prompts_of_arms.get((algorithm, start))
+        arm = self.arms.get((algorithm, start))
+        asked = arm and arm.prompts
         experts = self.numbers(algorithm).experts != "none"
         return self.path(paths.MIX if asked == "mix" or (asked is None and experts) else paths.PROMPTS)
 
     @functools.cached_property
-    def prompts_of_arms(self) -> dict[tuple[str, str], str | None]:
-        """What the arms say of their prompts, by algorithm and start."""
+    def arms(self) -> dict[tuple[str, str], Arm]:
+        """The arm by algorithm and start; where there are several they differ in their seeds alone."""
         arms = self.study.arms
-        return {(arm.algorithm, start): arm.prompts for arm in arms for start in self.study.starts_of(arm)}
+        return {(arm.algorithm, start): arm for arm in arms for start in self.study.starts_of(arm)}
 
     @functools.cache  # noqa: B019
     def numbers(self, algorithm: str) -> Algorithm:
@@ -444,6 +447,9 @@ class Expansion:
         sections["RL (all)"] = rl.model_dump(mode="json")
         for algorithm in dict.fromkeys(arm.algorithm for arm in self.study.arms):
             sections[algorithm] = self.numbers(algorithm).model_dump(mode="json")
+        for arm in self.study.arms:
+            if arm.learning_rate is not None:
+                sections[arm.algorithm][f"learning_rate, from {', '.join(arm.starts)}"] = arm.learning_rate
         sections["Evaluation"] = evaluation | {"template": self.study.model.template}
         return jobs.ReportJob(recipe=RECIPES["report"], study=self.study.study, hyperparameters=sections)
 

@@ -40,6 +40,7 @@ def tiny(study: dict) -> dict:
     study["rl"] |= RL | ({"generation_batch": 4} if study["rl"].get("generation_batch") else {})
     for arm in study["arms"]:
         arm["starts"] = [renamed(start, steps) for start in arm["starts"]]
+        arm.pop("learning_rate", None)
     shrink_evaluation(study["evaluation"])
     return study | {"study": f"{study['study']}_tiny", "resources": {}}
 
