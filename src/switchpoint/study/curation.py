@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from switchpoint.study.sources import SOLVERS, Count, Dataset, Directory, Generated, Source
+from switchpoint.study.sources import SOLVERS, Dataset, Directory, Generated, Source
 from switchpoint.study.strict import Strict
+from switchpoint.study.units import Examples, Jobs, PromptCount, Samples, Steps, Tokens, Unit
 from switchpoint.study.values import Extraction, Name, Names, Optimizer
 
 RESERVED = ("overall", "macro", "easy", "medium", "hard", "all")  # scores that are no benchmark's
@@ -28,14 +29,14 @@ class Solver(Optimizer):
         None, description="Instead of measuring: the solver whose win rates the pool's data sets give."
     )
     source: Name | None = Field(None, description="Source it is fine-tuned on.")
-    steps: Count = Field(100, description="SFT steps.")
-    batch_size: Count = Field(32, description="Examples per step.")
+    steps: Steps = Field(100, description="SFT steps.")
+    batch_size: Examples = Field(32, description="Examples per step.")
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate.")
-    samples: Count = Field(4, description="Rollouts per problem, N; the win rate is successes / N.")
+    samples: Samples = Field(4, description="Rollouts per problem, N; the win rate is successes / N.")
     temperature: float = Field(1.0, gt=0, description="Sampling temperature.")
-    max_new_tokens: Count = Field(8192, description="Longest response.")
+    max_new_tokens: Tokens = Field(8192, description="Longest response.")
     extraction: Extraction = "any"
-    parts: int = Field(1, ge=1, le=1000, description="Jobs that the measurement is split into.")
+    parts: Jobs = Field(1, description="Jobs that the measurement is split into.")
 
 
 class TrainingSet(Strict):
@@ -45,7 +46,7 @@ class TrainingSet(Strict):
         "full",
         description="easy: win rate 1; hard: at most 0.25; uniform: of any known win rate; full: everything.",
     )
-    size: Count | None = Field(None, description="Number of examples; none: all of the stratum.")
+    size: Examples | None = Field(None, description="Number of examples; none: all of the stratum.")
     order: Literal["random", "shortest", "longest"] = Field(
         "random",
         description="Which are taken: any, or those with the shortest or the longest responses, in tokens.",
@@ -73,27 +74,27 @@ class Prompts(Strict):
     """The RL prompts; the mix set is those whose problem has an expert trajectory in the pool."""
 
     sources: Names = Field(description="Sources to draw from.")
-    size: Count | None = Field(None, description="Number of prompts; none: all.")
-    win_rate: Annotated[tuple[float, float], AfterValidator(shares)] = Field(
-        (0.0, 1.0), description="Keep prompts with a win rate in this range."
+    size: PromptCount | None = Field(None, description="Number of prompts; none: all.")
+    win_rate: Annotated[tuple[float, float], AfterValidator(shares), Unit("share")] = Field(
+        (0.0, 1.0), description="Keep prompts with a win rate in this range, within 0 to 1."
     )
     given: Literal[SOLVERS] | None = Field(
         None, description="Whose win rate, as the sources give it; none: the weak solver's on the pool."
     )
-    mix_max_tokens: Count = Field(
+    mix_max_tokens: Tokens = Field(
         8192, description="Longest expert trajectory in the mix set, with its end token."
     )
-    mix_max_prompt_tokens: Count = Field(1024, description="Longest problem in the mix set.")
+    mix_max_prompt_tokens: Tokens = Field(1024, description="Longest problem in the mix set.")
 
 
 class Benchmark(Strict):
     """A benchmark slice."""
 
     source: Name = Field(description="Its source.")
-    monitor: int = Field(
+    monitor: Annotated[int, Unit("problems")] = Field(
         ge=0, description="Problems used for monitoring, 0 for none; the others are the test problems."
     )
-    samples: Count | None = Field(
+    samples: Samples | None = Field(
         None, description="Samples per test problem, where not `evaluation.test_samples` (AIME: 16)."
     )
     group: Literal["easy", "medium", "hard"] | None = Field(
@@ -109,7 +110,9 @@ class Decontamination(Strict):
         "all-MiniLM-L6-v2",
         description="Sentence-transformers model: the packaged one, a directory, or `name@commit` on the hub.",
     )
-    threshold: float = Field(0.8, gt=0, lt=1, description="Drop above this cosine.")
+    threshold: Annotated[float, Unit("cosine")] = Field(
+        0.8, gt=0, lt=1, description="Drop above this cosine."
+    )
     match_numbers: bool = Field(True, description="Drop only if the sequence of numbers is the same too.")
 
 
@@ -118,7 +121,7 @@ class Data(Strict):
 
     sources: dict[Name, Source] = Field(description="Where problems come from.")
     pool: Names = Field(description="Sources that training data are drawn from, in order.")
-    validation: Count = Field(200, description="Held-out examples for the validation loss.")
+    validation: Examples = Field(200, description="Held-out examples for the validation loss.")
     validation_source: Name | None = Field(
         None, description="The source that they come from; none: the pool."
     )

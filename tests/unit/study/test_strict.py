@@ -136,7 +136,7 @@ VALUES = [
     ("rl", None, "rl: Input should be an object, but it is None"),
     ("study", "a" * 200, "study: String should have at most 100 characters, but it is 'aaa"),
     ("seed", -1, "seed: Input should be greater than or equal to 0"),
-    ("seed", 10**4000, "seed: Input should be less than 4294967296, but it is 1000"),
+    ("seed", 10**4000, "seed: Input should be less than or equal to 4294967295, but it is 1000"),
     ("my key", 1, "my key: unknown key; remove it"),
     ("arms", [{"algorithm": "grpo", "starts": ["base"], "seeds": list(range(30_000))}], "models are evaluated"),
     ("arms", [{"algorithm": "grpo", "starts": ["all"] * 5_000}], "models are evaluated in 1 parts each"),
