@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from switchpoint.study.sources import SOLVERS, Dataset, Directory, Generated, Source
 from switchpoint.study.strict import Strict
@@ -39,6 +39,16 @@ class Solver(Optimizer):
     parts: Jobs = Field(1, description="Jobs that the measurement is split into.")
 
 
+Origin = Annotated[
+    Annotated[Name, Tag("name")] | Annotated[Names, Tag("list")],
+    Discriminator(
+        lambda given: {str: "name", list: "list"}.get(type(given)),
+        custom_error_type="origin",
+        custom_error_message="Give a source of data.sources, or a list of them",
+    ),
+]
+
+
 class TrainingSet(Strict):
     """An SFT data set: drawn from the pool, from some sources alone, or the union of other sets."""
 
@@ -51,7 +61,7 @@ class TrainingSet(Strict):
         "random",
         description="Which are taken: any, or those with the shortest or the longest responses, in tokens.",
     )
-    source: Name | Names | None = Field(
+    source: Origin | None = Field(
         None,
         description="The source, or the list of sources, that it is drawn from alone, instead of the pool.",
     )

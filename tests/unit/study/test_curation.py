@@ -47,6 +47,7 @@ WRONG = [
     ("data.sets.S1K.source", ["s1k", "skywork"], "has no expert trajectories"),
     ("data.sets.S1K.source", ["s1k", "s1k"], "repeats a value; list each once"),
     ("data.sets.S1K.source", [], "at least 1 item"),
+    ("data.sets.S1K.source", 3, "data.sets.S1K.source: Give a source of data.sources, or a list of them, but it is 3"),
     ("data.sets.S1K.stratum", "easy", "win rates are known of the pool alone; add the source to data.pool"),
     ("data.sets.Easy102K_long.union", ["nothing"], "names 'nothing', which is no set"),
     ("data.sets.Easy102K_long.union", ["Easy102K_long"], "or a union itself"),
