@@ -17,13 +17,14 @@ def blocks(page: str, heading: str, language: str) -> list[str]:
 
 
 def merged(config: dict, change: dict) -> dict:
-    """The configuration with the keys of a block beside or instead of its own, section by section."""
-    both = {
-        key: merged(config[key], value)
-        if isinstance(value, dict) and isinstance(config.get(key), dict)
-        else value
-        for key, value in change.items()
-    }
+    """The configuration with the keys of a block beside its own, section by section, and the entries of lists behind its own."""
+    both = {}
+    for key, value in change.items():
+        there = config.get(key)
+        if isinstance(value, dict) and isinstance(there, dict):
+            both[key] = merged(there, value)
+        else:
+            both[key] = there + value if isinstance(value, list) and isinstance(there, list) else value
     return config | both
 
 

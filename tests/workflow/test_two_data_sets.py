@@ -34,9 +34,9 @@ def test_the_how_to_of_two_data_sets(tmp_path):
     type_in(clone, lock)
     (clone / "compare.yaml").write_text(yaml.safe_dump(edited(PAGE, HEADING)))
     planned = pending(clone, *run.split()[1:])
-    # Of each set: its checkpoints, and RL from each of them, as from the other sets'.
+    # Of each set: its checkpoints, and RL from both of them, beside the 13 runs of the default study.
     assert {rule: planned[rule] for rule in ("sft_Mine", "sft_Theirs", "rl")} == {
-        "sft_Mine": 1, "sft_Theirs": 1, "rl": 2 + 4 + 2 + 2,
+        "sft_Mine": 1, "sft_Theirs": 1, "rl": 13 + 2 + 2,
     }  # fmt: skip
     data = "results/compare/data"
     snakemake(clone, f"{data}/sets/Mine.parquet", f"{data}/sets/Theirs.parquet", *run.split()[1:])
