@@ -59,7 +59,7 @@ def ours(raw: Path, out: Path, n: int) -> None:
         size = None if share is None else int(n * share)
         job = SelectJob(recipe=1, seed=0, name=name, stratum=name, size=size, order="random", overlap="keep")
         rates = None if name == "full" else paths["rates"]
-        select.select_set(job, paths["pool"], rates, paths["validation"], None, None, paths[name])
+        select.select_set(job, [paths["pool"]], rates, None, paths["validation"], None, None, paths[name])
 
 
 def pandas(raw: Path, out: Path, n: int) -> None:

@@ -233,6 +233,17 @@ def test_the_rl_learning_rate_reruns_rl(clone):
     assert pending(clone) == {"rl": 3, "evaluate": 3} | BELOW
 
 
+def test_the_learning_rate_of_an_arm_reruns_its_runs_alone(clone):
+    config = tiny_config()
+    grpo = next(arm for arm in config["arms"] if arm["algorithm"] == "grpo")
+    grpo["learning_rate"] = config["rl"]["learning_rate"]
+    write_config(clone, config)
+    assert pending(clone) == {"write_report": 1}  # which prints it
+    grpo["learning_rate"] = 3e-4
+    write_config(clone, config)
+    assert pending(clone) == {"rl": 1, "evaluate": 1} | BELOW
+
+
 @pytest.mark.soak
 def test_a_study_that_was_changed_and_changed_back_equals_an_empty_folder(clone):
     first = tiny_config()

@@ -413,7 +413,7 @@ rule report_data:
     params:
         sets=repeat("sets", [out(paths.SET, set=name) for name in study.data.sets]),
         sources=lambda wildcards, input: repeat("source", input.sources),
-        strata=repeat("stratum", [one.stratum for one in study.data.sets.values()]),
+        strata=repeat("stratum", expansion.strata),
         benchmarks=repeat("benchmarks", expansion.benchmarks()),
         base=directory_of("base"),
         win_rates=repeat("win-rates", expansion.win_rates),

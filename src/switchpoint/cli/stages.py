@@ -148,9 +148,10 @@ def count_tokens(table: Paths, base: PathOption, out: PathOption) -> None:
 @app.command()
 def select(
     job: Job, out: PathOption,
-    pool: Annotated[str | None, typer.Option(help="The pool, or a source of the set's own.")] = None,
+    pool: Annotated[list[str], typer.Option(help="The pool, or the sources that the set is of.")] = [],  # noqa: B006
     validation: Annotated[str | None, typer.Option(help="The held-out examples.")] = None,
     win_rates: Annotated[str | None, typer.Option(help="Where the stratum asks for them.")] = None,
+    rated: Annotated[str | None, typer.Option(help="The pool, whose win rates these are, beside sources.")] = None,
     prompts: Annotated[str | None, typer.Option(help="The RL prompts, to be left out.")] = None,
     lengths: Annotated[str | None, typer.Option(help="The tokens, where the order asks for them.")] = None,
     union: Annotated[list[str], typer.Option(help="Instead of all these: sets to unite.")] = [],  # noqa: B006
@@ -163,14 +164,14 @@ def select(
         publish(out, hashes(*union), asked, rows=selection.unite(asked, union, out))
         return
     given = {
-        "pool": pool,
         "validation": validation,
         "win_rates": win_rates,
+        "rated": rated,
         "prompts": prompts,
         "lengths": lengths,
     }
-    n_rows = selection.select_set(asked, **given, out=out)
-    publish(out, hashes(*given.values()), asked, rows=n_rows)
+    n_rows = selection.select_set(asked, pool, **given, out=out)
+    publish(out, hashes(*pool, *given.values()), asked, rows=n_rows)
 
 
 @app.command()

@@ -24,7 +24,7 @@ def statistics(
     with relations.connect(pool) as connection:
         given = relations.read(connection, pool)
         known = [name for name in RATES if name in given.columns]
-        rates = given.project(", ".join(["id", *known]))
+        rates = given.project(", ".join(["id", "key", *known]))
         if win_rates is None:
             rates = rates.project("*, NULL::DOUBLE AS win_rate")
         else:
@@ -40,7 +40,7 @@ def statistics(
             means = ", ".join(f"avg({share}), count({share})" for share in shares.values())
             own = "win_rate" if "win_rate" in table.columns else "NULL::DOUBLE"
             ids = table.project(f"id, key, source, {own} AS own")
-            [(n, unique, *values)] = ids.join(rates.set_alias("rates"), "id", "left").aggregate(
+            [(n, unique, *values)] = ids.join(rates.set_alias("rates"), "key", "left").aggregate(
                 f"count(*), count(DISTINCT key), {means}"
             ).fetchall()  # fmt: skip
             origins = ids.aggregate("source, count(*) AS n", "source").order("source").fetchall()

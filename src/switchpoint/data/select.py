@@ -30,6 +30,16 @@ def draw(
     return connection.table("drawn").filter(f"place <= {there if size is None else size}")
 
 
+def fetch_of(connection: DuckDBPyConnection, paths: list[str], chosen: DuckDBPyRelation, out: str) -> int:
+    """As ``fetch``, from several tables together."""
+    if len(paths) == 1:
+        return fetch(connection, paths[0], chosen, out)
+    every = [relations.rows(connection, path, number) for number, path in enumerate(paths)]
+    placed = chosen.project("row, place - 1 AS place").set_alias("chosen")
+    rows = relations.union(every, f"row, {COLUMNS}").join(placed, "row").project("* EXCLUDE (row)")
+    return relations.save_placed(rows, relations.size(chosen), paths, out)
+
+
 def fetch(connection: DuckDBPyConnection, path: str, chosen: DuckDBPyRelation, out: str) -> int:
     """Writes the chosen rows of a table, whole, in their order, and returns how many."""
     rows = chosen.order("place").project("row").fetchnumpy()["row"]
@@ -72,6 +82,16 @@ def examples(connection: DuckDBPyConnection, path: str, number: int = 0) -> Duck
     )
 
 
+def examples_of(connection: DuckDBPyConnection, paths: list[str]) -> DuckDBPyRelation:
+    """As ``examples``, of several tables together: a problem that two have is the earlier one's."""
+    every = relations.union([examples(connection, path, number) for number, path in enumerate(paths)])
+    if len(paths) == 1:
+        return every
+    return every.query(
+        "every", "SELECT * FROM every QUALIFY row_number() OVER (PARTITION BY key ORDER BY row) = 1"
+    )
+
+
 def given_win_rates(pool: str, solver: str, out: str) -> int:
     """Writes the win rates that the sources give: id, win_rate (missing where none does)."""
     column = f"win_rate_{solver}"
@@ -86,29 +106,33 @@ def given_win_rates(pool: str, solver: str, out: str) -> int:
 
 
 def select_set(
-    job: SelectJob, pool: str, win_rates: str | None, validation: str, prompts: str | None, lengths: str | None,
-    out: str,
+    job: SelectJob, pool: list[str], win_rates: str | None, rated: str | None, validation: str, prompts: str | None,
+    lengths: str | None, out: str,
 ) -> int:  # fmt: skip
     """Writes an SFT set: rows of the stratum that have an expert trajectory, none of them held out.
 
-    ``pool`` may be a single source; without ``win_rates`` all of it is the stratum.  With ``prompts`` the RL prompts'
-    problems are left out, with ``lengths`` the order may be that of the responses' tokens.
+    ``pool`` is the pool, or the sources that the set is drawn from alone; without ``win_rates`` all of it is the stratum.
+    They are by the ids of the pool, which with sources is ``rated``: a problem has its win rate whatever source its row
+    in the pool is of.  With ``prompts`` the RL prompts' problems are left out, with ``lengths`` the order may be that of
+    the responses' tokens.
     """
     with relations.connect(out) as connection:
-        rows = examples(connection, pool)
+        rows = examples_of(connection, pool)
         rows = outside(rows, *(relations.read(connection, path) for path in (validation, prompts) if path))
         if win_rates is not None:
-            rates = relations.read(connection, win_rates)
-            rows = rows.join(rates.project("id, win_rate").set_alias("rates"), "id", "left")
-            rows = rows.filter(STRATA[job.stratum])
-        order = relations.drawn_by(job.seed, pool)
+            by, rates = "id", relations.read(connection, win_rates).project("id, win_rate")
+            if rated is not None:
+                problems = relations.read(connection, rated).project("id, key").set_alias("problems")
+                by, rates = "key", rates.join(problems, "id").project("key, win_rate")
+            rows = rows.join(rates.set_alias("rates"), by, "left").filter(STRATA[job.stratum])
+        order = relations.drawn_by(job.seed, pool[0]) if len(pool) == 1 else relations.drawn_by(job.seed)
         if lengths is not None:
             counted = relations.read(connection, lengths)
             rows = rows.join(counted.project("id, response_tokens").set_alias("counted"), "id")
             first = {"shortest": "response_tokens", "longest": "-response_tokens"}[job.order]
             order = f"{first}, {order}"
         chosen = draw(connection, rows, job.size, order, f"data.sets.{job.name}")
-        return fetch(connection, pool, chosen, out)
+        return fetch_of(connection, pool, chosen, out)
 
 
 def unite(job: SelectJob, sets: list[str], out: str) -> int:

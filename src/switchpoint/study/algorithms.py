@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from switchpoint.study.strict import Strict
+from switchpoint.study.units import Share, Unit
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Betas = tuple[Rate, Rate]
@@ -42,8 +43,10 @@ class Algorithm(Strict):
     temperature: float = Field(
         1.0, description="Sampling temperature; the policy is softmax(logits / temperature)."
     )
-    top_p: float = Field(1.0, description="Nucleus of the rollouts.")
-    updates_per_step: int = Field(1, description="Optimizer updates on each step's batch.")
+    top_p: Share = Field(1.0, description="Nucleus of the rollouts.")
+    updates_per_step: Annotated[int, Unit("updates")] = Field(
+        1, description="Optimizer updates on each step's batch."
+    )
     generation_batch: int | None = Field(
         None, description="B_gen, the size of a dynamic-sampling round; none: twice the training batch."
     )
@@ -68,7 +71,7 @@ class Algorithm(Strict):
     )
     sft_coef: float = Field(1.0, description="Weight of imitation: UPT's, and SRFT's before exp(-entropy).")
     positive_coef: float = Field(0.1, description="SRFT's weight of right rollouts before exp(entropy).")
-    gate: float = Field(
+    gate: Share = Field(
         0.0, description="gamma of UPT: groups of at most this mean reward are replaced (Eq. 9)."
     )
 

@@ -14,10 +14,22 @@ from switchpoint.study.curation import Data, check_sources
 from switchpoint.study.names import Start
 from switchpoint.study.resources import Resources
 from switchpoint.study.scale import tiny
-from switchpoint.study.sources import Base, Count, Gguf, Hub, Steps
+from switchpoint.study.sources import Base, Gguf, Hub, StepRange
 from switchpoint.study.strict import Strict, read_yaml
 from switchpoint.study.templates import TEMPLATES
-from switchpoint.study.values import Counts, Extraction, Name, Optimizer, Seed, Seeds
+from switchpoint.study.units import (
+    Count,
+    Examples,
+    Jobs,
+    PromptCount,
+    Responses,
+    Samples,
+    Share,
+    Steps,
+    Tokens,
+    Unit,
+)
+from switchpoint.study.values import Extraction, Name, Optimizer, SavedSteps, Seed, Seeds, distinct
 
 MAX_RUNS = 20_000  # evaluations, in all their parts: more than Snakemake plans in a reasonable time
 
@@ -43,11 +55,11 @@ class EngineSettings(Strict):
 class PretrainingStage(Strict):
     """One stage of the tiny base model's pretraining."""
 
-    steps: Count = Field(description="Optimizer steps.")
-    batch_size: Count = Field(64, description="Documents per step.")
+    steps: Steps = Field(description="Optimizer steps.")
+    batch_size: Annotated[Count, Unit("documents")] = Field(64, description="Documents per step.")
     learning_rate: float = Field(gt=0, description="Peak learning rate (cosine to 0).")
-    facts_share: float = Field(ge=0, le=1, description="Share of documents that list arithmetic facts.")
-    n_steps: Steps = (2, 6)
+    facts_share: Share = Field(ge=0, le=1, description="Share of documents that list arithmetic facts.")
+    n_steps: StepRange = (2, 6)
 
 
 class Model(Strict):
@@ -66,7 +78,9 @@ class Model(Strict):
         description="How the rule `make_base` makes the tiny base model.",
     )
     template: Literal[tuple(TEMPLATES)] = Field("retu", description="How a problem becomes a prompt.")
-    max_length: int = Field(256, ge=8, le=10_000_000, description="Longest training sequence, in tokens.")
+    max_length: Annotated[int, Unit("tokens")] = Field(
+        256, ge=8, le=10_000_000, description="Longest training sequence, in tokens."
+    )
     rollouts: Literal["torch", "vllm"] = Field(
         "torch",
         description="What samples, in RL and in evaluations: our own sampler, whose every token repeats, or vLLM.",
@@ -95,26 +109,26 @@ class Model(Strict):
 class Sft(Optimizer):
     """SFT on one data set."""
 
-    steps: Count = Field(description="Optimizer steps.")
-    save_steps: Counts = Field(min_length=1, description="Checkpoints: saved, evaluated, open to RL.")
-    batch_size: Count = Field(description="Examples per step.")
+    steps: Steps = Field(description="Optimizer steps.")
+    save_steps: SavedSteps = Field(min_length=1, description="Checkpoints: saved, evaluated, open to RL.")
+    batch_size: Examples = Field(description="Examples per step.")
     schedule: Literal["constant", "cosine", "wsd"] = Field(
         "cosine",
         description="Learning-rate schedule after the warm-up; cosine: to 0 over the whole run; "
         "wsd: stable, then linearly to 0 over `decay`.",
     )
-    decay: float = Field(0.2, gt=0, le=1, description="Share of the steps that wsd spends on its decay.")
+    decay: Share = Field(0.2, gt=0, le=1, description="Share of the steps that wsd spends on its decay.")
     loss_norm: Literal["global_token", "microbatch_token"] = Field(
         "global_token",
         description="The mean over all response tokens of a step, or the mean of its micro-batches' means, "
         "as the official code has it.",
     )
-    warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps spent warming up.")
+    warmup: Share = Field(0.0, ge=0, lt=1, description="Share of the steps spent warming up.")
     seeds: Seeds = Field([0], description="One run per seed.")
-    save_every: Count = Field(
+    save_every: Steps = Field(
         50, description="Steps between two resumable states; each checkpoint has one, too."
     )
-    segments: Count = Field(
+    segments: Annotated[Count, Unit("jobs")] = Field(
         1,
         description="Jobs that a run is divided into, between checkpoints, so that RL from the early ones need not wait "
         "for its end; what is made stays.",
@@ -147,12 +161,14 @@ class RlDefaults(Optimizer):
     preset: Literal[PRESETS] = Field(
         "recommended", description="Which convention fills the algorithm's numbers."
     )
-    steps: Count = Field(description="Optimizer steps.")
-    batch_size: Count = Field(description="Prompts trained on per step, B_train.")
-    generation_batch: Count | None = Field(
+    steps: Steps = Field(description="Optimizer steps.")
+    batch_size: PromptCount = Field(description="Prompts trained on per step, B_train.")
+    generation_batch: PromptCount | None = Field(
         None, description="Prompts per dynamic-sampling round, B_gen; none: the algorithm's."
     )
-    max_rounds: Count = Field(10, description="Rounds before a step is trained on what it has.")
+    max_rounds: Annotated[Count, Unit("rounds")] = Field(
+        10, description="Rounds before a step is trained on what it has."
+    )
     on_unfilled: Literal["train_partial", "skip", "fail"] = Field(
         "train_partial", description="What to do when the rounds do not fill the batch."
     )
@@ -161,7 +177,7 @@ class RlDefaults(Optimizer):
         description="Dynamic sampling: groups of mixed outcome beyond the batch are the first of the next step's, "
         "and are not dropped.",
     )
-    rollouts: Annotated[Count, AfterValidator(grouped)] = Field(
+    rollouts: Annotated[Responses, AfterValidator(grouped)] = Field(
         8, description="Responses per prompt, G; 2 or more, an expert's included."
     )
     importance_cap: float | None = Field(
@@ -170,7 +186,7 @@ class RlDefaults(Optimizer):
         description="Weigh the loss of each sampled token by the trainer's probability of it over the sampler's, at most "
         "this (truncated importance sampling); none: not at all.",
     )
-    max_logprob_gap: float | None = Field(
+    max_logprob_gap: Annotated[float, Unit("nats")] | None = Field(
         None,
         gt=0,
         description="Largest mean absolute difference between the log-probabilities of trainer and sampler in a step. "
@@ -185,20 +201,20 @@ class RlDefaults(Optimizer):
         False,
         description="Leave responses that the length limit cut out of the loss; their rewards stay in their groups.",
     )
-    updates_per_step: Count | None = Field(
+    updates_per_step: Annotated[Count, Unit("updates")] | None = Field(
         None, description="Optimizer updates per step; none: the algorithm's."
     )
     betas: Betas | None = Field(None, description="AdamW's decay rates; none: the algorithm's.")
-    gate: float | None = Field(
+    gate: Share | None = Field(
         None,
         ge=0,
         le=1,
         description="UPT: groups of at most this mean reward are replaced by the expert's trajectory; "
         "none: the algorithm's (the papers take 0, and 0.25 for Llama).",
     )
-    max_new_tokens: Count = Field(description="Longest response.")
-    eval_every: Count = Field(description="Steps between two monitoring evaluations.")
-    save_every: Count = Field(10, description="Steps between two resumable states.")
+    max_new_tokens: Tokens = Field(description="Longest response.")
+    eval_every: Steps = Field(description="Steps between two monitoring evaluations.")
+    save_every: Steps = Field(10, description="Steps between two resumable states.")
 
     @model_validator(mode="after")
     def gap_can_fail(self):
@@ -220,6 +236,9 @@ class Arm(Strict):
         None,
         description="All RL prompts, or those of the mix set, which have an expert trajectory; none: the mix set for the "
         "algorithms that train on these, else all.",
+    )
+    learning_rate: float | None = Field(
+        None, gt=0, description="Peak learning rate of these runs; none: that of `rl`."
     )
 
 
@@ -244,16 +263,18 @@ class Evaluation(Strict):
         "retu", description="Whose evaluation: it fills the keys not given."
     )
     temperature: float | None = Field(None, gt=0, description="Sampling temperature.")
-    top_p: float | None = Field(
+    top_p: Share | None = Field(
         None, gt=0, le=1, description="Nucleus: the share of probability sampled from."
     )
-    max_new_tokens: Count | None = Field(None, description="Longest response.")
-    monitor_samples: Count = Field(1, description="Samples per monitoring problem.")
-    test_samples: Count | None = Field(None, description="Samples per test problem, n.")
-    pass_at: Counts | None = Field(None, description="The k of the pass@k that are reported; at most n.")
+    max_new_tokens: Tokens | None = Field(None, description="Longest response.")
+    monitor_samples: Samples = Field(1, description="Samples per monitoring problem.")
+    test_samples: Samples | None = Field(None, description="Samples per test problem, n.")
+    pass_at: Annotated[list[Samples], AfterValidator(distinct)] | None = Field(
+        None, description="The k of the pass@k that are reported; at most n."
+    )
     extraction: Extraction = "any"
     seed: Seed = Field(0, description="Seed of the evaluation's randomness.")
-    parts: int = Field(1, ge=1, le=1000, description="Jobs that each evaluation is split into.")
+    parts: Jobs = Field(1, description="Jobs that each evaluation is split into.")
 
     def resolved(self) -> dict:
         """Every key's value, the profile's where none is given."""
@@ -277,15 +298,17 @@ class Expected(Strict):
     device: Literal[tuple(PEAKS)] | None = Field(
         None, description="The GPU, by the name it gives itself; none: no GPU-hours."
     )
-    mfu: float = Field(
+    mfu: Share = Field(
         0.3, gt=0, le=1, description="Share of its bf16 FLOP/s that training and sampling reach."
     )
-    tokens: dict[Name, Annotated[float, Field(gt=0, le=1e9)]] = Field(
+    tokens: dict[Name, Annotated[float, Field(gt=0, le=1e9), Unit("tokens")]] = Field(
         {},
         description="Mean tokens of a sequence, prompt and response, of each SFT set, of RL's rollouts (`rl`) and of the "
         "expert trajectories (`experts`; none: as `rl`).",
     )
-    rounds: float = Field(2, ge=1, le=1000, description="Rounds of dynamic sampling per step, K.")
+    rounds: Annotated[float, Unit("rounds")] = Field(
+        2, ge=1, le=1000, description="Rounds of dynamic sampling per step, K."
+    )
 
 
 class Study(Strict):
@@ -342,7 +365,7 @@ def check_references(study: Study) -> None:
     data = study.data
     users = {"data.pool": data.pool, "data.prompts.sources": data.prompts.sources}
     users["data.benchmarks"] = [bench.source for bench in data.benchmarks.values()]
-    users |= {f"data.sets.{name}.source": [one.source] for name, one in data.sets.items() if one.source}
+    users |= {f"data.sets.{name}.source": one.sources for name, one in data.sets.items()}
     if data.validation_source:
         users["data.validation_source"] = [data.validation_source]
     if data.trains_solver:
@@ -350,7 +373,10 @@ def check_references(study: Study) -> None:
     for key, names in users.items():
         for name in names:
             if name not in data.sources:
-                raise ValueError(f"{key} names the source {name!r}; data.sources has {sorted(data.sources)}")
+                raise ValueError(
+                    f"{key} names the source {name!r}; data.sources has {sorted(data.sources)}: name one of these, "
+                    "or add it there"
+                )
     for name, one in data.sets.items():
         for other in one.union or []:
             if other not in data.sets or data.sets[other].union:
@@ -360,14 +386,25 @@ def check_references(study: Study) -> None:
     for name in study.sft:
         if name not in data.sets:
             raise ValueError(f"sft names the set {name!r}; data.sets has {sorted(data.sets)}")
-    prompts: dict[tuple[str, str], str | None] = {}
+    check_arms(study)
+
+
+def check_arms(study: Study) -> None:
+    """Starts must be there, and runs that one name stands for, an algorithm from a start, must be alike; else ValueError."""
+    known: dict[tuple[str, str], Arm] = {}
     for arm in study.arms:
         for start in study.starts_of(arm):
             for seed in arm.seeds:
                 check_start(study, start, seed)
-            if prompts.setdefault((arm.algorithm, start), arm.prompts) != arm.prompts:
+            other = known.setdefault((arm.algorithm, start), arm)
+            runs = f"arms: {arm.algorithm} from {start} is there with different"
+            if other.prompts != arm.prompts:
+                raise ValueError(f"{runs} prompts; give both the same")
+            rates = [one.learning_rate or study.rl.learning_rate for one in (other, arm)]
+            if rates[0] != rates[1]:
                 raise ValueError(
-                    f"arms: {arm.algorithm} from {start} is there with different prompts; give both the same"
+                    f"{runs} learning rates, {rates[0]:g} and {rates[1]:g}, but such runs have one name; give both the same, "
+                    "or put one into a study of another name"
                 )
 
 

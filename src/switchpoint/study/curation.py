@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from switchpoint.study.sources import SOLVERS, Count, Dataset, Directory, Generated, Source
+from switchpoint.study.sources import SOLVERS, Dataset, Directory, Generated, Source
 from switchpoint.study.strict import Strict
+from switchpoint.study.units import Examples, Jobs, PromptCount, Samples, Steps, Tokens, Unit
 from switchpoint.study.values import Extraction, Name, Names, Optimizer
 
 RESERVED = ("overall", "macro", "easy", "medium", "hard", "all")  # scores that are no benchmark's
@@ -28,66 +29,82 @@ class Solver(Optimizer):
         None, description="Instead of measuring: the solver whose win rates the pool's data sets give."
     )
     source: Name | None = Field(None, description="Source it is fine-tuned on.")
-    steps: Count = Field(100, description="SFT steps.")
-    batch_size: Count = Field(32, description="Examples per step.")
+    steps: Steps = Field(100, description="SFT steps.")
+    batch_size: Examples = Field(32, description="Examples per step.")
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate.")
-    samples: Count = Field(4, description="Rollouts per problem, N; the win rate is successes / N.")
+    samples: Samples = Field(4, description="Rollouts per problem, N; the win rate is successes / N.")
     temperature: float = Field(1.0, gt=0, description="Sampling temperature.")
-    max_new_tokens: Count = Field(8192, description="Longest response.")
+    max_new_tokens: Tokens = Field(8192, description="Longest response.")
     extraction: Extraction = "any"
-    parts: int = Field(1, ge=1, le=1000, description="Jobs that the measurement is split into.")
+    parts: Jobs = Field(1, description="Jobs that the measurement is split into.")
+
+
+Origin = Annotated[
+    Annotated[Name, Tag("name")] | Annotated[Names, Tag("list")],
+    Discriminator(
+        lambda given: {str: "name", list: "list"}.get(type(given)),
+        custom_error_type="origin",
+        custom_error_message="Give a source of data.sources, or a list of them",
+    ),
+]
 
 
 class TrainingSet(Strict):
-    """An SFT data set: drawn from the pool, from a source of its own, or the union of other sets."""
+    """An SFT data set: drawn from the pool, from some sources alone, or the union of other sets."""
 
     stratum: Literal["easy", "hard", "uniform", "full"] = Field(
         "full",
         description="easy: win rate 1; hard: at most 0.25; uniform: of any known win rate; full: everything.",
     )
-    size: Count | None = Field(None, description="Number of examples; none: all of the stratum.")
+    size: Examples | None = Field(None, description="Number of examples; none: all of the stratum.")
     order: Literal["random", "shortest", "longest"] = Field(
         "random",
         description="Which are taken: any, or those with the shortest or the longest responses, in tokens.",
     )
-    source: Name | None = Field(None, description="The source that it is drawn from, instead of the pool.")
+    source: Origin | None = Field(
+        None,
+        description="The source, or the list of sources, that it is drawn from alone, instead of the pool.",
+    )
     union: Names | None = Field(None, description="Instead: all examples of these sets, each once.")
 
     @model_validator(mode="after")
     def one_origin(self):
-        """Refuses what a union cannot have, and a stratum where no win rates are known."""
+        """Refuses what a union cannot have."""
         if self.union and len(self.model_fields_set) > 1:
             raise ValueError("`union` takes the sets as they are; leave out the other keys")
-        if self.source and self.stratum != "full":
-            raise ValueError("win rates are known of the pool alone; leave out `stratum` beside `source`")
         return self
+
+    @property
+    def sources(self) -> list[str]:
+        """The sources that it is drawn from; none: the pool."""
+        return [self.source] if isinstance(self.source, str) else self.source or []
 
 
 class Prompts(Strict):
     """The RL prompts; the mix set is those whose problem has an expert trajectory in the pool."""
 
     sources: Names = Field(description="Sources to draw from.")
-    size: Count | None = Field(None, description="Number of prompts; none: all.")
-    win_rate: Annotated[tuple[float, float], AfterValidator(shares)] = Field(
-        (0.0, 1.0), description="Keep prompts with a win rate in this range."
+    size: PromptCount | None = Field(None, description="Number of prompts; none: all.")
+    win_rate: Annotated[tuple[float, float], AfterValidator(shares), Unit("share")] = Field(
+        (0.0, 1.0), description="Keep prompts with a win rate in this range, within 0 to 1."
     )
     given: Literal[SOLVERS] | None = Field(
         None, description="Whose win rate, as the sources give it; none: the weak solver's on the pool."
     )
-    mix_max_tokens: Count = Field(
+    mix_max_tokens: Tokens = Field(
         8192, description="Longest expert trajectory in the mix set, with its end token."
     )
-    mix_max_prompt_tokens: Count = Field(1024, description="Longest problem in the mix set.")
+    mix_max_prompt_tokens: Tokens = Field(1024, description="Longest problem in the mix set.")
 
 
 class Benchmark(Strict):
     """A benchmark slice."""
 
     source: Name = Field(description="Its source.")
-    monitor: int = Field(
+    monitor: Annotated[int, Unit("problems")] = Field(
         ge=0, description="Problems used for monitoring, 0 for none; the others are the test problems."
     )
-    samples: Count | None = Field(
+    samples: Samples | None = Field(
         None, description="Samples per test problem, where not `evaluation.test_samples` (AIME: 16)."
     )
     group: Literal["easy", "medium", "hard"] | None = Field(
@@ -103,7 +120,9 @@ class Decontamination(Strict):
         "all-MiniLM-L6-v2",
         description="Sentence-transformers model: the packaged one, a directory, or `name@commit` on the hub.",
     )
-    threshold: float = Field(0.8, gt=0, lt=1, description="Drop above this cosine.")
+    threshold: Annotated[float, Unit("cosine")] = Field(
+        0.8, gt=0, lt=1, description="Drop above this cosine."
+    )
     match_numbers: bool = Field(True, description="Drop only if the sequence of numbers is the same too.")
 
 
@@ -112,7 +131,7 @@ class Data(Strict):
 
     sources: dict[Name, Source] = Field(description="Where problems come from.")
     pool: Names = Field(description="Sources that training data are drawn from, in order.")
-    validation: Count = Field(200, description="Held-out examples for the validation loss.")
+    validation: Examples = Field(200, description="Held-out examples for the validation loss.")
     validation_source: Name | None = Field(
         None, description="The source that they come from; none: the pool."
     )
@@ -145,8 +164,10 @@ def check_sources(data: Data) -> None:
             f"data.solver.source is {data.solver.source!r}, which has no expert trajectories to train on; "
             "name another source, or set `solutions: true`"
         )
-    alone = {f"data.sets.{name}.source": one.source for name, one in data.sets.items() if one.source}
-    for key, name in (alone | {"data.validation_source": data.validation_source}).items():
+    alone = [
+        (f"data.sets.{name}.source", source) for name, one in data.sets.items() for source in one.sources
+    ]
+    for key, name in [*alone, ("data.validation_source", data.validation_source)]:
         if name and not data.sources[name].may_have_solutions:
             raise ValueError(f"{key} is {name!r}, which has no expert trajectories; name another source")
     pool = [data.sources[name] for name in data.pool]
@@ -154,6 +175,7 @@ def check_sources(data: Data) -> None:
         check_sizes(data)
     elif not any(source.may_have_solutions for source in pool):
         raise ValueError(f"data.pool {data.pool} has no expert trajectories; add a source of kind file")
+    check_sizes_of_sources(data)
     check_benchmarks(data)
 
 
@@ -165,6 +187,13 @@ def check_win_rates(data: Data) -> None:
         asked.append("data.prompts.win_rate")
     if data.solver is None and asked:
         raise ValueError(f"{asked[0]} asks for win rates, but there is no data.solver; add one")
+    for name, one in data.sets.items():
+        outside = [source for source in one.sources if source not in data.pool]
+        if outside and one.stratum != "full":
+            raise ValueError(
+                f"data.sets.{name} asks for a stratum of the source {outside[0]!r}, but win rates are known of the pool "
+                f"alone; add the source to data.pool {data.pool}, or leave out `stratum`"
+            )
     if given and not any(gives(data.sources[name], given) for name in data.pool):
         raise ValueError(f"data.solver.given is {given}, but no source of data.pool gives that win rate")
     for name in prompts.sources:
@@ -193,7 +222,7 @@ def check_sizes(data: Data) -> None:
             f"data.validation is {data.validation}, but the pool has {size} expert trajectories; lower it"
         )
     for name, chosen in data.sets.items():
-        if chosen.size and chosen.size > left and not chosen.source:
+        if chosen.size and chosen.size > left and not chosen.sources:
             raise ValueError(
                 f"data.sets.{name}.size is {chosen.size}, but the pool has {size} expert trajectories, "
                 f"{data.validation} of them held out for validation; lower the size or raise the pool's"
@@ -204,6 +233,19 @@ def check_sizes(data: Data) -> None:
         if data.prompts.size and data.prompts.size > prompts:
             raise ValueError(
                 f"data.prompts.size is {data.prompts.size}, but its sources have {prompts}; lower it"
+            )
+
+
+def check_sizes_of_sources(data: Data) -> None:
+    """Generated sources that a set is drawn from alone must have as many examples as it asks for; else ValueError."""
+    for name, chosen in data.sets.items():
+        sources = [data.sources[source] for source in chosen.sources]
+        if not chosen.size or not all(isinstance(source, Generated) for source in sources) or not sources:
+            continue
+        if chosen.size > (size := sum(source.size for source in sources)):
+            raise ValueError(
+                f"data.sets.{name}.size is {chosen.size}, but {chosen.sources} have {size} expert trajectories; "
+                "lower the size or raise the sources'"
             )
 
 

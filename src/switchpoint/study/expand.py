@@ -9,7 +9,7 @@ import itertools
 
 from switchpoint.study import jobs, paths
 from switchpoint.study.algorithms import Algorithm, numbers_of
-from switchpoint.study.config import Optimizer, Sft, Study
+from switchpoint.study.config import Arm, Optimizer, Sft, Study
 from switchpoint.study.names import RunName, Start
 from switchpoint.study.resources import Needs
 from switchpoint.study.sources import Dataset
@@ -98,15 +98,21 @@ class Expansion:
         """The table of a source; without a name, the pool."""
         return self.path(paths.SOURCE, source=name) if name else self.path(paths.POOL)
 
+    def origin(self, name: str) -> list[str]:
+        """The tables that an SFT set is drawn from: its sources, or the pool."""
+        return [self.source(source) for source in self.study.data.sets[name].sources or [None]]
+
     def set_inputs(self, name: str) -> dict[str, list[str]]:
         """What an SFT set is drawn from, by the option of the command that takes it."""
         data = self.study.data
         chosen = data.sets[name]
         if chosen.union:
             return {"union": [self.path(paths.SET, set=other) for other in chosen.union]}
-        drawn = {"pool": [self.source(chosen.source)], "validation": [self.path(paths.VALIDATION)]}
+        drawn = {"pool": self.origin(name), "validation": [self.path(paths.VALIDATION)]}
         if chosen.stratum != "full":
             drawn["win-rates"] = [self.path(paths.WIN_RATES)]
+            if chosen.sources:
+                drawn["rated"] = [self.path(paths.POOL)]
         if data.overlap == "exclude":
             drawn["prompts"] = [self.path(paths.PROMPTS)]
         if chosen.order != "random":
@@ -116,16 +122,21 @@ class Expansion:
     @property
     def measured_lengths(self) -> list[str]:
         """The tables whose tokens are counted: those that a set takes the shortest or the longest of."""
-        sets = self.study.data.sets.values()
-        return list(dict.fromkeys(self.source(one.source) for one in sets if one.order != "random"))
+        ordered = [name for name, one in self.study.data.sets.items() if one.order != "random"]
+        return list(dict.fromkeys(itertools.chain(*map(self.origin, ordered))))
+
+    @property
+    def strata(self) -> list[str]:
+        """The pool's stratum of each set; one of sources alone is none of the pool's."""
+        return ["full" if one.sources else one.stratum for one in self.study.data.sets.values()]
 
     @property
     def training_tables(self) -> list[str]:
         """All that may be trained on: the pool, and the sources that sets and prompts are drawn from beside it."""
         data = self.study.data
-        beside = [one.source for one in data.sets.values() if one.source]
-        beside += [name for name in data.prompts.sources if name not in data.pool]
-        return [self.source(None), *(self.source(name) for name in dict.fromkeys(beside))]
+        drawn = itertools.chain(*(one.sources for one in data.sets.values()), data.prompts.sources)
+        beside = [name for name in dict.fromkeys(drawn) if name not in data.pool]
+        return [self.source(None), *map(self.source, beside)]
 
     @property
     def win_rates(self) -> list[str]:
@@ -299,13 +310,15 @@ class Expansion:
     def rl_job(self, algorithm: str, start: str, seed: int | str) -> jobs.RlJob:
         """Of an RL run: what all share, and the algorithm's own numbers under the preset."""
         rl, numbers = self.study.rl, self.numbers(algorithm)
+        arm = self.arms.get((algorithm, start))
+        learning_rate = (arm and arm.learning_rate) or rl.learning_rate
         return jobs.RlJob(
             recipe=RECIPES["rl"],
             algorithm=algorithm,
             start=start,
             seed=int(seed),
             numbers=numbers,
-            optimizer=optimizer_of(rl, betas=numbers.betas),
+            optimizer=optimizer_of(rl, betas=numbers.betas, learning_rate=learning_rate),
             steps=rl.steps,
             batch_size=rl.batch_size,
             max_rounds=rl.max_rounds,
@@ -330,15 +343,16 @@ class Expansion:
 
     def rl_prompts(self, algorithm: str, start: str) -> str:
         """The prompts of an arm: the mix set if it says so, or trains on expert trajectories."""
-        asked = self.prompts_of_arms.get((algorithm, start))
+        arm = self.arms.get((algorithm, start))
+        asked = arm and arm.prompts
         experts = self.numbers(algorithm).experts != "none"
         return self.path(paths.MIX if asked == "mix" or (asked is None and experts) else paths.PROMPTS)
 
     @functools.cached_property
-    def prompts_of_arms(self) -> dict[tuple[str, str], str | None]:
-        """What the arms say of their prompts, by algorithm and start."""
+    def arms(self) -> dict[tuple[str, str], Arm]:
+        """The arm by algorithm and start; where there are several they differ in their seeds alone."""
         arms = self.study.arms
-        return {(arm.algorithm, start): arm.prompts for arm in arms for start in self.study.starts_of(arm)}
+        return {(arm.algorithm, start): arm for arm in arms for start in self.study.starts_of(arm)}
 
     @functools.cache  # noqa: B019
     def numbers(self, algorithm: str) -> Algorithm:
@@ -440,6 +454,9 @@ class Expansion:
         sections["RL (all)"] = rl.model_dump(mode="json")
         for algorithm in dict.fromkeys(arm.algorithm for arm in self.study.arms):
             sections[algorithm] = self.numbers(algorithm).model_dump(mode="json")
+        for arm in self.study.arms:
+            if arm.learning_rate is not None:
+                sections[arm.algorithm][f"learning_rate, from {', '.join(arm.starts)}"] = arm.learning_rate
         sections["Evaluation"] = evaluation | {"template": self.study.model.template}
         return jobs.ReportJob(recipe=RECIPES["report"], study=self.study.study, hyperparameters=sections)
 

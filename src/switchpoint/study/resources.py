@@ -5,11 +5,12 @@ executor; account and partition are the cluster's, and stand in `profiles/slurm`
 """
 
 import math
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from switchpoint.study.sources import Count
 from switchpoint.study.strict import Strict
+from switchpoint.study.units import Count, Unit
 
 SPARE = 2  # submissions beyond those that the hours ask for: nodes fail
 PATIENCE = 900  # seconds to finish a step and to save, after a signal, or after another process has ended
@@ -20,17 +21,19 @@ LAUNCH = "python -m switchpoint.training.launch"
 class Needs(Strict):
     """What a job of a stage needs."""
 
-    gpus: int = Field(0, ge=0, le=64, description="GPUs on each of its nodes.")
-    cpus: Count | None = Field(
+    gpus: Annotated[int, Unit("GPUs")] = Field(0, ge=0, le=64, description="GPUs on each of its nodes.")
+    cpus: Annotated[Count, Unit("processors")] | None = Field(
         None, description="Processors on each of its nodes; none: one per process, and 16 to read real data."
     )
-    memory: float = Field(4, ge=1, le=100_000, description="GB on each of its nodes.")
-    hours: float | None = Field(
+    memory: Annotated[float, Unit("GB")] = Field(
+        4, ge=1, le=100_000, description="Memory on each of its nodes."
+    )
+    hours: Annotated[float, Unit("hours")] | None = Field(
         None, ge=1 / 30, le=8760,
         description="The longest that one submission may take: then the job saves its state, stops, and is submitted again. "
         "None: the profile's `runtime`.",
     )  # fmt: skip
-    total_hours: float | None = Field(
+    total_hours: Annotated[float, Unit("hours")] | None = Field(
         None, gt=0, le=87_600,
         description="What a job takes in all: so many submissions are allowed, and two more. None: the profile's `retries`.",
     )  # fmt: skip
@@ -56,8 +59,8 @@ class Needs(Strict):
 class TrainingNeeds(Needs):
     """What a training job needs, which may be of several processes on several nodes."""
 
-    nodes: int = Field(1, ge=1, le=1024, description="Nodes; several need SLURM.")
-    processes: int | None = Field(
+    nodes: Annotated[int, Unit("nodes")] = Field(1, ge=1, le=1024, description="Nodes; several need SLURM.")
+    processes: Annotated[int, Unit("processes")] | None = Field(
         None, ge=1, le=1024, description="Processes on each node, which torchrun starts; none: one per GPU."
     )
 

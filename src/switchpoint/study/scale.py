@@ -40,6 +40,7 @@ def tiny(study: dict) -> dict:
     study["rl"] |= RL | ({"generation_batch": 4} if study["rl"].get("generation_batch") else {})
     for arm in study["arms"]:
         arm["starts"] = [renamed(start, steps) for start in arm["starts"]]
+        arm.pop("learning_rate", None)
     shrink_evaluation(study["evaluation"])
     return study | {"study": f"{study['study']}_tiny", "resources": {}}
 
@@ -47,9 +48,12 @@ def tiny(study: dict) -> dict:
 def shrink_data(data: dict) -> None:
     """Draws that generated sources have rows for, and an embedder that is here."""
     data["validation"] = min(data.get("validation", HELD_OUT), HELD_OUT)
+    measured = data.get("solver") and not data["solver"].get("given")
     for one in data["sets"].values():
+        if measured and one.get("stratum") in ("easy", "hard"):
+            one["stratum"] = "uniform"  # a solver in miniature may leave those empty
         if one.get("size"):
-            one["size"] = min(max(one["size"] // 1000, DRAWN[0]), DRAWN[1])
+            one["size"] = min(one["size"], max(one["size"] // 1000, DRAWN[0]), DRAWN[1])
     if data["prompts"].get("size"):
         data["prompts"]["size"] = min(data["prompts"]["size"], DRAWN[1])
     if data.get("solver"):

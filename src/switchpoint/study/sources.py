@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from switchpoint.study.strict import Strict
+from switchpoint.study.units import Problems, Rows, Share, Tokens, Unit
 
 
 def within(most: int) -> AfterValidator:
@@ -22,11 +23,11 @@ def within(most: int) -> AfterValidator:
     return AfterValidator(ordered)
 
 
-Count = Annotated[int, Field(ge=1, le=10_000_000)]
-Steps = Annotated[
+StepRange = Annotated[
     tuple[int, int],
     within(12),
-    Field(description="Inclusive range of the number of steps per problem."),
+    Unit("steps"),
+    Field(description="Inclusive range of the number of steps per problem, within 1 to 12."),
 ]
 # "./models/a/" is "models/a": however a directory is written, what was made with it stands.
 Directory = Annotated[str, AfterValidator(os.path.normpath)]
@@ -40,8 +41,8 @@ class StepLists(Strict):
     """A generated source: step-list arithmetic."""
 
     kind: Literal["step_lists"]
-    size: Count = Field(description="Number of problems.")
-    n_steps: Steps
+    size: Problems = Field(description="Number of problems.")
+    n_steps: StepRange
     tiers: list[Literal[1, 2, 3]] = Field(min_length=1, description="Difficulty tiers to draw from.")
     solutions: bool = Field(True, description="Keep the expert trajectories.")
     lock: str = Field("config/sources/step_lists.lock", description="The lock file that names the source.")
@@ -56,9 +57,11 @@ class WordProblems(Strict):
     """A generated source: short arithmetic word problems in English."""
 
     kind: Literal["word_problems"]
-    size: int = Field(ge=1, le=100_000, description="Number of problems, no two alike.")
-    operations: Annotated[tuple[int, int], within(3)] = Field(
-        (1, 3), description="Inclusive range of the number of operations per problem."
+    size: Annotated[int, Unit("problems")] = Field(
+        ge=1, le=100_000, description="Number of problems, no two alike."
+    )
+    operations: Annotated[tuple[int, int], within(3), Unit("operations")] = Field(
+        (1, 3), description="Inclusive range of the number of operations per problem, within 1 to 3."
     )
     solutions: bool = Field(True, description="Keep the expert trajectories.")
     lock: str = Field("config/sources/word_problems.lock", description="The lock file that names the source.")
@@ -79,7 +82,7 @@ class File(Strict):
 
 
 Toy = Annotated[
-    Count | None,
+    Rows | None,
     Field(description="So many generated rows instead, in the same schema, as `scale: tiny` has them."),
 ]
 
@@ -127,8 +130,10 @@ class Keep(Strict):
     origins: Texts | None = Field(None, description="That the data set took from these data sets.")
     verified: bool = Field(False, description="Only where the expert's answer was found right.")
     chinese: bool = Field(True, description="Rows whose problem has Chinese characters, too.")
-    max_prompt_tokens: Count | None = Field(None, description="Longest problem, in tokens of the base model.")
-    max_response_tokens: Count | None = Field(None, description="Longest expert trajectory, in tokens.")
+    max_prompt_tokens: Tokens | None = Field(
+        None, description="Longest problem, in tokens of the base model."
+    )
+    max_response_tokens: Tokens | None = Field(None, description="Longest expert trajectory, in tokens.")
 
     @property
     def counts_tokens(self) -> bool:
@@ -151,7 +156,7 @@ class Dataset(Strict):
         description="Its lock: the files' hash (`switchpoint lock FILE...`), or the hub's revision."
     )
     keep: Keep = Keep()
-    max_rejects: float = Field(
+    max_rejects: Share = Field(
         0.001, ge=0, lt=1, description="Largest share of broken rows; they are left out, counted and listed."
     )
     toy: Toy = None

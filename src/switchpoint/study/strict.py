@@ -1,5 +1,6 @@
 """The base of everything that is configured: strict, frozen, and clear about what is wrong."""
 
+import decimal
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,10 @@ DEPTH, LENGTH, VALUES, TEXT = 30, 4096, 100_000, 2**21
 """Sections within sections, characters of a value, values (aliases as often as they are used), and characters."""
 LINES, SHOWN = 20, 60  # wrong keys, and characters of a wrong value, that a message shows
 TAG = "tag:yaml.org,2002:"
+# Numbers of which YAML makes text: without a point, or without the sign of the exponent.
+SCIENTIFIC = re.compile(r"([-+]?)(?=\.?\d)(\d*)\.?(\d*)[eE]([-+]?)(\d{1,9})")
+PLAIN_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?")
+DIGITS = 15
 PLAIN = {"map", "seq", "str", "int", "float", "bool", "null", "merge"}
 
 
@@ -43,6 +48,8 @@ def describe(error: pydantic.ValidationError) -> str:
             message = "unknown key; remove it or check its spelling against config/README.md"
         elif item["type"] == "missing":
             message = "missing key; add it (config/README.md explains it)"
+        elif meant := meant_number(item):
+            message = meant
         elif item["type"] != "value_error":
             message = f"{message}, but it is {shown(item['input'])}"
         lines.append(f"{shown(key, str)}: {message}")
@@ -50,6 +57,25 @@ def describe(error: pydantic.ValidationError) -> str:
         return f" {lines[0]}"
     more = [f"and {len(lines) - LINES} more"] if len(lines) > LINES else []
     return "".join(f"\n  {line}" for line in lines[:LINES] + more)
+
+
+def meant_number(item: dict) -> str | None:
+    """What is wrong with a text where a number is wanted, if it looks like one; None where it does not."""
+    given = item["input"]
+    if item["type"] not in ("int_type", "float_type") or not isinstance(given, str):
+        return None
+    found = SCIENTIFIC.fullmatch(given)
+    if not found:
+        return f"{shown(given)} is text; write it without quotes" if PLAIN_NUMBER.fullmatch(given) else None
+    sign, whole, part, minus, power = found.groups()
+    wanted = f"{sign}{whole or 0}.{part or 0}e{minus or '+'}{power}"
+    why = ", with a point and a signed exponent"
+    if item["type"] == "int_type":
+        exact = decimal.Decimal(given)
+        if abs(exact.adjusted()) > DIGITS or exact != int(exact):
+            return f"{shown(given)} is no whole number of at most {DIGITS} digits; write one in digits"
+        wanted, why = str(int(exact)), ", in digits"
+    return f"YAML takes {shown(given)} for text; write {wanted}{why}"
 
 
 def shown(value, as_text=repr) -> str:

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from switchpoint.study.algorithms import Betas
-from switchpoint.study.sources import Count
 from switchpoint.study.strict import Strict, shown
+from switchpoint.study.units import Sequences, Steps
 
 
 def distinct(values: list) -> list:
@@ -20,10 +20,11 @@ Extraction = Annotated[
     Literal["any", "boxed_or_answer", "boxed"],
     Field(description="Where the answer is looked for: the last box, the answer block, the whole text."),
 ]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=100)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
+NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
+Name = Annotated[str, Field(pattern=NAME, max_length=100)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Names = Annotated[list[Name], Field(min_length=1), AfterValidator(distinct)]
-Counts = Annotated[list[Count], AfterValidator(distinct)]
+SavedSteps = Annotated[list[Steps], AfterValidator(distinct)]
 Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(distinct)]
 
 
@@ -34,7 +35,7 @@ class Optimizer(Strict):
     betas: Betas = Field((0.9, 0.95), description="AdamW's decay rates (RETU: SFT's).")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
-    microbatch_size: Count = Field(64, description="Sequences per forward and backward pass.")
+    microbatch_size: Sequences = Field(64, description="Sequences per forward and backward pass.")
     gradient_checkpointing: bool = Field(
         False,
         description="Compute activations again in the backward pass: less memory, more time, the same result.",

@@ -54,10 +54,13 @@ def job(stratum: str = "full", size: int | None = None, seed: int = 0, order: st
     return SelectJob(recipe=1, seed=seed, name="S", stratum=stratum, size=size, order=order, overlap="keep")
 
 
-def drawn(folder: Tables, asked: SelectJob, **inputs: str) -> pd.DataFrame:
-    """The set that the job draws."""
-    given = dict.fromkeys(("win_rates", "validation", "prompts", "lengths"))
-    select.select_set(asked, **{"pool": folder("pool")} | given | inputs, out=folder("S"))
+def drawn(
+    folder: Tables, asked: SelectJob, *sources: str, pool: str | None = None, **inputs: str
+) -> pd.DataFrame:
+    """The set that the job draws: of the pool, or of these sources alone."""
+    given = dict.fromkeys(("win_rates", "rated", "validation", "prompts", "lengths"))
+    origin = [folder(name) for name in sources] or [pool or folder("pool")]
+    select.select_set(asked, origin, **given | inputs, out=folder("S"))
     return folder.read("S")
 
 
@@ -184,6 +187,47 @@ def test_a_set_of_a_source_of_its_own_has_every_problem_once(folder):
     folder.write(own=rows(["a", "A ", "b"], "o", preference=[5, 2, 1]), validation=rows(["b"]))
     chosen = drawn(folder, job(), pool=folder("own"), validation=folder("validation"))
     assert chosen["id"].tolist() == ["o1"]
+
+
+def test_a_set_of_several_sources_has_a_problem_of_two_from_the_earlier(folder):
+    folder.write(
+        one=rows(["a", "b", "c"], "x", solution="short", source="one"),
+        two=rows(["C ", "d", "D", "e"], "y", solution="long", source="two", answer=[["1", "2"]] * 4),
+        validation=rows(["e"]),
+    )
+    both = drawn(folder, job(), "one", "two", validation=folder("validation"))
+    assert sorted(both["id"]) == ["x0", "x1", "x2", "y1"]
+    assert dict(zip(both["id"], both["source"], strict=True))["x2"] == "one"
+    order = [hashlib.sha256(f"0/{name}".encode()).hexdigest() for name in both["id"]]
+    assert order == sorted(order)
+    other_way = drawn(folder, job(), "two", "one", validation=folder("validation"))
+    assert sorted(other_way["id"]) == ["x0", "x1", "y0", "y1"]
+    assert (
+        drawn(folder, job(size=2), "one", "two", validation=folder("validation"))["id"].tolist()
+        == (both["id"].tolist()[:2])
+    )
+    with pytest.raises(InputError, match=r"data\.sets\.S: 5 rows are asked for, 4 are there"):
+        drawn(folder, job(size=5), "one", "two", validation=folder("validation"))
+
+
+def test_the_shortest_of_several_sources(folder):
+    folder.write(one=rows(["a", "b"], "x", solution=["x x x", "x"]), two=rows(["c"], "y", solution=["y y"]))
+    count = [folder("one"), folder("two")]
+    select.count_tokens(count, lambda texts: [len(text.split()) for text in texts], folder("lengths"))
+    chosen = drawn(folder, job(size=2, order="shortest"), "one", "two", lengths=folder("lengths"))
+    assert chosen["id"].tolist() == ["x1", "y0"]
+
+
+def test_a_stratum_of_a_source_is_by_the_win_rate_of_its_problems(folder):
+    """Also of a problem whose row in the pool is another source's, and so has another id."""
+    folder.write(first=rows(["a", "b"], "f"), second=rows(["A", "c", "d"], "s"))
+    pool.deduplicate([folder("first"), folder("second")], 0, folder("pool"))
+    rates = pd.DataFrame({"id": ["f0", "f1", "s1", "s2"], "win_rate": [1.0, 1.0, 0.0, 1.0]})
+    folder.write(rates=rates)
+    given = {"win_rates": folder("rates"), "rated": folder("pool")}
+    assert sorted(drawn(folder, job("easy"), "second", **given)["id"]) == ["s0", "s2"]
+    assert sorted(drawn(folder, job("hard"), "second", **given)["id"]) == ["s1"]
+    assert sorted(drawn(folder, job("easy"), "first", "second", **given)["id"]) == ["f0", "f1", "s2"]
 
 
 @pytest.mark.parametrize("part", [1, 500, 2**20])

@@ -43,7 +43,12 @@ WRONG = [
     ("data.prompts.sources", ["nothing"], "names the source 'nothing'"),
     ("data.sets.S1K.source", "nothing", "names the source 'nothing'"),
     ("data.sets.S1K.source", "skywork", "has no expert trajectories"),
-    ("data.sets.S1K.stratum", "easy", "win rates are known of the pool alone"),
+    ("data.sets.S1K.source", ["s1k", "nothing"], "names the source 'nothing'"),
+    ("data.sets.S1K.source", ["s1k", "skywork"], "has no expert trajectories"),
+    ("data.sets.S1K.source", ["s1k", "s1k"], "repeats a value; list each once"),
+    ("data.sets.S1K.source", [], "at least 1 item"),
+    ("data.sets.S1K.source", 3, "data.sets.S1K.source: Give a source of data.sources, or a list of them, but it is 3"),
+    ("data.sets.S1K.stratum", "easy", "win rates are known of the pool alone; add the source to data.pool"),
     ("data.sets.Easy102K_long.union", ["nothing"], "names 'nothing', which is no set"),
     ("data.sets.Easy102K_long.union", ["Easy102K_long"], "or a union itself"),
     ("data.sets.Easy102K_long.size", 5, "`union` takes the sets as they are"),
@@ -83,6 +88,36 @@ def test_the_inputs_of_every_set():
     assert names == ["pool", "s1k", "skywork"]
     without = Expansion(studies.parse(changed(RETU, "data.overlap", "exclude")))
     assert all("prompts" in without.set_inputs(name) for name in ("SFT889K", "S1K"))
+
+
+def test_sets_of_sources_are_drawn_from_these_alone():
+    config = changed(RETU, "data.sets.Mine", {"source": ["am_1_4m", "s1k"], "size": 500})
+    study = Expansion(
+        studies.parse(changed(config, "data.sets.Theirs", {"source": "am_40m", "stratum": "hard"}))
+    )
+    data = "results/paper_qwen2_5_7b/data"
+    mine, theirs = study.set_inputs("Mine"), study.set_inputs("Theirs")
+    assert mine["pool"] == [f"{data}/sources/am_1_4m.parquet", f"{data}/sources/s1k.parquet"]
+    assert theirs["pool"] == [f"{data}/sources/am_40m.parquet"]
+    assert theirs["rated"] == [f"{data}/pool.parquet"]
+    assert theirs["win-rates"] == [f"{data}/win_rates.parquet"]
+    # The strata of the report are the pool's.
+    assert dict(zip(study.study.data.sets, study.strata, strict=True))["Theirs"] == "full"
+    # What they leave alone: the jobs of the other sets, and what benchmarks are decontaminated of.
+    before = Expansion(studies.parse(RETU))
+    assert all(study.select_job(name) == before.select_job(name) for name in RETU["data"]["sets"])
+    assert all(study.set_inputs(name) == before.set_inputs(name) for name in RETU["data"]["sets"])
+    assert study.training_tables == before.training_tables
+
+
+def test_generated_sources_of_a_set_have_its_rows():
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    sets = "data.sets.Mine"
+    assert studies.parse(changed(config, sets, {"source": ["pool", "solver"], "size": 2400}))
+    with pytest.raises(InputError, match=r"data\.sets\.Mine\.size is 401, but \['solver'\] have 400 expert"):
+        studies.parse(changed(config, sets, {"source": "solver", "size": 401}))
+    with pytest.raises(InputError, match="'prompts', which has no expert trajectories"):
+        studies.parse(changed(config, sets, {"source": ["pool", "prompts"]}))
 
 
 def test_a_study_without_win_rates():

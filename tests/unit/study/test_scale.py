@@ -47,6 +47,19 @@ def test_a_tiny_study_has_every_run_of_the_whole_one(path):
             assert tiny.study.sft[theirs.set].save_steps[place] == ours.start.step
 
 
+def test_a_tiny_study_draws_what_is_there_whatever_its_solver_measures():
+    tiny = studies.parse(read_yaml(ROOT / "config.yaml") | {"scale": "tiny"})
+    strata = {name: one.stratum for name, one in tiny.data.sets.items()}
+    assert set(strata.values()) == {"uniform", "full"}
+    given = studies.parse(read_yaml(ROOT / "config/paper-qwen2.5-7b.yaml") | {"scale": "tiny"})
+    assert given.data.sets["Easy102K"].stratum == "easy"
+    config = read_yaml(ROOT / "config.yaml") | {"scale": "tiny"}
+    config["data"]["sets"]["Few"] = {"source": "longer", "size": 10}
+    config["data"]["sources"]["longer"]["size"] = 12
+    config["data"]["benchmarks"]["longer"]["monitor"] = 0
+    assert studies.parse(config).data.sets["Few"].size == 10
+
+
 def test_no_architecture_no_tiny_model():
     config = read_yaml(ROOT / "config/single-gpu.yaml") | {"scale": "tiny"}
     del config["model"]["base"]["architecture"]

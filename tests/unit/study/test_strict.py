@@ -136,7 +136,7 @@ VALUES = [
     ("rl", None, "rl: Input should be an object, but it is None"),
     ("study", "a" * 200, "study: String should have at most 100 characters, but it is 'aaa"),
     ("seed", -1, "seed: Input should be greater than or equal to 0"),
-    ("seed", 10**4000, "seed: Input should be less than 4294967296, but it is 1000"),
+    ("seed", 10**4000, "seed: Input should be less than or equal to 4294967295, but it is 1000"),
     ("my key", 1, "my key: unknown key; remove it"),
     ("arms", [{"algorithm": "grpo", "starts": ["base"], "seeds": list(range(30_000))}], "models are evaluated"),
     ("arms", [{"algorithm": "grpo", "starts": ["all"] * 5_000}], "models are evaluated in 1 parts each"),
@@ -154,6 +154,61 @@ def test_a_value_that_no_study_has(path, value, words):
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 400
+
+
+# As YAML 1.1 has them: without a point or the exponent's sign they are text.
+NUMBERS = {
+    "learning_rate: 1e-4": ("rl.learning_rate", "'1e-4'", "1.0e-4, with a point and a signed exponent"),
+    "learning_rate: 1E-4": ("rl.learning_rate", "'1E-4'", "1.0e-4"),
+    "learning_rate: 2.2e4": ("rl.learning_rate", "'2.2e4'", "2.2e+4"),
+    "learning_rate: -1e4": ("rl.learning_rate", "'-1e4'", "-1.0e+4"),
+    "learning_rate: .5e4": ("rl.learning_rate", "'.5e4'", "0.5e+4"),
+    "learning_rate: 5.e4": ("rl.learning_rate", "'5.e4'", "5.0e+4"),
+    "importance_cap: 1e0": ("rl.importance_cap", "'1e0'", "1.0e+0"),
+    "betas: [9e-1, 0.99]": ("rl.betas.0", "'9e-1'", "9.0e-1"),
+    "steps: 1e5": ("rl.steps", "'1e5'", "100000, in digits"),
+    "steps: 1.5e3": ("rl.steps", "'1.5e3'", "1500, in digits"),
+    "generation_batch: 2e1": ("rl.generation_batch", "'2e1'", "20, in digits"),
+}
+
+
+@pytest.mark.parametrize("line", NUMBERS)
+def test_a_number_that_yaml_takes_for_text(tmp_path, line):
+    key, given_text, wanted = NUMBERS[line]
+    path = tmp_path / "study.yaml"
+    name = line.partition(":")[0]
+    rl = {k: v for k, v in yaml.safe_load(TEXT)["rl"].items() if k != name}
+    path.write_text(yaml.safe_dump(yaml.safe_load(TEXT) | {"rl": None}).replace("rl: null", "rl: {X}"))
+    path.write_text(
+        path.read_text().replace("{X}", f"{{{line}, {yaml.safe_dump(rl, default_flow_style=True)[1:-2]}}}")
+    )
+    with pytest.raises(InputError) as refused:
+        studies.load(path)
+    assert str(refused.value).startswith(
+        f"the study's configuration is wrong: {key}: YAML takes {given_text} for text; write {wanted}"
+    )
+    # What it says is taken, or refused for its size alone.
+    number = yaml.safe_load(wanted.partition(",")[0])
+    assert isinstance(number, int if "digits" in wanted else float)
+    assert number == float(given_text.strip("'"))
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("40", "rl.steps: '40' is text; write it without quotes"),
+        ("1e-1", "rl.steps: '1e-1' is no whole number of at most 15 digits; write one in digits"),
+        ("1e999999999", "rl.steps: '1e999999999' is no whole number of at most 15 digits"),
+        ("many", "rl.steps: Input should be a valid integer, but it is 'many'"),
+        ("e5", "rl.steps: Input should be a valid integer, but it is 'e5'"),
+        (1.0e5, "rl.steps: Input should be a valid integer, but it is 100000.0"),
+    ],
+)
+def test_what_else_stands_for_a_whole_number(value, words):
+    with pytest.raises(InputError) as refused:
+        studies.parse(changed("rl.steps", value))
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 def test_sources_without_expert_trajectories():

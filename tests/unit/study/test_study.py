@@ -156,6 +156,51 @@ def test_the_paradigms_differ_in_the_algorithm_alone():
     assert tests[0] == tests[1]
 
 
+def with_arms(*arms: dict) -> Expansion:
+    """The default study with these arms."""
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    return Expansion(studies.parse(config | {"arms": list(arms)}))
+
+
+UPT, GRPO = {"algorithm": "upt", "starts": ["base", "S-20"]}, {"algorithm": "grpo", "starts": ["base"]}
+
+
+def test_a_learning_rate_of_an_arm_is_its_runs_alone():
+    plain, own = with_arms(UPT, GRPO), with_arms(UPT | {"learning_rate": 1e-3}, GRPO)
+    assert own.rl_job("upt", "base", 0).optimizer.learning_rate == 1e-3
+    assert own.rl_job("upt", "S-20", 0).optimizer.learning_rate == 1e-3
+    rest = {"optimizer"}
+    jobs = [study.rl_job("upt", "base", 0) for study in (plain, own)]
+    assert jobs[0].model_dump(exclude=rest) == jobs[1].model_dump(exclude=rest)
+    assert plain.rl_job("grpo", "base", 0).text == own.rl_job("grpo", "base", 0).text
+    assert plain.rl_runs == own.rl_runs
+    # The same as all: the same job.
+    same = with_arms(UPT | {"learning_rate": 2.2e-4}, GRPO)
+    assert plain.rl_job("upt", "base", 0).text == same.rl_job("upt", "base", 0).text
+    # The report says so.
+    told = own.report_job().hyperparameters["upt"]
+    assert told["learning_rate, from base, S-20"] == 1e-3
+    assert "learning_rate" not in "".join(plain.report_job().hyperparameters["upt"])
+
+
+def test_two_learning_rates_of_the_same_runs_are_refused():
+    with pytest.raises(
+        InputError, match=r"upt from base is there with different learning rates, 0\.00022 and 0\.001"
+    ):
+        with_arms(UPT, GRPO, UPT | {"learning_rate": 1e-3, "starts": ["base"]})
+    with pytest.raises(
+        InputError, match=r"different learning rates, 0\.002 and 0\.001, .*a study of another name"
+    ):
+        with_arms(
+            UPT | {"learning_rate": 2e-3, "starts": ["all"]},
+            UPT | {"learning_rate": 1e-3, "starts": ["Full-200"], "seeds": [1]},
+        )
+    assert len(with_arms(UPT | {"learning_rate": 2.2e-4}, UPT).rl_runs) == 2
+    for wrong in (0, -1.0):
+        with pytest.raises(InputError, match=r"arms\.0\.learning_rate: Input should be greater than 0"):
+            with_arms(UPT | {"learning_rate": wrong})
+
+
 def test_two_updates_a_step_differ_in_the_algorithm_alone():
     study = Expansion(studies.load(ROOT / "config/two-updates.yaml"))
     assert [(run.algorithm, run.seed) for run in study.rl_runs] == [
