@@ -5,7 +5,7 @@ from pathlib import Path
 
 from switchpoint.errors import InputError
 from switchpoint.study import config as studies
-from switchpoint.study import made, outages, paths, recover, resources
+from switchpoint.study import made, outages, paths, recover, resources, yaml_file
 from switchpoint.study.expand import ANALYSES, RECIPES, Expansion
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
@@ -16,7 +16,7 @@ gc.set_threshold(100_000)
 # Snakemake would keep the last of two equal keys, and expand whatever a file asks for.
 try:
     for file in workflow.configfiles or ["config.yaml"]:
-        studies.read_yaml(file)
+        yaml_file.read_yaml(file)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 

@@ -15,7 +15,7 @@ from switchpoint.study.names import Start
 from switchpoint.study.resources import Resources
 from switchpoint.study.scale import tiny
 from switchpoint.study.sources import Base, Gguf, Hub, StepRange
-from switchpoint.study.strict import Strict, read_yaml
+from switchpoint.study.strict import Strict
 from switchpoint.study.templates import TEMPLATES
 from switchpoint.study.units import (
     Count,
@@ -491,4 +491,6 @@ def check_braces(key: str, path: str) -> None:
 
 def load(path: str | Path, scale: str | None = None) -> Study:
     """The study of a YAML file, at another scale than it says if one is given; InputError when it cannot be read or is wrong."""
+    from switchpoint.study.yaml_file import read_yaml  # which needs a package that the analysis does without
+
     return parse(read_yaml(path) | ({"scale": scale} if scale else {}))

@@ -11,7 +11,7 @@ from switchpoint.study import config as studies
 from switchpoint.study.expand import Expansion
 from switchpoint.study.jobs import IngestJob
 from switchpoint.study.sources import BENCHMARK_SCHEMAS, DATASETS, FILTERS, BenchmarkFile, Dataset
-from switchpoint.study.strict import read_yaml
+from switchpoint.study.yaml_file import read_yaml
 
 ROOT = Path(__file__).parents[3]
 STUDIES = [ROOT / "config.yaml", *sorted(ROOT.glob("config/*.yaml"))]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from switchpoint.errors import InputError
 from switchpoint.study import config as studies
-from switchpoint.study import strict
+from switchpoint.study import yaml_file
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "config.yaml").read_text()
@@ -99,7 +99,7 @@ def test_anchors_merges_and_odd_but_plain_forms_are_taken(tmp_path):
     defaults = "model: &model\n  base: assets/tiny-base\n"
     merged = TEXT.replace("model:\n  base: assets/tiny-base\n", defaults) + "x: {<<: *model, base: other}\n"
     path.write_bytes(b"\xef\xbb\xbf" + merged.encode())
-    assert strict.read_yaml(path)["x"] == {"base": "other"}
+    assert yaml_file.read_yaml(path)["x"] == {"base": "other"}
     path.write_text(TEXT.replace("seed: 0", "seed: 1_000", 1))
     assert studies.load(path).seed == 1000
 
