@@ -22,6 +22,8 @@ COMMANDS = {
     "predict models.csv --out": (["models.csv"], "switchpoint.analysis.predictors.predict"),
     "advise --curves curves.csv --runs runs.csv --ceilings fits.json --phases phases.json --predictors rank.json --out": (
         ["curves.csv", "runs.csv", "fits.json", "phases.json", "rank.json"], "switchpoint.analysis.advice.advise"),
+    "report points.csv runs.csv losses.csv --out": (
+        ["points.csv", "runs.csv", "losses.csv"], "switchpoint.report.own.inputs_of"),
     "grade pairs.jsonl --out": (["pairs.jsonl"], "switchpoint.grading.grader.grade_file"),
     "import points.csv asked.csv --out": (["points.csv", "asked.csv"], "switchpoint.importer.points.import_files"),
     "published folder --out": (["folder/rl_points.csv"], "switchpoint.published.claim_table.recompute_claims"),
