@@ -95,7 +95,7 @@ def prediction_table(predictors: dict) -> Table:
         prediction = model["predictions"][name]
         remark = "outside the calibrated range" if prediction["extrapolated"] else ""
         rows.append([model["model"], number(prediction["score"]), interval(prediction["pi95"]), remark])
-    return Table(["Checkpoint", f"Predicted by {name}", "95 %", ""], rows)
+    return Table(["Checkpoint", f"Predicted by {name}", "95 %", "Remark"], rows)
 
 
 def continuation_table(advice: dict) -> Table:

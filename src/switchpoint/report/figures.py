@@ -19,7 +19,7 @@ from switchpoint.units import EXAFLOPS, scale_of
 
 # Okabe and Ito's colours, told apart with every common colour blindness; black is the base model.
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
-BASE_COLOR = "#000000"  # black, and white on a dark page
+BASE_COLOR = "#010101"  # the page's text: black, or white in the dark; 000000 would be left out of the SVG
 FAINT = "#8a8a8a"
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
 LINES = ["-", "--", "-.", ":"]
@@ -426,7 +426,12 @@ def style_of(sets: Iterable[str]) -> dict[str, str]:
 
 
 # Of the page, so that a figure follows it into the dark; alone it is drawn with what stands behind the comma.
-PAGE_COLORS = {"#000000": "currentColor", RULE: f"var(--rule, {RULE})", PAPER: f"var(--paper, {PAPER})"}
+PAGE_COLORS = {
+    "#000000": "currentColor",
+    BASE_COLOR: "currentColor",
+    RULE: f"var(--rule, {RULE})",
+    PAPER: f"var(--paper, {PAPER})",
+}
 
 
 def svg(figure: Figure, name: str, label: str) -> str:

@@ -122,13 +122,13 @@ def answer(inputs: dict) -> str:
     advice = inputs["advice"]
     if not advice:
         return (
-            '<section class="answer" aria-label="Answer"><p class="verdict">How high every run can get is below; '
+            '<section class="answer" aria-labelledby="answer"><h2 id="answer">The answer</h2><p class="verdict">How high every run can get is below; '
             "where to start RL needs a table of what each run starts from (runs.csv).</p></section>"
         )
     summary = advice.get("summary") or {}
     sentences = [html.escape(summary[key]) for key in ("why", "sure", "next") if key in summary]
     lines = [
-        '<section class="answer" aria-label="Answer">',
+        '<section class="answer" aria-labelledby="answer"><h2 id="answer">The answer</h2>',
         f'<p class="verdict">{html.escape(advice["headline"])}</p>',
         *(f"<p>{sentence}</p>" for sentence in sentences),
         "</section>",
@@ -165,7 +165,7 @@ def score_blocks(inputs: dict) -> list[str]:
             "compute", findings.of_compute(curves),
             f"Overall score on {inputs['curve_problems']} against all compute spent (after RETU Figure 2). Thick lines are SFT, "
             "averaged over seeds; every dashed line is one RL run"
-            + (", branching off the SFT checkpoint that it starts from, in its colour; black is RL from the base model"
+            + (", branching off the SFT checkpoint that it starts from, in its colour; black (white in the dark) is RL from the base model"
                if inputs["runs"] is not None else "")
             + ". Bars are ±1.96 standard errors.",
             figures.compute_performance(curves, inputs["unit"], inputs["runs"] is not None), figures.overall(curves),
