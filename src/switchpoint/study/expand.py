@@ -26,7 +26,7 @@ RECIPES = {
     "sft": 4,
     "rl": 4,
     "evaluate": 4,
-    "analyze": 1,
+    "analyze": 2,
     "report": 1,
 }
 # The rules of the analysis, whose every output is a result.
