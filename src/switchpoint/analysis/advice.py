@@ -49,7 +49,7 @@ def advise(
     run, exaflops, score and optionally se, n; a row at exaflops 0 is the start's own score.  ``runs`` has
     the columns ``RUN_COLUMNS``: algorithms other than sft are RL, and parent ``base`` is the base model.
     ``fits`` is what ``fit_curves`` returns, ``phases`` what ``label_phases`` returns, ``predictors`` what
-    ``predictors.rank`` returns (used when no RL run starts from an SFT checkpoint), ``reference`` the RL
+    ``ranking.rank`` returns (used when no RL run starts from an SFT checkpoint), ``reference`` the RL
     run whose instability the others' is divided by, ``results`` a ``results.csv``, with the runs' scores on test
     problems.
 
@@ -184,6 +184,8 @@ def choose_by_predictor(ranking: dict) -> dict:
     chosen = min(tied, key=lambda model: (model.get("exaflops", math.inf), model["model"]))["model"]
     predictor = ranking["predictor"]
     shown = ", ".join(f"{model['model']} {model[predictor]:.1f}" for model in models)
+    known = ranking.get("noise", {}).get("errors", {}).get(predictor) is not None
+    meant = "Its errors are of the evaluations, not of what RL adds" if known else "A ranking has no error"
     return {
         "verdict": "start_here",
         "headline": f"Start RL from {chosen}, by {predictor} alone: no RL was run.",
@@ -196,8 +198,7 @@ def choose_by_predictor(ranking: dict) -> dict:
         "needed": None,
         "reasons": [
             f"No RL was run from an SFT checkpoint. By {predictor}: {shown}; {ranking['n_dropped']} dropped.",
-            "A ranking has no error: RL from "
-            f"{' and '.join(model['model'] for model in models[:2])} would test it.",
+            f"{meant}: RL from {' and '.join(model['model'] for model in models[:2])} would test it.",
         ],
         "candidates": [],
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from switchpoint import files, scores, tables
@@ -131,13 +132,17 @@ def gains(samples: pd.DataFrame, runs: pd.DataFrame, out_of_distribution: Sequen
 def models_table(results: pd.DataFrame, losses: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Every SFT checkpoint with what may predict its score after RL, and that score; means over seeds.
 
-    pass_1 is the mean of all samples; rl_score is the test score after RL with the algorithm that has
-    the most starts, missing where there was none.
+    pass_1 is the mean of all samples; the error of a score, pass_1_se and so on, is the larger of that over problems
+    and of the seeds' spread.  rl_score is the test score after RL with the algorithm that has the most starts, missing
+    where there was none.
     """
     overall = results[results["benchmark"] == "overall"]
     sft = overall[overall["phase"] == "sft"]
     metric = sft["metric"].replace("avg", "pass@1").str.replace("@", "_")
-    table = sft.assign(metric=metric).pivot_table("score", ["set", "step"], "metric")
+    seeds = sft.assign(metric=metric).groupby(["set", "step", "metric"])
+    table = seeds["score"].mean().unstack()
+    errors = np.fmax(seeds["se"].mean(), seeds["score"].sem()).unstack()
+    table = table.join(errors.add_suffix("_se"))
     loss = losses.assign(set=losses["run"].map(identify(runs)["set"])).groupby(["set", "step"])
     table = table.join(loss[["loss", "exaflops"]].mean().rename(columns={"loss": "val_loss"}))
     after = rl_rows(runs).dropna(subset="set")

@@ -17,6 +17,7 @@ Z95 = float(stats.norm.ppf(0.975))
 FAMILY_ERROR = 0.05
 MAX_LOSS = 3.0  # points; a choice that may cost more is none
 NODES = stats.norm.ppf((np.arange(1000) + 0.5) / 1000)
+MANY = 100  # estimates; the integrals of more take seconds to minutes
 FLOOR = 1e-9  # points; an error of 0 would divide by 0
 
 
@@ -24,8 +25,11 @@ def critical(errors: np.ndarray, control: int, level: float = FAMILY_ERROR) -> f
     """The d with P(max over j of (e_j - e_i) / sqrt(s_i^2 + s_j^2) > d) = level, i the control.
 
     ``errors`` are the standard errors s, shape (k,), k >= 2.  Given e_i the others are independent,
-    so the probability is an integral over one normal variable.
+    so the probability is an integral over one normal variable.  Of more than ``MANY`` it is Bonferroni's bound, a little
+    larger.
     """
+    if len(errors) > MANY:
+        return float(stats.norm.ppf(1 - level / (len(errors) - 1)))
     errors = np.maximum(errors, FLOOR)
     own, others = errors[control], np.delete(errors, control)
     both = np.hypot(own, others)
@@ -50,10 +54,18 @@ def possible_bests(estimates: np.ndarray, errors: np.ndarray) -> np.ndarray:
 
     ``estimates`` and their standard errors ``errors`` have shape (k,).
     """
-    if len(estimates) < 2:
-        return np.ones(len(estimates), dtype=bool)
+    return ~clearly_higher(estimates, errors).any(axis=1)
+
+
+def clearly_higher(estimates: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """Whether estimate j lies above estimate i beyond noise, shape (k, k): [i, j]; with 95 % nothing is above the best.
+
+    ``estimates`` and their standard errors ``errors`` have shape (k,).
+    """
     lead = estimates[None] - estimates[:, None]
-    return (lead <= criticals(errors)[:, None] * np.hypot(errors[:, None], errors)).all(axis=1)
+    if len(estimates) < 2:
+        return lead > 0
+    return lead > criticals(errors)[:, None] * np.hypot(errors[:, None], errors)
 
 
 def loss_bound(estimates: np.ndarray, errors: np.ndarray, chosen: int) -> tuple[float, int | None]:

@@ -8,6 +8,7 @@ Deviations
 ----------
 - The paper calls the spread of R^2 over its random splits a standard error; its size is that of a
   standard deviation.  Both are given here; neither says how R^2 would differ on other models.
+- Predictions and the ends of their intervals are clipped to 0..100; errors and R^2 are of the lines as they are.
 - A single predictor ranks by its expected direction, not by its prediction: one that runs the wrong
   way has a negative Spearman.  An average ranks by its predictions, as in the paper.
 - Prediction intervals, leave-one-out errors, permutation p-values and regret are ours.
@@ -35,62 +36,13 @@ LEVEL = 0.95
 SEED = 0
 GAP = """the training sets differ: a lower loss may only mean a training set nearer to the validation set; \
 Quagmires (section 4.3) compares losses within one training set, RETU minima on one common set"""
-BASELINE = "ranked by pass_1, which foretells RL poorly (Quagmires Table 2); measure pass@k for a larger k"
 SAME_RANK = "undefined: all models rank the same"
-
-
-def rank(table: pd.DataFrame, k: int | None = None) -> dict:
-    """SFT candidates in the order of their promise for RL, before any RL (Quagmires section 4.3).
-
-    One with a lower pass@1 and a higher validation loss than another is dropped; the rest rank by pass@k.
-
-    ``table`` has one row per model: ``model``, ``pass_<k>`` in points 0..100, and optionally ``val_loss``,
-    ``set`` (training distribution), ``val_set`` (where the loss was measured), ``exaflops``.  ``k`` is the k
-    above 1 to rank by; the largest by default, pass@1 where there is no other.
-
-    Returns ``predictor``; ``favourites``; ``filter`` ({applied, reason}); ``val_loss`` (as
-    ``loss_reading``); ``n_kept``, ``n_dropped``; ``models``, best first, each {place, model, pass_<k>,
-    pass_1, val_loss, exaflops, tied_with, dropped}, where ``place`` is None for the dropped and equal for
-    ties (then the cheaper comes first); ``notes``; ``ignored_columns``.  InputError names the row, or the
-    missing column.
-    """
-    models = check_models(table)
-    predictor = ranking_predictor(models, k)
-    reading = loss_reading(models)
-    applied = reading["applicable"] and "pass_1" in models
-    reason = reading["reason"] if "pass_1" in models else "no column pass_1"
-    dropped = dominated_models(models) if applied else {}
-    kept = models[~models["model"].isin(dropped)]
-    entries, shown = [], ("model", predictor, "pass_1", "val_loss", "exaflops")
-    for row in models.to_dict("records"):
-        name, score = row["model"], row[predictor]
-        tied = kept["model"][(kept[predictor] == score) & (kept["model"] != name)].tolist()
-        place = None if name in dropped else 1 + int((kept[predictor] > score).sum())
-        entry = {"place": place, **{key: row[key] for key in shown if key in row}}
-        entries.append(entry | {"tied_with": tied if place else [], "dropped": dropped.get(name)})
-    entries.sort(key=lambda entry: (entry["place"] or math.inf, -entry[predictor], entry.get("exaflops", 0)))
-    return {
-        "predictor": predictor,
-        "favourites": [entry["model"] for entry in entries if entry["place"] == 1],
-        "filter": {"applied": applied, "reason": reason},
-        "val_loss": reading,
-        "n_kept": len(kept),
-        "n_dropped": len(dropped),
-        "models": entries,
-        "notes": [BASELINE] * (predictor == "pass_1")
-        + [
-            f"{entry['model']} was dropped although its {predictor} is higher than that of every model kept"
-            for entry in entries
-            if entry["dropped"] and entry[predictor] > kept[predictor].max()
-        ],
-        "ignored_columns": [str(name) for name in table if name not in models],
-    }
 
 
 def predict(table: pd.DataFrame, repeats: int = 100, calibration: float = 0.5) -> dict:
     """Scores after RL of the models without RL, from lines through those with; and how far to trust them.
 
-    ``table`` is as for ``rank``, with ``rl_score`` (points 0..100, blank where no RL was run; at least three)
+    ``table`` is as for ``ranking.rank``, with ``rl_score`` (points 0..100, blank where no RL was run; at least three)
     and optionally ``budget`` (a group of SFT budgets).  ``repeats`` random splits of the calibration runs
     give R^2; ``calibration`` is the share of the runs that a split fits, rounded down: at least two runs, all
     but one at most.
@@ -101,9 +53,9 @@ def predict(table: pd.DataFrame, repeats: int = 100, calibration: float = 0.5) -
     intercept, r2, sweep, spearman, leave_one_out, regret} or, when the verdict is ``not applicable: ...`` or
     ``undefined: ...``, only {verdict, of}; ``best``, the predictor of the lowest leave-one-out error;
     ``models``, those without RL, in the order of the table, each {model, exaflops, predictions: {predictor:
-    {score, pi95, extrapolated}}}; ``notes``; ``ignored_columns``.  Scores, errors and intervals are in points
-    and not clipped to 0..100; what cannot be computed is None beside a ``verdict``.  InputError names the row
-    or column.
+    {score, pi95, extrapolated, clipped}}}; ``notes``; ``ignored_columns``.  Scores, errors and intervals are in
+    points; ``clipped`` says that the score or an end lay outside 0..100.  What cannot be computed is None beside a
+    ``verdict``.  InputError names the row or column.
     """
     if repeats < 1 or not 0 < calibration < 1:
         given = f"repeats is {repeats} and calibration {calibration}"
@@ -137,7 +89,9 @@ def predict(table: pd.DataFrame, repeats: int = 100, calibration: float = 0.5) -
             | {"predictions": {name: values[i] for name, values in predictions.items()}}
             for i, row in enumerate(rest.to_dict("records"))
         ],
-        "notes": [] if undefined else reliability_notes(entries, best),
+        "notes": []
+        if undefined
+        else reliability_notes(entries, best) + clipping_notes(rest, predictions, best),
         "ignored_columns": [str(name) for name in table if name not in models],
     }
 
@@ -156,6 +110,21 @@ def check_models(table: pd.DataFrame) -> pd.DataFrame:
     everyone = pd.Series(True, table.index)
     if names := pass_columns(table):
         refuse(table, fractions(models[names], everyone), names[-1], FRACTIONS)
+    for name in (
+        column for column in ("se", *(f"{name}_se" for name in pass_columns(table))) if column in table
+    ):
+        models[name] = numbers(table, name)
+        refuse(
+            table, ~models[name].between(0, MAX_SCORE), name, "give the standard error in points, 0 or more"
+        )
+    if "n" in table:
+        models["n"] = numbers(table, "n")
+        refuse(table, (models["n"] < 1) | (models["n"] % 1 != 0), "n", "give the number of problems")
+    if "val_loss_se" in table:
+        models["val_loss_se"] = numbers(table, "val_loss_se")
+        refuse(
+            table, models["val_loss_se"] < 0, "val_loss_se", "give the standard error of the loss, 0 or more"
+        )
     if "val_loss" in table:
         models["val_loss"] = numbers(table, "val_loss")
         refuse(table, models["val_loss"] <= 0, "val_loss", "give the validation loss, a positive number")
@@ -413,9 +382,24 @@ def predict_rest(runs: pd.DataFrame, rest: pd.DataFrame, columns: list[str]) -> 
     ends = intervals(x, runs["rl_score"].to_numpy(), new)
     outside = ((new < x.min(axis=1, keepdims=True)) | (new > x.max(axis=1, keepdims=True))).any(axis=0)
     return [
-        {"score": float(score), "pi95": [float(low), float(high)], "extrapolated": bool(far)}
-        for score, low, high, far in zip(*ends, outside, strict=True)
+        {"score": score, "pi95": [low, high], "extrapolated": bool(far), "clipped": bool(beyond)}
+        for score, low, high, far, beyond in zip(
+            *np.clip(ends, 0, MAX_SCORE).tolist(), outside, is_outside(ends), strict=True
+        )
     ]
+
+
+def is_outside(ends: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
+    """Whether a prediction, or an end of its interval, is no score that there is."""
+    return ((np.array(ends) < 0) | (np.array(ends) > MAX_SCORE)).any(axis=0)
+
+
+def clipping_notes(rest: pd.DataFrame, predictions: dict[str, list[dict]], best: str | None) -> list[str]:
+    """Which of the best predictor's predictions were clipped."""
+    entries = zip(rest["model"], predictions.get(best or "", []), strict=False)
+    clipped = [name for name, entry in entries if entry["clipped"]]
+    said = "its prediction or an end of its interval lay outside 0 to 100"
+    return [f"clipped to 0..100, since {said}: {', '.join(clipped)}"] if clipped else []
 
 
 def candidate_predictors(models: pd.DataFrame) -> dict[str, list[str]]:
@@ -436,33 +420,6 @@ def why_unusable(name: str, runs: pd.DataFrame, reading: dict) -> str | None:
         return f"not applicable: no column {name}"
     same = is_constant(runs[name].to_numpy())
     return f"undefined: {name} is {runs[name][0]:g} in all calibration runs" if same else None
-
-
-def dominated_models(models: pd.DataFrame) -> dict[str, str]:
-    """The models with lower pass@1 and higher loss than another, and that other: one that is kept."""
-    score, loss = models["pass_1"].to_numpy(), models["val_loss"].to_numpy()
-    beaten = (score[:, None] < score) & (loss[:, None] > loss)
-    kept = ~beaten.any(axis=1)
-    reasons = {}
-    for i in np.flatnonzero(~kept):
-        j = np.flatnonzero(beaten[i] & kept)[0]
-        reasons[models["model"][i]] = (
-            f"pass_1 {score[i]:g} < {score[j]:g} and val_loss {loss[i]:g} > {loss[j]:g} "
-            f"of {models['model'][j]}"
-        )
-    return reasons
-
-
-def ranking_predictor(models: pd.DataFrame, k: int | None) -> str:
-    """The pass@k to rank by, k above 1; without any, pass@1 stands in."""
-    names = [name for name in pass_columns(models) if name != "pass_1"]
-    chosen = [name for name in names if name == f"pass_{k}"]
-    if k is None:
-        chosen = names[-1:] or [name for name in pass_columns(models) if name == "pass_1"]
-    if not chosen:
-        have = ", ".join(names) or "none"
-        raise InputError(f"models: no pass_{k or '<k>'} to rank by; the columns with k above 1 are: {have}")
-    return chosen[0]
 
 
 def why_uncalibrated(y: np.ndarray) -> str | None:

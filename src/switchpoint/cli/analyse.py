@@ -110,11 +110,11 @@ def rank_command(
     k: Annotated[int | None, typer.Option(help="Rank by pass_<k>; the largest k without it.")] = None,
 ) -> None:
     """Ranks SFT models before any RL: drops the clearly worse, orders the rest by pass@k."""
-    from switchpoint.analysis import predictors
+    from switchpoint.analysis import ranking
     from switchpoint.report import predictors_text
 
     check_out(out, table)
-    result = predictors.rank(tables.read_csv(table), k)
+    result = ranking.rank(tables.read_csv(table), k)
     write(out, result)
     typer.echo(predictors_text.show_rank(result))
 

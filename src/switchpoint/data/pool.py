@@ -16,7 +16,7 @@ def deduplicate(paths: list[str], seed: int, out: str) -> dict:
 
     A win rate that the chosen row does not give is that of the first of the others that does; ``has_solution`` tells
     without reading the solutions.  The rows stand in the order of a hash of (seed, id): what is drawn by that order are
-    the first that fit.  Returns how many rows there were, how many were dropped (repeated exactly, and normalised), and
+    the first that fit.  InputError for an id of two problems.  Returns how many rows there were, how many were dropped (repeated exactly, and normalised), and
     how many of each table are in the pool.
     """
     with relations.connect(out) as connection:
@@ -26,14 +26,15 @@ def deduplicate(paths: list[str], seed: int, out: str) -> dict:
         firsts = "".join(f", arg_min({name}, rank) AS {name}" for name in rates)
         one = rows.aggregate(f"arg_min(row, rank) AS row, arg_min(id, rank) AS id{firsts}", "key")
         place = f"row_number() OVER (ORDER BY {relations.drawn_by(seed)}) - 1 AS place"
-        one.project(f"* EXCLUDE (id), {place}").create("chosen")
+        one.project(f"* EXCLUDE (id), hash(id) AS name, {place}").create("chosen")
         chosen = connection.table("chosen")
         [(n_rows, n_exact)] = rows.aggregate("count(*), count(DISTINCT exact)").fetchall()
         kept = dict(chosen.aggregate(f"row // {relations.TABLE} AS number, count(*)", "number").fetchall())
-        n_kept = relations.size(chosen)
-        pool = (
-            whole(tables).join(chosen, "row").project("* EXCLUDE (row), solution IS NOT NULL AS has_solution")
-        )
+        [(n_kept, n_names)] = chosen.aggregate("count(*), count(DISTINCT name)").fetchall()
+        if n_names < n_kept:  # or two hashes are the same by chance
+            relations.check_ids(one.project("id, row AS key"), "data.pool")  # a row for each problem
+        rows = whole(tables).join(chosen, "row")
+        pool = rows.project("* EXCLUDE (row, name), solution IS NOT NULL AS has_solution")
         relations.save_placed(pool, n_kept, paths, out, seed)
     return {
         "rows": n_rows, "exact": n_rows - n_exact, "normalised": n_exact - n_kept,

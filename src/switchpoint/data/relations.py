@@ -155,6 +155,16 @@ def size(rows: DuckDBPyRelation) -> int:
     return n
 
 
+def check_ids(rows: DuckDBPyRelation, what: str) -> None:
+    """InputError, beginning with ``what``, for an ``id`` that stands for problems of two ``key``s: draws and win rates are by it."""
+    problems = rows.aggregate("id, count(DISTINCT key) AS n", "id").filter("n > 1")
+    if found := problems.order("id").limit(1).fetchall():
+        raise InputError(
+            f"{what}: the id {found[0][0]!r} stands for {found[0][1]} problems; make the ids of the sources' files differ, "
+            "or leave the ids out"
+        )
+
+
 def rank(table: DuckDBPyRelation, number: int = 0) -> str:
     """The order in which one of the rows of a problem is taken, in SQL, as one number of 128 bits: that of the earlier
     table, of the smaller ``preference`` where the table has one (the shortest solution's), of the earlier row."""

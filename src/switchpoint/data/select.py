@@ -87,6 +87,7 @@ def examples_of(connection: DuckDBPyConnection, paths: list[str]) -> DuckDBPyRel
     every = relations.union([examples(connection, path, number) for number, path in enumerate(paths)])
     if len(paths) == 1:
         return every
+    relations.check_ids(every, "data.sets: source")
     return every.query(
         "every", "SELECT * FROM every QUALIFY row_number() OVER (PARTITION BY key ORDER BY row) = 1"
     )
@@ -139,6 +140,7 @@ def unite(job: SelectJob, sets: list[str], out: str) -> int:
     """Writes the union of sets, every example once."""
     with relations.connect(out) as connection:
         every = [relations.rows(connection, path, number) for number, path in enumerate(sets)]
+        relations.check_ids(relations.union(every, "id, key"), f"data.sets.{job.name}.union")
         narrow = relations.union(every, "row, id").query(
             "narrow", "SELECT min(row) AS row, id FROM narrow GROUP BY id"
         )

@@ -93,7 +93,8 @@ def prediction_table(predictors: dict) -> Table:
     rows = []
     for model in predictors["models"]:
         prediction = model["predictions"][name]
-        remark = "outside the calibrated range" if prediction["extrapolated"] else ""
+        remarks = ["outside the calibrated range"] * prediction["extrapolated"]
+        remark = ", ".join(remarks + ["clipped to 0..100"] * prediction["clipped"])
         rows.append([model["model"], number(prediction["score"]), interval(prediction["pi95"]), remark])
     return Table(["Checkpoint", f"Predicted by {name}", "95 %", "Remark"], rows)
 

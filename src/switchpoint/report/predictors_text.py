@@ -1,4 +1,4 @@
-"""What ``predictors.rank`` and ``predictors.predict`` found, in words and tables of text."""
+"""What ``ranking.rank`` and ``predictors.predict`` found, in words and tables of text."""
 
 import pandas as pd
 
@@ -6,15 +6,23 @@ import pandas as pd
 def show_rank(result: dict) -> str:
     """``rank``'s result in words."""
     rows = [
-        entry | {"place": entry["place"] or "-", "tied_with": ", ".join(entry["tied_with"])}
+        {key: value for key, value in entry.items() if key != "spared"}
+        | {"place": entry["place"] or "-", "tied_with": ", ".join(entry["tied_with"])}
         for entry in result["models"]
     ]
+    noisy = result["noise"]["errors"][result["predictor"]] is not None
+    tied = ", and what cannot be told from it" if noisy and len(result["favourites"]) > 1 else ""
     dropped = f"{result['n_dropped']} dropped" if result["filter"]["applied"] else "not applied"
     favourites = " or ".join(result["favourites"])
     lines = [
         text_table(rows),
-        f"Run RL on {favourites}: highest {result['predictor']} of {result['n_kept']}.",
+        f"Run RL on {favourites}: highest {result['predictor']} of {result['n_kept']}{tied}.",
         f"Filter by pass_1 and val_loss: {dropped} ({result['filter']['reason']}).",
+        *(
+            f"{one['model']} is kept, within noise: {one['spared']}."
+            for one in result["models"]
+            if one["spared"]
+        ),
     ]
     return "\n".join(lines + remark_lines(result))
 
@@ -54,7 +62,8 @@ def prediction_row(entry: dict, name: str) -> dict:
     """A model's row of the table."""
     prediction, known = entry["predictions"][name], {key: entry[key] for key in entry if key != "predictions"}
     low, high = prediction["pi95"]
-    remark = "outside the calibrated range" if prediction["extrapolated"] else ""
+    remarks = ["outside the calibrated range"] * prediction["extrapolated"]
+    remark = ", ".join(remarks + ["clipped to 0..100"] * prediction["clipped"])
     return known | {"score": prediction["score"], "low": low, "high": high, "": remark}
 
 

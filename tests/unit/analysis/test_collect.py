@@ -14,7 +14,7 @@ RUN = ["run", "parent", "set", "algorithm", "seed", "start_step"]
 
 def results(rows: list[tuple]) -> pd.DataFrame:
     columns = ["run", "phase", "set", "step", "metric", "benchmark", "score"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).assign(se=0.5)
 
 
 def test_checkpoints_with_their_predictors_and_scores_after_rl():
@@ -56,6 +56,8 @@ def test_checkpoints_with_their_predictors_and_scores_after_rl():
     assert table.index.tolist() == ["S-10", "S-20"]
     assert table.loc["S-10", ["pass_1", "pass_4", "exaflops", "rl_score"]].tolist() == [50.0, 70.0, 1.0, 72.0]
     assert table["val_loss"].tolist() == pytest.approx([0.6, 0.5])
+    # Two seeds, one point above and one below: their spread is more than the error over problems.
+    assert table[["pass_1_se", "pass_4_se"]].values.tolist() == [[1.0, 1.0]] * 2
     assert np.isnan(table.loc["S-20", "rl_score"])  # only GRPO, which has as many starts and comes second
     assert set(table["val_set"]) == {"validation"}
 
@@ -64,7 +66,9 @@ def test_a_study_without_rl_has_no_scores_after_it():
     rows = [("sft/S/seed_0", "sft", "S", 10, "avg", "overall", 50.0)]
     runs = pd.DataFrame([("sft/S/seed_0", "base", "S", "sft", 0, 0)], columns=RUN)
     losses = pd.DataFrame({"run": ["sft/S/seed_0"], "step": [10], "loss": [0.5], "exaflops": [1.0]})
-    assert models_table(results(rows), losses, runs)["rl_score"].isna().all()
+    table = models_table(results(rows), losses, runs)
+    assert table["rl_score"].isna().all()
+    assert table["pass_1_se"].tolist() == [0.5]
 
 
 def test_a_runs_name_says_what_it_is(tmp_path):

@@ -18,10 +18,10 @@ from switchpoint.analysis.predictors import (
     loss_against_ceiling,
     mean_defined,
     predict,
-    rank,
     regret,
     split_r2,
 )
+from switchpoint.analysis.ranking import rank
 from switchpoint.cli.commands import app
 from switchpoint.errors import InputError
 from switchpoint.report.predictors_text import show_predict, show_rank
@@ -295,6 +295,30 @@ def test_predicts_the_models_without_rl_in_the_order_of_the_table():
     assert f"{found['best']} has the lowest leave-one-out error" in found["notes"][0]
 
 
+def test_predictions_are_clipped_to_the_scores_that_there_are():
+    table = line([10, 20, 30, 40, 10, 45, 25, 0], [40, 61, 79, 99, None, None, None, None])
+    table["val_loss"] = 0.5
+    raw = intervals(
+        np.array([[10.0, 20, 30, 40]]), np.array([40.0, 61, 79, 99]), np.array([[10.0, 45, 25, 0]])
+    )
+    found = predict(table)
+    entries = [model["predictions"]["pass_8"] for model in found["models"]]
+    assert np.array(raw).max() > 100
+    for entry, *ends in zip(entries, *raw, strict=True):
+        assert [entry["score"], *entry["pi95"]] == pytest.approx(np.clip(ends, 0, 100).tolist())
+        assert entry["clipped"] == (min(ends) < 0 or max(ends) > 100)
+    assert [entry["clipped"] for entry in entries] == [False, True, False, False]
+    assert found["notes"][-1] == (
+        "clipped to 0..100, since its prediction or an end of its interval lay outside 0 to 100: m5"
+    )
+    assert "clipped to 0..100" in show_predict(found)
+    low = predict(line([10, 20, 30, 0], [1, 20, 40, None]))["models"][0]["predictions"]["pass_8"]
+    assert (low["score"], low["pi95"][0], low["clipped"]) == (0.0, 0.0, True)
+    none = predict(models(8, 5, noise=0.3))
+    assert not any(entry["clipped"] for model in none["models"] for entry in model["predictions"].values())
+    assert "clipped" not in "".join(none["notes"])
+
+
 def test_a_loss_that_runs_the_wrong_way_has_a_negative_spearman():
     table = models(10, 10, noise=0.1)
     assert predict(table)["predictors"]["val_loss"]["spearman"]["rho"] > 0.5
@@ -459,6 +483,10 @@ def test_columns_not_used_are_told():
     assert found["ignored_columns"] == ["val_los", "pass@8"]
     assert "Columns not used: val_los, pass@8." in show_predict(found)
     assert rank(CANDIDATES.assign(note=""))["ignored_columns"] == ["note"]
+    noise = {"pass_64_se": 1.0, "se": 1.0, "n": 50, "val_loss_se": 0.1}
+    assert predict(models().assign(**noise))["ignored_columns"] == []
+    plain = predict(models())
+    assert predict(models().assign(**noise)) == plain
 
 
 # --- invariants

@@ -18,7 +18,7 @@ COMMANDS = {
         ["points.csv", "asked.csv", "settings.csv"], "switchpoint.analysis.ceilings.fit_curves"),
     "phases losses.csv --examples examples.csv --out": (
         ["losses.csv", "examples.csv"], "switchpoint.analysis.phases.label_phases"),
-    "rank models.csv --out": (["models.csv"], "switchpoint.analysis.predictors.rank"),
+    "rank models.csv --out": (["models.csv"], "switchpoint.analysis.ranking.rank"),
     "predict models.csv --out": (["models.csv"], "switchpoint.analysis.predictors.predict"),
     "advise --curves curves.csv --runs runs.csv --ceilings fits.json --phases phases.json --predictors rank.json --out": (
         ["curves.csv", "runs.csv", "fits.json", "phases.json", "rank.json"], "switchpoint.analysis.advice.advise"),

@@ -210,6 +210,24 @@ def test_a_set_of_several_sources_has_a_problem_of_two_from_the_earlier(folder):
         drawn(folder, job(size=5), "one", "two", validation=folder("validation"))
 
 
+def test_an_id_of_two_problems_is_refused(folder):
+    """Two files that number their rows alike: draws, win rates and unions go by the id."""
+    folder.write(one=rows(["a", "b"], "p"), two=rows(["A", "c", "d"], "p"))
+    wanted = (
+        r"the id 'p1' stands for 2 problems; make the ids of the sources' files differ, or leave the ids out"
+    )
+    with pytest.raises(InputError, match=rf"data\.pool: {wanted}"):
+        pool.deduplicate([folder("one"), folder("two")], 0, folder("pool"))
+    with pytest.raises(InputError, match=rf"data\.sets: source: {wanted}"):
+        drawn(folder, job(), "one", "two")
+    with pytest.raises(InputError, match=rf"data\.sets\.S\.union: {wanted}"):
+        select.unite(job(), [folder("one"), folder("two")], folder("union"))
+    # The same problem under one id is the same example.
+    folder.write(two=rows(["A", "B", "c"], "p"))
+    pool.deduplicate([folder("one"), folder("two")], 0, folder("pool"))
+    assert select.unite(job(), [folder("one"), folder("two")], folder("union")) == 3
+
+
 def test_the_shortest_of_several_sources(folder):
     folder.write(one=rows(["a", "b"], "x", solution=["x x x", "x"]), two=rows(["c"], "y", solution=["y y"]))
     count = [folder("one"), folder("two")]
