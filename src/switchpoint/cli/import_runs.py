@@ -20,7 +20,7 @@ def import_command(
     score: Annotated[Texts, typer.Option(help="TAG=BENCHMARK: a tag (csv: column) of scores; the known ones without it.")] = [],  # noqa: B006
     loss: Annotated[str | None, typer.Option(help="The tag of the validation loss, where several are known or none.")] = None,
     column: Annotated[Texts, typer.Option(help="FIELD=COLUMN of a csv, such as exaflops=compute.")] = [],  # noqa: B006
-    compute: Annotated[str | None, typer.Option(help="The axis: exaflops[:TAG], tokens:TAGxMODEL, steps, seconds[:TAG], or gpu-hours:PEAKxMFU[:TAG] with PEAK in dense TFLOP/s of a GPU.")] = None,
+    compute: Annotated[Texts, typer.Option(help="[RUN=]AXIS: exaflops[:TAG], tokens:TAGxMODEL, steps, seconds[:TAG], or gpu-hours:PEAKxMFU[:TAG] with PEAK in dense TFLOP/s of a GPU.")] = [],  # noqa: B006
     per_step: Annotated[bool, typer.Option("--per-step", help="The tag of --compute is of each step.")] = False,
     cumulative: Annotated[bool, typer.Option("--cumulative", help="The tag of --compute is what was spent since the start.")] = False,
     gpus: Annotated[float | None, typer.Option(help="gpu-hours: the number of GPUs.")] = None,
@@ -51,7 +51,7 @@ def import_command(
     options = Options(
         run=run, phase=parse_by_run(phase, "--phase"), column=parse_pairs(column, "--column"),
         score=parse_pairs(score, "--score"), loss=loss, exaflops=exaflops, exaflops_per_step=exaflops_per_step,
-        compute=compute, nature="per step" if per_step else "cumulative" if cumulative else None, gpus=gpus,
+        compute=parse_by_run(compute, "--compute"), nature="per step" if per_step else "cumulative" if cumulative else None, gpus=gpus,
         mean_length=mean_length, weights=parse_numbers(weights, "--weights"), scale=scale,
         p_start=parse_numbers(p_start, "--p-start"), one_run=one_run, step=parse_numbers(step, "--step", ALL),
         parent=parse_by_run(parent, "--parent"), algorithm=parse_by_run(algorithm, "--algorithm"),

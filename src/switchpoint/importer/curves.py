@@ -88,8 +88,10 @@ def scale_scores(rows: pd.DataFrame, scale: float | None) -> pd.DataFrame:
     for source, of_source in rows[~fraction].groupby(rows.get("source", "scores"), sort=False):
         if scale is None and of_source["score"].between(0, 1).all():
             raise InputError(f"{source}: all scores lie within 0..1; if they are fractions give --scale 100")
-    factor = scale or np.where(fraction, MAX_SCORE, 1.0)
-    rows = rows.assign(**{name: rows[name] * factor for name in ("score", "se") if name in rows})
+    factor = pd.Series(scale or np.where(fraction, MAX_SCORE, 1.0), rows.index)
+    # Rounded, so that 0.55 does not become 55.00000000000001.
+    scaled = {name: (rows[name] * factor).round(10) for name in ("score", "se") if name in rows}
+    rows = rows.assign(**{name: rows[name].where(factor == 1, column) for name, column in scaled.items()})
     outside = ~rows["score"].between(0, MAX_SCORE)
     refuse_row(rows, outside, "score is {score:g} points; they go from 0 to 100, mend it or --scale")
     return rows

@@ -44,6 +44,7 @@ def import_folder(paths: list[str], out: str, file_format: str | None, options: 
         rows = starts_of_parents(with_spent(rows, table), table, found)
         rows = with_overall(rows, found)
         written["curves.csv"] = curves.curves_table(rows, found.weights, None)
+        found.said += lacking_starts(written["curves.csv"])
     if found.losses:
         written["losses.csv"] = pd.concat(found.losses, ignore_index=True)
     written["runs.csv"] = table
@@ -112,6 +113,16 @@ def starts_of_parents(rows: pd.DataFrame, table: pd.DataFrame, found: Gathered) 
                 f"{run.run} begins at the score that {run.parent} has at step {run.start_step}."
             )
     return pd.concat([rows, *starts], ignore_index=True)
+
+
+def lacking_starts(points: pd.DataFrame) -> list[str]:
+    """What to say of runs without a score at their start, which a ceiling is counted from."""
+    anchored = points.loc[points["exaflops"] == 0, "run"]
+    lacking = [run for run in points["run"].unique() if run not in set(anchored)]
+    if not lacking:
+        return []
+    fix = f"give --p-start {lacking[0]}:BENCHMARK=SCORE"
+    return [f"fit needs the score before the first step, which {', '.join(lacking)} did not log: {fix}."]
 
 
 def with_overall(rows: pd.DataFrame, found: Gathered) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from switchpoint.errors import InputError
 from switchpoint.importer import curves, logs, retu
 from switchpoint.importer.compute import Axis, Spending, parse_axis, spending
 from switchpoint.importer.csv_tables import csv_rows
-from switchpoint.importer.options import Options, check_options, check_runs, of_run
+from switchpoint.importer.options import ALL, Options, check_options, check_runs, of_run
 from switchpoint.importer.runs import named_logs
 from switchpoint.importer.tags import Score, is_rl, validation_losses
 from switchpoint.importer.values import Log
@@ -25,6 +25,8 @@ SENTENCES = {
     "values_averaged": "{n} cells of charts are means of several logged values (their __MIN and __MAX differ).",
     "steps_from_0": "prime-rl counts steps from 0: its step n is after n + 1 updates here.",
     "evaluations_without_step": "{n} evaluations name no checkpoint's step, and were left.",
+    "scores_again": "{n} scores were logged with another value before at their step: the last counts, "
+    "which is right unless they are of several data sets.",
     "scores_nan": "{n} scores are NaN, and were left.",
     "losses_not_finite": "{n} validation losses are no positive numbers, and were left.",
     "runs_without_compute": "The losses of {n} runs have no compute: their logs lack the tag.",
@@ -58,9 +60,8 @@ def gather(paths: list[str], file_format: str | None, options: Options) -> tuple
         check_options([file_format], options)
     formats = [file_format or logs.format_of(path) for path in paths]
     check_options(formats, options)
-    axis = axis_of(options)
-    found = Gathered(weights=options.weights, unit=axis.unit if axis else "exaflops")
-    gather_tables(paths, formats, options, axis, found)
+    found = Gathered(weights=options.weights, unit=unit_of(options))
+    gather_tables(paths, formats, options, found)
     read = [
         log
         for path, name in zip(paths, formats, strict=True)
@@ -72,24 +73,32 @@ def gather(paths: list[str], file_format: str | None, options: Options) -> tuple
     for run, log in runs.items():
         if run in found.phases:
             raise InputError(f"{log.path}: run {run} is in another file, too; rename one with --run")
-        gather_log(run, log, options, axis, found)
+        gather_log(run, log, options, found)
     check_runs(set(found.phases), options)
     return list(dict.fromkeys(formats)), found
 
 
-def axis_of(options: Options) -> Axis | None:
-    """The axis of compute that the options name, if any."""
+def unit_of(options: Options) -> str:
+    """The unit of all runs' compute; InputError where they have several."""
+    given = options.compute.values() if isinstance(options.compute, dict) else [options.compute]
+    units = sorted({parse_axis(text).unit for text in given if text is not None})
+    if len(units) > 1:
+        raise InputError(f"--compute: is in {' and in '.join(units)}; measure all runs in one unit")
+    return (units or ["exaflops"])[0]
+
+
+def axis_of(run: str, options: Options) -> Axis | None:
+    """The axis of a run's compute that the options name, if any."""
     if options.exaflops is not None:
         return Axis("exaflops", options.exaflops)
-    return None if options.compute is None else parse_axis(options.compute)
+    text = of_run(options.compute, run)
+    return None if text is None else parse_axis(text)
 
 
-def gather_tables(
-    paths: list[str], formats: list[str], options: Options, axis: Axis | None, found: Gathered
-) -> None:
+def gather_tables(paths: list[str], formats: list[str], options: Options, found: Gathered) -> None:
     """Reads the csv files, caches and published tables."""
     of = {name: [path for path, its in zip(paths, formats, strict=True) if its == name] for name in TABLES}
-    read = [csv_rows(path, options, axis, found.counts) for path in of["csv"]]
+    read = [csv_rows(path, options, axis_of(ALL, options), found.counts) for path in of["csv"]]
     for name, reader in (("retu", retu.read_caches), ("published", retu.read_tables)):
         if of[name]:
             rows = reader(of[name])
@@ -125,7 +134,7 @@ def tags_text(tags: set[str]) -> str:
     return listed(sorted(tags)) if tags else "none (is it another --format?)"
 
 
-def gather_log(run: str, log: Log, options: Options, axis: Axis | None, found: Gathered) -> None:
+def gather_log(run: str, log: Log, options: Options, found: Gathered) -> None:
     """Takes the scores and validation losses of a run's log, with their compute."""
     scores = chosen_scores(run, log, options, found)
     loss = loss_tag(run, log, options, found)
@@ -138,7 +147,7 @@ def gather_log(run: str, log: Log, options: Options, axis: Axis | None, found: G
     found.counts["steps"] += log.values["step"].nunique()
     found.counts["steps_without_score"] += log.values["step"].nunique() - steps
     found.counts["unused_tags"] += len(log.tags - wanted)
-    spent = spending_of(run, log, bool(scores), phase, options, axis, found)
+    spent = spending_of(run, log, bool(scores), phase, options, found)
     if scores:
         rows = score_rows(run, log, scores, found).assign(run=run, phase=phase, source=log.path)
         found.rows.append(rows.assign(exaflops=compute_of(rows, spent, options)))
@@ -194,10 +203,10 @@ def phase_of(run: str, log: Log, loss: str | None, options: Options, found: Gath
 
 
 def spending_of(
-    run: str, log: Log, has_scores: bool, phase: str, options: Options, axis: Axis | None, found: Gathered
+    run: str, log: Log, has_scores: bool, phase: str, options: Options, found: Gathered
 ) -> Spending | None:
     """What a run had spent by its steps; None where nothing says it, which only losses may lack."""
-    per_step = options.exaflops_per_step
+    axis, per_step = axis_of(run, options), options.exaflops_per_step
     if per_step is not None:
         steps = np.unique(log.values["step"]).astype(float)
         found.spent[run] = Spending(steps, steps * per_step, "")
@@ -242,6 +251,7 @@ def score_rows(run: str, log: Log, scores: dict[str, Score], found: Gathered) ->
     if len(rows) > blank.sum():
         found.counts["scores_nan"] += int(blank.sum())
         rows = rows[~blank]
+    found.counts["scores_again"] += int(rows["again"].sum())
     beyond = rows["tag"].map(lambda tag: scores[tag] == log.scores.get(tag) and scores[tag].is_reward)
     beyond &= ~rows["value"].between(0, 1)
     fix = "map the tag, --score TAG=BENCHMARK with --scale"

@@ -46,13 +46,27 @@ def format_of(path: str) -> str:
 
 def format_of_folder(folder: Path) -> str:
     """The format of a folder by the files in it."""
+    if trainer_state(folder):
+        return "trl"
     if any(folder.glob("*tfevents*")):
         return "tensorboard"
     if any(folder.rglob("*.pkl")):
         return "retu"
     if found := harness.result_files(folder):
         return format_of(str(found[0]))
-    raise InputError(f"{folder}: no event files, results*.json or caches in it; give the log itself")
+    raise InputError(
+        f"{folder}: no trainer_state.json, event files, results*.json or caches in it; give the log itself"
+    )
+
+
+def trainer_state(folder: Path) -> Path | None:
+    """The ``trainer_state.json`` of an output folder of transformers: its own, or that of its last checkpoint."""
+    checkpoints = sorted(
+        folder.glob("checkpoint-*/trainer_state.json"), key=lambda path: (len(str(path)), path)
+    )
+    return next(
+        (path for path in [folder / "trainer_state.json", *reversed(checkpoints)] if path.is_file()), None
+    )
 
 
 def format_of_json(path: Path) -> str:
@@ -85,6 +99,8 @@ def read_runs(path: str, file_format: str, steps: dict[str, float], counts: Coun
         read = wandb_exports.read_export if file_format == "wandb" else trackio.read_project
         found = read(place, counts)
         return [log_of(path, name, table_of(rows, path, counts)) for name, rows in found.items()]
+    if file_format == "trl" and place.is_dir():
+        place = trainer_state(place) or place
     if file_format == "tensorboard":
         rows = events.read_events(place, counts)
     elif is_console(place, file_format):

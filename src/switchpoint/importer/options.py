@@ -33,7 +33,7 @@ class Options:
     loss: str | None = None
     exaflops: str | None = None
     exaflops_per_step: float | None = None
-    compute: str | None = None
+    compute: str | dict[str, str] | None = None
     nature: str | None = None
     gpus: float | None = None
     mean_length: float | None = None
@@ -122,7 +122,7 @@ def check_options(formats: list[str], options: Options) -> None:
 
 def check_runs(runs: set[str], options: Options) -> None:
     """Raises InputError where an option names a run that there is not."""
-    for name in ("phase", "parent", "algorithm", "seed", "sft_exaflops"):
+    for name in ("phase", "parent", "algorithm", "seed", "sft_exaflops", "compute"):
         value = getattr(options, name)
         unknown = [run for run in value if run not in runs | {ALL}] if isinstance(value, dict) else []
         if unknown:

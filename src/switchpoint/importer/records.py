@@ -2,12 +2,14 @@
 
 - verl: a line ``{"step": .., "data": {tag: value}}`` per step.
 - TRL and transformers: ``trainer_state.json`` (its ``log_history``), a JSON list, or a jsonl file
-  of objects that have a ``step``.
+  of objects that have a ``step``.  Where several data sets are evaluated, only the loss and the times of a record
+  have the set's name in their tags (``eval_math_runtime``): the others get it here.
 - prime-rl: a jsonl file of objects, too; ``in_updates`` says how its steps are counted.
 
 A run that was killed leaves half a line: it is counted and left.  Damage anywhere else is an error.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from switchpoint import files
 from switchpoint.errors import InputError
 from switchpoint.importer.values import Record
 
+RUNTIME = re.compile(r"(?P<kind>eval[_/])(?P<name>.+)_runtime")
 PRIME_RL = ("progress/ckpt_step", "progress/total_tokens", "progress/total_samples")
 
 
@@ -28,8 +31,18 @@ def read_records(path: Path, file_format: str, counts: Counter) -> Iterator[Reco
         if "step" not in record:
             counts["records_without_step"] += 1
             continue
-        values = {tag: value for tag, value in values.items() if tag != "step"}
+        values = of_data_set({tag: value for tag, value in values.items() if tag != "step"})
         yield where, in_updates(record["step"], values, counts), values
+
+
+def of_data_set(values: dict) -> dict:
+    """The values of an evaluation on one of several data sets, all tags with the set's name."""
+    found = next((found for tag in values if (found := RUNTIME.fullmatch(tag))), None)
+    if found is None:
+        return values
+    kind, name = found["kind"], f"{found['kind']}{found['name']}_"
+    own = [tag for tag in values if tag.startswith(kind) and not tag.startswith(name)]
+    return {name + tag.removeprefix(kind) if tag in own else tag: value for tag, value in values.items()}
 
 
 def in_updates(step: object, values: dict, counts: Counter) -> object:

@@ -200,5 +200,5 @@ def number_seeds(rows: list[dict], options: Options, said: list[str]) -> None:
             said.append(
                 f"Runs that start alike are seeds of one start: {seeds}; --seed, --algorithm or --parent corrects it."
             )
-        elif blank:
-            said.append(f"{blank[0]['run']} has seed 0.")
+    if zero := [alike[0]["run"] for alike in groups.values() if len(alike) == 1 and not alike[0]["seed"]]:
+        said.append(f"The seed is 0 of {', '.join(zero)}.")

@@ -25,7 +25,7 @@ WRAPPED = re.compile(
 
 
 class Log(NamedTuple):
-    """One run's log: ``values`` has step, tag, value and where.
+    """One run's log: ``values`` is what ``table_of`` returns.
 
     ``name`` is the run's by the content, or None; ``scores`` the tags that the format itself defines as scores.
     """
@@ -48,9 +48,9 @@ def number_of(text: str) -> float | None:
 
 
 def table_of(records: Iterable[Record], path: str, counts: Counter) -> pd.DataFrame:
-    """step, tag, value and where (its place, for errors), sorted by step; of a tag logged twice at a step the last.
+    """step, tag, value, where (its place, for errors) and ``again``, sorted by step.
 
-    ``records`` come in the order in which they were logged; ``counts`` takes what was read and left.
+    Of a tag logged twice at a step the last counts; ``again`` is whether another value was there.  ``records`` come in the order in which they were logged; ``counts`` takes what was read and left.
     InputError names the record whose step is no whole number of 0 or more.
     """
     rows: list[tuple] = []
@@ -61,7 +61,7 @@ def table_of(records: Iterable[Record], path: str, counts: Counter) -> pd.DataFr
         step, numbers = int(step), {tag: value for tag, value in values.items() if isinstance(value, float)}
         counts["records"] += 1
         counts["values_not_numbers"] += len(values) - len(numbers)
-        if any(highest.get(tag, 0) > step for tag in numbers):
+        if any(highest.get(tag, 0) > step for tag in numbers if tag != CLOCK):
             kept = [row for row in rows if row[0] <= step]
             counts["restarts"] += 1
             counts["values_abandoned"] += len(rows) - len(kept)
@@ -72,7 +72,9 @@ def table_of(records: Iterable[Record], path: str, counts: Counter) -> pd.DataFr
         log = pd.DataFrame(rows, columns=["step", "tag", "value", "where"])
     except UnicodeEncodeError:
         raise InputError(f"{path}: a tag holds half a character (a lone surrogate); delete it") from None
-    replaced = log.duplicated(["step", "tag"], keep="last")
+    key = ["step", "tag"]
+    replaced = log.duplicated(key, keep="last")
+    log["again"] = log.duplicated(key, keep=False) & ~log.duplicated([*key, "value"], keep=False)
     counts["values_replaced"] += int((replaced & (log["tag"] != CLOCK)).sum())
     return log[~replaced].sort_values("step", kind="stable", ignore_index=True)
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from switchpoint import tables
 from switchpoint.errors import InputError
-from switchpoint.importer.records import in_updates, json_records
+from switchpoint.importer.records import in_updates, json_records, of_data_set
 from switchpoint.importer.values import Record
 
 STEPS = (
@@ -55,7 +55,7 @@ def read_export(path: Path, counts: Counter) -> Runs:
         if step is None or np.isnan(step):
             counts["records_without_step"] += 1
             continue
-        values = {tag: as_float(value) for tag, value in row.items() if tag not in OWN}
+        values = of_data_set({tag: as_float(value) for tag, value in row.items() if tag not in OWN})
         runs.setdefault(name, []).append((where, in_updates(float(step), values, counts), values))
     return runs
 

@@ -231,7 +231,7 @@ def test_tensorboard(tmp_path):
     assert rows_of(read_points(out, "math"), "exaflops", "score") == [(0, 10), (1.5, 40), (3.5, 70)]
     assert summary["format"] == "tensorboard"
     assert summary["counts"] == {
-        "records": 8, "scores": 3, "steps": 4, "steps_without_score": 1, "unused_tags": 1,
+        "records": 8, "scores": 3, "scores_again": 1, "steps": 4, "steps_without_score": 1, "unused_tags": 1,
         "values_not_numbers": 1,
         "values_replaced": 1,
     }  # fmt: skip
