@@ -214,8 +214,8 @@ def spending_of(
     if axis is None:
         if has_scores:
             raise InputError(
-                "give the compute in one way: --exaflops TAG or --exaflops-per-step X, or --compute "
-                "steps, seconds, tokens:TAGxMODEL, gpu-hours:PEAKxMFU"
+                f"{log.path}: its scores have no compute; give the compute in one way: --exaflops TAG or "
+                "--exaflops-per-step X, or --compute steps, seconds, tokens:TAGxMODEL, gpu-hours:PEAKxMFU"
             )
         return None
     if not has_scores and axis.tag and axis.tag not in log.tags:
@@ -239,8 +239,9 @@ def compute_of(
         return pd.Series(np.nan, rows.index)
     values = spent.at(rows["step"])
     if not partly:
-        fix = "log them there, or give --exaflops-per-step"
-        curves.refuse_row(rows, values.isna(), f"step {{step}} has no exaflops; {fix}")
+        fix = "--exaflops-per-step" if unit_of(options) == "exaflops" else "another --compute"
+        problem = f"step {{step}} has no {unit_of(options)}; log them there, or give {fix}"
+        curves.refuse_row(rows, values.isna(), problem)
     return values
 
 
