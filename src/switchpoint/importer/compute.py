@@ -154,9 +154,8 @@ def default_tag(axis: Axis, logged: set[str], where: str) -> str:
     found = [tag for tag in (*tags.SECONDS, CLOCK) if tag in logged]
     if not found:
         seen = listed(sorted(logged))
-        raise InputError(
-            f"{where}: no tag of seconds is known here; give --compute {axis.kind}:..:TAG of {seen}"
-        )
+        form = "seconds:TAG" if axis.kind == "seconds" else "gpu-hours:PEAKxMFU:TAG"
+        raise InputError(f"{where}: no tag of seconds is known here; give --compute {form}, of {seen}")
     return found[0]
 
 
