@@ -80,7 +80,7 @@ def verl_record(text: str, cut: bool, counts: Counter) -> tuple[float, dict] | N
     for item in items:
         tag, _, value = item.rpartition(":")
         values[tag] = number_of(value)
-        if values[tag] is None and re.match(NUMBER, value):
+        if values[tag] is None and re.search(rf":{NUMBER}", item):
             counts["values_damaged"] += 1
     values.pop("", None)
     return float(found[1]), values

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from switchpoint import files
 from switchpoint.errors import InputError
-from switchpoint.importer.values import Record
+from switchpoint.importer.values import CLOCK, Record
 
 RUNTIME = re.compile(r"(?P<kind>eval[_/])(?P<name>.+)_runtime")
 PRIME_RL = ("progress/ckpt_step", "progress/total_tokens", "progress/total_samples")
@@ -46,15 +46,18 @@ def of_data_set(values: dict) -> dict:
 
 
 def in_updates(step: object, values: dict, counts: Counter) -> object:
-    """The step of a record as the number of updates of the model that it is about.
+    """The step of a record as the number of updates of the model that it is about; takes prime-rl's own of ``values``.
 
     prime-rl's step n is the update after which a model has had n + 1; its evaluations are of the
     checkpoint that ``progress/ckpt_step`` says, whatever the step of their record.
     """
     if not isinstance(step, float) or not any(tag in values for tag in PRIME_RL):
         return step
-    if any(tag.startswith("eval/") for tag in values) and "progress/ckpt_step" in values:
-        return values["progress/ckpt_step"]
+    checkpoint, time = values.pop("progress/ckpt_step", None), values.pop("time", None)
+    if isinstance(time, float):
+        values[CLOCK] = time
+    if checkpoint is not None and any(tag.startswith("eval/") for tag in values):
+        return checkpoint
     counts["steps_from_0"] += 1
     return step + 1
 

@@ -18,6 +18,8 @@ Record = tuple[str, object, dict]
 """(where it stands, for errors; step; {tag: value})."""
 CLOCK = "wall clock"
 """The tag of the seconds at which a record was written, where the format keeps them; nobody logged it."""
+TIMES = (CLOCK, "_runtime")
+"""Tags of every record, which say nothing of whether two records are of one attempt or one run."""
 NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf(?:inity)?)"
 WRAPPED = re.compile(
     rf"\s*(?:(?:np|numpy)\.\w+\(|tensor\()?({NUMBER})(?:,[^()]*)?\)?\s*", re.IGNORECASE
@@ -61,7 +63,7 @@ def table_of(records: Iterable[Record], path: str, counts: Counter) -> pd.DataFr
         step, numbers = int(step), {tag: value for tag, value in values.items() if isinstance(value, float)}
         counts["records"] += 1
         counts["values_not_numbers"] += len(values) - len(numbers)
-        if any(highest.get(tag, 0) > step for tag in numbers if tag != CLOCK):
+        if any(highest.get(tag, 0) > step for tag in numbers if tag not in TIMES):
             kept = [row for row in rows if row[0] <= step]
             counts["restarts"] += 1
             counts["values_abandoned"] += len(rows) - len(kept)
@@ -72,6 +74,7 @@ def table_of(records: Iterable[Record], path: str, counts: Counter) -> pd.DataFr
         log = pd.DataFrame(rows, columns=["step", "tag", "value", "where"])
     except UnicodeEncodeError:
         raise InputError(f"{path}: a tag holds half a character (a lone surrogate); delete it") from None
+    log = log.astype({"step": int, "value": float})
     key = ["step", "tag"]
     replaced = log.duplicated(key, keep="last")
     log["again"] = log.duplicated(key, keep=False) & ~log.duplicated([*key, "value"], keep=False)
@@ -85,7 +88,7 @@ def merged(logs: list[Log]) -> Log:
     values["path"] = [log.path for log in logs for _ in range(len(log.values))]
     key = ["step", "tag"]
     values = values.drop_duplicates([*key, "value"])
-    twice = values[values["tag"] != CLOCK].sort_values("step", kind="stable")
+    twice = values[~values["tag"].isin(TIMES)].sort_values("step", kind="stable")
     twice = twice[twice.duplicated(key, keep=False)]
     if len(twice):
         one = twice.iloc[0]
