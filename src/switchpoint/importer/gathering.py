@@ -29,6 +29,7 @@ SENTENCES = {
     "which is right unless they are of several data sets.",
     "scores_nan": "{n} scores are NaN, and were left.",
     "losses_not_finite": "{n} validation losses are no positive numbers, and were left.",
+    "steps_interpolated": "The compute of {n} steps lies between two logged ones, in proportion.",
     "runs_without_compute": "The losses of {n} runs have no compute: their logs lack the tag.",
 }
 """What to say of a count that is not 0."""
@@ -150,10 +151,10 @@ def gather_log(run: str, log: Log, options: Options, found: Gathered) -> None:
     spent = spending_of(run, log, bool(scores), phase, options, found)
     if scores:
         rows = score_rows(run, log, scores, found).assign(run=run, phase=phase, source=log.path)
-        found.rows.append(rows.assign(exaflops=compute_of(rows, spent, options)))
+        found.rows.append(rows.assign(exaflops=compute_of(rows, spent, options, found)))
     if loss is not None:
         rows = loss_rows(log, loss, found)
-        cost = compute_of(rows, spent, options, partly=True)
+        cost = compute_of(rows, spent, options, found, partly=True)
         table = rows.assign(run=run, loss=rows["value"], exaflops=cost)[["run", "step", "loss", "exaflops"]]
         found.losses.append(table if cost.notna().any() else table.drop(columns="exaflops"))
 
@@ -195,11 +196,12 @@ def phase_of(run: str, log: Log, loss: str | None, options: Options, found: Gath
     if is_rl(log.tags):
         found.said.append(f"{run} is RL, by its tags.")
         return "rl"
-    reason = (
-        "SFT, by its validation loss" if loss else f"taken as RL: a guess that --phase {run}=sft corrects"
-    )
+    is_sft = loss is not None or bool(validation_losses(log.tags))
+    reason = "SFT, by its validation loss"
+    if not is_sft:
+        reason = f"taken as RL: a guess that --phase {run}=sft corrects"
     found.said.append(f"{run} is {reason}.")
-    return "sft" if loss else "rl"
+    return "sft" if is_sft else "rl"
 
 
 def spending_of(
@@ -232,12 +234,13 @@ def spending_of(
 
 
 def compute_of(
-    rows: pd.DataFrame, spent: Spending | None, options: Options, partly: bool = False
+    rows: pd.DataFrame, spent: Spending | None, options: Options, found: Gathered, partly: bool = False
 ) -> pd.Series:
     """The compute of the rows since the run's start; NaN where it is not known, which is an error unless ``partly``."""
     if spent is None:
         return pd.Series(np.nan, rows.index)
     values = spent.at(rows["step"])
+    found.counts["steps_interpolated"] += len({*rows["step"]} - {0, *spent.steps})
     if not partly:
         fix = "--exaflops-per-step" if unit_of(options) == "exaflops" else "another --compute"
         problem = f"step {{step}} has no {unit_of(options)}; log them there, or give {fix}"
