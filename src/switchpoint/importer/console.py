@@ -23,13 +23,13 @@ REPEATED = re.compile(r"\s*\[repeated \d+x across cluster\].*$")  # what Ray add
 VERL = re.compile(r"(?<![\w/])step:(\d+) - (.+)")
 OPENRLHF = re.compile(r"(?:Global step (\d+): |global_step (\d+), eval_metrics: )(\{.*)")
 PAIR = re.compile(r"'([^']+)': ([^,{}\[\]']+?(?:\([^()]*\))?)(?=, '|\}|$)")
-PRIME_RL = re.compile(r"(?<!\w)Step (\d+) \| (.+)")
+PRIME_RL = re.compile(r"SUCCESS\s+(?:\[[^\]]*\] )?Step (\d+) \| (Time: .+)")
 PRIME_ITEM = re.compile(rf"([A-Z][\w. -]*): ({NUMBER})(?=[^\d.]|$).*", re.IGNORECASE)
 EVALS = re.compile(
     r"Running (?:final evals|evals for \w+ step (\d+)(?: \(current ckpt_step=(\d+)\))?)"
 )  # the second number is of the weights that were there
 EVALUATED = re.compile(
-    rf"Evaluated (?:.+ on )?(\S+) in [\d.]+s \((Avg@\d+=(?:{NUMBER})(?:, Pass@\d+: (?:{NUMBER}))*)",
+    rf"Evaluated (?:.+ on )?(\S+) in [\d.]+s \((Avg@\d+=(?:{NUMBER})(?:, Pass@\d+: (?:{NUMBER}))*)[,)]",
     re.IGNORECASE,
 )
 Line = tuple[int, str, bool]
@@ -49,12 +49,22 @@ def read_console(path: Path, file_format: str, counts: Counter) -> Iterator[Reco
 
 def lines_of(path: Path) -> Iterator[Line]:
     """The lines of a log; what a progress bar overwrote are lines, too."""
-    *whole, last = files.read_text(path, "log").split("\n")
+    *whole, last = text_of(path).split("\n")
     for number, line in enumerate([*whole, last], 1):
         *before, end = line.rstrip("\r").split("\r")
         for part in before:
             yield number, COLOUR.sub("", part), False
         yield number, COLOUR.sub("", end), number > len(whole) and bool(end)
+
+
+def text_of(path: Path) -> str:
+    """The text of a console log, whatever bytes a program wrote into it; InputError for a file that is none."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise files.unreadable(path, error, "log") from error
+    files.check_bytes(data, path, "log")
+    return data.decode("utf-8", errors="replace")
 
 
 def format_of(path: Path) -> str | None:
@@ -73,7 +83,7 @@ def verl_record(text: str, cut: bool, counts: Counter) -> tuple[float, dict] | N
     if not found:
         return None
     items = REPEATED.sub("", found[2]).split(" - ")
-    if cut:
+    if cut and not is_whole(items):
         items.pop()
         counts["cut_off"] += 1
     values = {}
@@ -84,6 +94,12 @@ def verl_record(text: str, cut: bool, counts: Counter) -> tuple[float, dict] | N
             counts["values_damaged"] += 1
     values.pop("", None)
     return float(found[1]), values
+
+
+def is_whole(items: list[str]) -> bool:
+    """Whether the last number of a line has all its decimals, which only those of one length tell."""
+    decimals = [re.sub(r".*\.", "", item) for item in items]
+    return len(items) > 3 and len({*map(len, decimals)}) == 1 and all(map(str.isdecimal, decimals))
 
 
 def openrlhf_record(text: str, cut: bool, counts: Counter) -> tuple[float, dict] | None:
@@ -103,11 +119,11 @@ def prime_records(path: Path, counts: Counter) -> Iterator[Record]:
     evaluated: str | None = None
     for number, text, cut in lines_of(path):
         where = f"{path}: line {number}"
-        if cut:
-            counts["cut_off"] += 1
-        elif found := PRIME_RL.search(text):
+        counts["cut_off"] += cut
+        if found := PRIME_RL.search(text):
             counts["steps_from_0"] += 1
-            items = [PRIME_ITEM.fullmatch(item.strip()) for item in found[2].split(" | ")]
+            texts = found[2].split(" | ")
+            items = [PRIME_ITEM.fullmatch(item.strip()) for item in (texts[:-1] if cut else texts)]
             yield where, float(found[1]) + 1, {item[1]: float(item[2]) for item in items if item}
         elif found := EVALS.search(text):
             evaluated = found[2] or found[1]

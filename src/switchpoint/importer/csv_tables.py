@@ -14,6 +14,7 @@ from switchpoint.importer.runs import path_name
 def csv_rows(path: str, options: Options, axis: Axis | None, counts: Counter) -> pd.DataFrame:
     """Points of a csv file: long, with a column of scores, or with a column per benchmark (``--score``)."""
     raw = tables.read_csv(path)
+    axis = None if axis == Axis("exaflops") else axis  # its column is called so
     per_step = options.exaflops_per_step
     fields = ["run", "phase", "step", "exaflops", "exaflops_total"]
     fields += [] if options.score else ["benchmark", "score", "se", "n", "p_start"]

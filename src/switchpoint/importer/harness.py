@@ -16,6 +16,8 @@ from switchpoint.importer.tags import harness_scores
 from switchpoint.importer.values import Log, merged, table_of
 
 STEP = re.compile(r"(?:checkpoint|ckpt|global_?step|step|iter)[-_=]?(\d+)(?!\d)", re.IGNORECASE)
+WORDS = ("alias", "name", "sample_len")
+"""What lm-eval writes beside the metrics of a task."""
 SUITES = (
     "lighteval",
     "leaderboard",
@@ -105,7 +107,7 @@ def lm_eval_values(document: dict) -> dict[str, object]:
     for task, metrics in document["results"].items():
         if task in groups or not isinstance(metrics, dict):
             continue
-        values |= {f"{task}/{metric}": value for metric, value in metrics.items() if "," in metric}
+        values |= {f"{task}/{metric}": value for metric, value in metrics.items() if metric not in WORDS}
         counted = numbers.get(task)
         values[f"{task}/n"] = counted.get("effective") if isinstance(counted, dict) else counted
     return values

@@ -48,7 +48,7 @@ def format_of_folder(folder: Path) -> str:
     """The format of a folder by the files in it."""
     if trainer_state(folder):
         return "trl"
-    if any(folder.glob("*tfevents*")):
+    if event_folders(folder):
         return "tensorboard"
     if any(folder.rglob("*.pkl")):
         return "retu"
@@ -57,6 +57,13 @@ def format_of_folder(folder: Path) -> str:
     raise InputError(
         f"{folder}: no trainer_state.json, event files, results*.json or caches in it; give the log itself"
     )
+
+
+def event_folders(folder: Path) -> list[Path]:
+    """The folder itself where it has event files, else every one below it that has."""
+    if any(folder.glob("*tfevents*")):
+        return [folder]
+    return sorted({file.parent for file in folder.rglob("*tfevents*")})
 
 
 def trainer_state(folder: Path) -> Path | None:
@@ -102,8 +109,12 @@ def read_runs(path: str, file_format: str, steps: dict[str, float], counts: Coun
     if file_format == "trl" and place.is_dir():
         place = trainer_state(place) or place
     if file_format == "tensorboard":
-        rows = events.read_events(place, counts)
-    elif is_console(place, file_format):
+        places = event_folders(place) if place.is_dir() else [place]
+        return [
+            log_of(str(one), None, table_of(events.read_events(one, counts), str(one), counts))
+            for one in places or [place]
+        ]
+    if is_console(place, file_format):
         rows = console.read_console(place, file_format, counts)
     else:
         rows = records.read_records(place, file_format, counts)
@@ -119,7 +130,7 @@ def is_console(path: Path, file_format: str) -> bool:
     """Whether a log of a trainer that writes both is its console's, not of JSON."""
     if file_format not in ("verl", "openrlhf", "prime-rl"):
         return False
-    return files.read_text(path, "log").lstrip()[:1] not in ("{", "[")
+    return console.text_of(path).lstrip("\ufeff \t\r\n")[:1] not in ("{", "[")
 
 
 def read_log(paths: list[str], file_format: str, counts: Counter) -> pd.DataFrame:

@@ -64,7 +64,7 @@ def in_updates(step: object, values: dict, counts: Counter) -> object:
 
 def json_records(path: Path, counts: Counter) -> Iterator[tuple[str, object]]:
     """(where it stands, record): one a line, or in a .json file a list of them or a ``log_history``."""
-    text = files.read_text(path, "log")
+    text = text_of(path)
     if path.suffix == ".json":
         content = parse_json(text, str(path))
         records = content.get("log_history") if isinstance(content, dict) else content
@@ -83,6 +83,17 @@ def json_records(path: Path, counts: Counter) -> Iterator[tuple[str, object]]:
             counts["cut_off"] += 1
         else:
             yield f"{path}: line {len(lines) + 1}", record
+
+
+def text_of(path: Path) -> str:
+    """The text of a log, without the half of a character that a killed run may leave at its end."""
+    try:
+        return files.read_text(path, "log")
+    except InputError as error:
+        cause = error.__cause__
+        if not isinstance(cause, UnicodeDecodeError) or cause.reason != "unexpected end of data":
+            raise
+        return cause.object[: cause.start].decode("utf-8-sig")
 
 
 def parse_json(text: str, where: str):

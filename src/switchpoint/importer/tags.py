@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 ACCURACY = r"(?:acc|acc_norm|exact_match|em|qem|pem|pqem|extractive_match|math_verify|mc[12]|\w*pass_?@?(?:at_)?\w*|avg@\w*|\w+_level_(?:strict|loose)_acc|\w+_gold_metric)"  # fmt: skip
-HARNESS = re.compile(rf"(?P<task>.+)/(?P<metric>{ACCURACY}(?:[@:][^,_]*)?)(?P<filter>,.+)?")
+HARNESS = re.compile(rf"(?P<task>.+)/(?P<metric>{ACCURACY}(?:[@:][^,]*)?)(?P<filter>,.+)?")
 FRACTIONS = (
     re.compile(r"val-core/(.+)/acc/mean@\d+"),  # verl
     re.compile(r"eval[_/](?:(.+)_)?rewards/accuracy_reward(?:/mean)?"),  # TRL's own reward

@@ -60,7 +60,8 @@ def table_of(records: Iterable[Record], path: str, counts: Counter) -> pd.DataFr
     for where, step, values in records:
         if type(step) not in (int, float) or not 0 <= step < 2**53 or step % 1:
             raise InputError(f"{where}: step is {step!r:.40}; give a whole number of 0 or more")
-        step, numbers = int(step), {tag: value for tag, value in values.items() if isinstance(value, float)}
+        numbers = {on_one_line(tag): value for tag, value in values.items() if isinstance(value, float)}
+        step = int(step)
         counts["records"] += 1
         counts["values_not_numbers"] += len(values) - len(numbers)
         if any(highest.get(tag, 0) > step for tag in numbers if tag not in TIMES):
@@ -80,6 +81,11 @@ def table_of(records: Iterable[Record], path: str, counts: Counter) -> pd.DataFr
     log["again"] = log.duplicated(key, keep=False) & ~log.duplicated([*key, "value"], keep=False)
     counts["values_replaced"] += int((replaced & (log["tag"] != CLOCK)).sum())
     return log[~replaced].sort_values("step", kind="stable", ignore_index=True)
+
+
+def on_one_line(tag: str) -> str:
+    """The tag, without the breaks of a line that would break messages."""
+    return tag if tag.isprintable() else " ".join(tag.split())
 
 
 def merged(logs: list[Log]) -> Log:

@@ -92,14 +92,60 @@ def test_a_log_cut_off_anywhere_has_no_other_numbers(tmp_path, name):
     """Whatever the cut, what is read is in the whole log with the same value."""
     text, file_format = CUT[name], name.partition(",")[0]
     whole = table(text, tmp_path / "a.jsonl", file_format)
-    cuts = random.Random(0).sample(range(len(text)), 60)
-    for cut in [*cuts, *range(len(text) - 120, len(text))]:
+    data = text.encode()
+    cuts = random.Random(0).sample(range(len(data)), 60)
+    for cut in [*cuts, *range(len(data) - 120, len(data))]:
         counts = Counter()
         try:
-            part = table(text[:cut], tmp_path / "a.jsonl", file_format, counts)
+            (tmp_path / "a.jsonl").write_bytes(data[:cut])
+            log = read_log([str(tmp_path / "a.jsonl")], file_format, counts)
+            part = {(row.step, row.tag): row.value for row in log.itertuples()}
         except InputError:
             continue  # nothing that is known stands before the cut
         assert part.items() <= whole.items()
+
+
+def test_the_last_line_of_a_log_may_end_without_a_break(tmp_path):
+    """Where all numbers have three decimals, the last is whole with three."""
+    line = "step:1 - a:0.100 - b:0.200 - c:0.300 - d:0.45"
+    assert (1, "d") not in table(line, tmp_path / "a.log", "verl")
+    assert table(f"{line}0", tmp_path / "a.log", "verl")[1, "d"] == 0.45
+
+
+def test_bytes_that_are_no_text(tmp_path):
+    """A bar that was cut within a character, in a console's log; half a character at the end of one of JSON."""
+    path = tmp_path / "a.log"
+    path.write_bytes(b"step:1 - a:0.5\nTraining Progress: 3%|\xe2\x96\nstep:2 - a:0.6\n")
+    assert read_log([str(path)], "verl", Counter())["value"].tolist() == [0.5, 0.6]
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"step": 1, "a": 0.5}\n{"step": 2, "\xe2\x96')
+    assert read_log([str(path)], "trl", Counter())["value"].tolist() == [0.5]
+
+
+def test_a_folder_of_runs_of_tensorboard(tmp_path):
+    for name, run in {"one": MATH, "two": FASTER}.items():
+        folder = tmp_path / "runs" / name
+        folder.mkdir(parents=True)
+        (folder / "events.out.tfevents.1").write_bytes(
+            logs.event_file(logs.verl_events(run), lambda step: step)
+        )
+    _, tables = imported(tmp_path, tmp_path / "runs", "--compute", "seconds")
+    for name, run in {"one": MATH, "two": FASTER}.items():
+        assert found_points(tables["curves"], name) == pytest.approx(points_of(run, seconds(run)))
+
+
+def test_older_results_of_lm_eval(tmp_path):
+    """Metrics without a filter, no numbers of problems, a group and its tasks."""
+    metrics = {"acc": 0.5, "acc_stderr": 0.01, "acc_norm": "N/A", "perplexity,none": 3.0}
+    document = {
+        "results": {"arc": metrics, "all": {"acc": 0.4}},
+        "versions": {},
+        "group_subtasks": {"all": ["arc"]},
+    }
+    path = write(tmp_path / "step_7.json", json.dumps(document))
+    _, tables = imported(tmp_path, path, "--compute", "steps", "--phase", "sft")
+    found = tables["curves"].query("benchmark == 'arc'").to_dict("records")
+    assert [(row["step"], row["score"], row["se"]) for row in found] == [(7, 50, 1)]
 
 
 def test_a_restart_replaces_and_abandons(tmp_path):
