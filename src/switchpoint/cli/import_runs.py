@@ -46,6 +46,12 @@ def import_command(
 
     is_file = out.endswith(".csv") or (os.path.exists(out) and not os.path.isdir(out))
     check_place(out, is_file, force, paths)
+    if is_file and (
+        told := [
+            name for name, given in (("parent", parent), ("algorithm", algorithm), ("seed", seed)) if given
+        ]
+    ):
+        raise InputError(f"--{told[0]} is of runs.csv; give --out a folder, or leave it out")
     if per_step and cumulative:
         raise InputError("--per-step and --cumulative exclude each other; give one")
     options = Options(

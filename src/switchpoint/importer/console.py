@@ -54,7 +54,13 @@ def lines_of(path: Path) -> Iterator[Line]:
         *before, end = line.rstrip("\r").split("\r")
         for part in before:
             yield number, COLOUR.sub("", part), False
-        yield number, COLOUR.sub("", end), number > len(whole) and bool(end)
+        yield number, COLOUR.sub("", end), number > len(whole) and bool(end) and not ends_whole(path)
+
+
+def ends_whole(path: Path) -> bool:
+    """Whether the last number of a log without a break at its end has all its decimals: where all have as many."""
+    decimals = re.findall(r":-?\d+\.(\d+)(?= - |\s|$)", text_of(path))
+    return len(decimals) > 3 and len({*map(len, decimals)}) == 1 and text_of(path).endswith(decimals[-1])
 
 
 def text_of(path: Path) -> str:
@@ -83,7 +89,7 @@ def verl_record(text: str, cut: bool, counts: Counter) -> tuple[float, dict] | N
     if not found:
         return None
     items = REPEATED.sub("", found[2]).split(" - ")
-    if cut and not is_whole(items):
+    if cut:
         items.pop()
         counts["cut_off"] += 1
     values = {}
@@ -94,12 +100,6 @@ def verl_record(text: str, cut: bool, counts: Counter) -> tuple[float, dict] | N
             counts["values_damaged"] += 1
     values.pop("", None)
     return float(found[1]), values
-
-
-def is_whole(items: list[str]) -> bool:
-    """Whether the last number of a line has all its decimals, which only those of one length tell."""
-    decimals = [re.sub(r".*\.", "", item) for item in items]
-    return len(items) > 3 and len({*map(len, decimals)}) == 1 and all(map(str.isdecimal, decimals))
 
 
 def openrlhf_record(text: str, cut: bool, counts: Counter) -> tuple[float, dict] | None:

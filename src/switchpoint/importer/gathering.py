@@ -59,6 +59,8 @@ def gather(paths: list[str], file_format: str | None, options: Options) -> tuple
         raise InputError(f"{twice[-1]}: is given twice; give it once")
     if file_format:
         check_options([file_format], options)
+    if unknown := [path for path in options.step if path and not Path(path).exists()]:
+        raise InputError(f"--step {unknown[0]}=..: no such file; name it as the path is given")
     formats = [file_format or logs.format_of(path) for path in paths]
     check_options(formats, options)
     found = Gathered(weights=options.weights, unit=unit_of(options))
@@ -75,16 +77,20 @@ def gather(paths: list[str], file_format: str | None, options: Options) -> tuple
         if run in found.phases:
             raise InputError(f"{log.path}: run {run} is in another file, too; rename one with --run")
         gather_log(run, log, options, found)
-    check_runs(set(found.phases), options)
+    check_runs(found.phases, options)
     return list(dict.fromkeys(formats)), found
 
 
 def unit_of(options: Options) -> str:
     """The unit of all runs' compute; InputError where they have several."""
     given = options.compute.values() if isinstance(options.compute, dict) else [options.compute]
-    units = sorted({parse_axis(text).unit for text in given if text is not None})
+    axes = [parse_axis(text) for text in given if text is not None]
+    units = sorted({axis.unit for axis in axes})
     if len(units) > 1:
         raise InputError(f"--compute: is in {' and in '.join(units)}; measure all runs in one unit")
+    for option, kind in (("gpus", "gpu-hours"), ("mean_length", "tokens")):
+        if getattr(options, option) and kind not in {axis.kind for axis in axes}:
+            raise InputError(f"--{option.replace('_', '-')} is of --compute {kind}:..; leave it out")
     return (units or ["exaflops"])[0]
 
 
@@ -164,7 +170,9 @@ def chosen_scores(run: str, log: Log, options: Options, found: Gathered) -> dict
     mapped = {tag: name for tag, name in options.score.items() if tag in log.tags}
     if not mapped:
         for tag, score in log.scores.items():
-            found.said.append(f"{run}: {tag} is {score.benchmark}, a fraction, times 100.")
+            found.said.append(
+                f"{run}: {tag} is {score.benchmark}, a fraction, times {options.scale or 100:g}."
+            )
             if score.is_reward:
                 found.said[-1] += " It is a mean reward: a score where the reward is 1 or 0."
         return log.scores
@@ -290,9 +298,20 @@ def prepared(found: Gathered, options: Options) -> pd.DataFrame:
     rows = pd.concat(found.rows, ignore_index=True)
     if options.one_run:
         rows = rows.drop_duplicates([*curves.POINT, "score"])
+        refuse_conflict(rows)
     found.counts["scores"] = len(rows)
     rows = curves.with_starts(curves.check_rows(rows), options.p_start, found.weights)
     return curves.scale_scores(rows, options.scale)
+
+
+def refuse_conflict(rows: pd.DataFrame) -> None:
+    """Raises InputError where two tables give a run another score at a point, naming both."""
+    twice = rows[rows.duplicated(curves.POINT, keep=False)].sort_values(curves.POINT, kind="stable")
+    if len(twice) and twice["source"].nunique() > 1:
+        one, other = twice.iloc[0], twice.iloc[1]
+        raise InputError(
+            f"{one['where']}: the score is {one['score']} and {other['where']}: it is {other['score']}; keep one"
+        )
 
 
 def summary_of(formats: list[str], found: Gathered, points: pd.DataFrame | None) -> dict:

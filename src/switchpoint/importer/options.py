@@ -116,15 +116,23 @@ def check_options(formats: list[str], options: Options) -> None:
                 raise InputError(f"--{name} {key}={number:g}: give {wanted}")
     if sum(map(bool, (options.compute, options.exaflops, options.exaflops_per_step))) > 1:
         raise InputError("give the compute in one way: --compute, --exaflops TAG or --exaflops-per-step X")
+    phases = options.phase.values() if isinstance(options.phase, dict) else [options.phase]
+    if unknown := [phase for phase in phases if phase not in (None, "base", "sft", "rl")]:
+        raise InputError(f"--phase {unknown[0]}: is none; give base, sft or rl")
     if options.nature and not options.compute:
         raise InputError("--per-step or --cumulative is of the tag of --compute; give it, too")
 
 
-def check_runs(runs: set[str], options: Options) -> None:
-    """Raises InputError where an option names a run that there is not."""
+def check_runs(phases: dict[str, str], options: Options) -> None:
+    """Raises InputError where an option names a run that there is not, or one of RL's names another."""
+    runs = set(phases)
     for name in ("phase", "parent", "algorithm", "seed", "sft_exaflops", "compute"):
         value = getattr(options, name)
         unknown = [run for run in value if run not in runs | {ALL}] if isinstance(value, dict) else []
         if unknown:
             option = f"--{name.replace('_', '-')} {unknown[0]}=.."
             raise InputError(f"{option}: there is no such run; the runs are {', '.join(sorted(runs))}")
+    for name in ("parent", "algorithm"):
+        if others := [run for run in getattr(options, name) if phases.get(run, "rl") != "rl"]:
+            fix = f"leave it out, or give --phase {others[0]}=rl"
+            raise InputError(f"--{name} {others[0]}=..: it is of phase {phases[others[0]]}, not RL; {fix}")

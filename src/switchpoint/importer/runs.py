@@ -91,7 +91,11 @@ def run_rows(
     """
     said: list[str] = []
     sft = [run for run, phase in phases.items() if phase == "sft"]
-    rows = [known_row(run) or guessed_row(run, phase, sft, options, said) for run, phase in phases.items()]
+    told = {*options.parent, *options.algorithm}
+    rows = [
+        (None if run in told else known_row(run)) or guessed_row(run, phase, sft, options, said)
+        for run, phase in phases.items()
+    ]
     for row in rows:
         if row["start_step"] is None and row["parent"] in last:
             row["start_step"] = last[row["parent"]]
