@@ -8,7 +8,11 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-ACCURACY = r"(?:acc|acc_norm|exact_match|em|qem|pem|pqem|extractive_match|math_verify|mc[12]|\w*pass_?@?(?:at_)?\w*|avg@\w*|\w+_level_(?:strict|loose)_acc|\w+_gold_metric)"  # fmt: skip
+ACCURACY = (
+    r"(?:acc|acc_norm|exact_match|em|qem|pem|pqem|extractive_match|math_verify|mc[12]|\w*pass_?@?(?:at_)?\w*|avg@\w*"
+    r"|\w+_level_(?:strict|loose)_acc|\w+_gold_metric)"
+)
+"""The metrics of the harnesses that are fractions of right answers."""
 HARNESS = re.compile(rf"(?P<task>.+)/(?P<metric>{ACCURACY}(?:[@:][^,]*)?)(?P<filter>,.+)?")
 FRACTIONS = (
     re.compile(r"val-core/(.+)/acc/mean@\d+"),  # verl
