@@ -73,7 +73,7 @@ def with_costs(
 
 
 def sft_cost(row, rows: pd.DataFrame | None, found: Gathered) -> float:
-    """The compute of the SFT before a run: 0 without one, NaN where neither its own rows nor its parent's log say it."""
+    """The compute of the SFT before a run: 0 without one, NaN where neither its rows nor its parent's say it."""
     if row.algorithm in (None, "sft") or row.parent == "base":
         return 0.0
     if rows is not None and "spent" in rows:

@@ -52,7 +52,8 @@ def number_of(text: str) -> float | None:
 def table_of(records: Iterable[Record], path: str, counts: Counter) -> pd.DataFrame:
     """step, tag, value, where (its place, for errors) and ``again``, sorted by step.
 
-    Of a tag logged twice at a step the last counts; ``again`` is whether another value was there.  ``records`` come in the order in which they were logged; ``counts`` takes what was read and left.
+    Of a tag logged twice at a step the last counts; ``again`` is whether another value was there.  ``records`` come
+    in the order in which they were logged; ``counts`` takes what was read and left.
     InputError names the record whose step is no whole number of 0 or more.
     """
     rows: list[tuple] = []

@@ -40,7 +40,7 @@ def kind_of(header: list[str]) -> str | None:
 
 
 def read_export(path: Path, counts: Counter) -> Runs:
-    """The records of each run of a history, as they were logged, or of a chart.  InputError names the file and its lack."""
+    """The records of each run of a history, as logged, or of a chart.  InputError names the file and its lack."""
     if path.suffix in (".json", ".jsonl"):
         rows = [(where, row) for where, row in json_records(path, counts) if isinstance(row, dict)]
     else:
