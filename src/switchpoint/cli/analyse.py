@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from switchpoint import files, tables
+from switchpoint.cli.import_runs import import_command
 from switchpoint.cli.outputs import check_out, example
 from switchpoint.errors import InputError
 
@@ -20,35 +21,7 @@ def write(out: str | None, result: dict) -> None:
         files.write_json(out, result)
 
 
-@app.command("import")
-def import_command(
-    paths: Annotated[list[str], typer.Argument(help="The parts of one log, or several tables or caches.")],
-    out: Annotated[str, typer.Option(help="The curves.csv to write.")],
-    file_format: Annotated[
-        str | None, typer.Option("--format", help="csv, verl, trl, tensorboard, retu or published.")
-    ] = None,
-    score: Annotated[list[str], typer.Option(help="TAG=BENCHMARK: a tag (csv: column) of scores.")] = [],  # noqa: B006
-    column: Annotated[list[str], typer.Option(help="FIELD=COLUMN of a csv, such as exaflops=compute.")] = [],  # noqa: B006
-    exaflops: Annotated[str | None, typer.Option(help="The tag of the exaFLOPs since the start.")] = None,
-    exaflops_per_step: Annotated[float | None, typer.Option(help="Instead: exaFLOPs of every step.")] = None,
-    weights: Annotated[list[str], typer.Option(help="BENCHMARK=PROBLEMS: computes `overall`.")] = [],  # noqa: B006
-    scale: Annotated[float | None, typer.Option(help="Times the scores: 100 for fractions.")] = None,
-    run: Annotated[str | None, typer.Option(help="The run's name.")] = None,
-    phase: Annotated[str | None, typer.Option(help="sft or rl; rl without it.")] = None,
-    p_start: Annotated[list[str], typer.Option(help="[BENCHMARK=]SCORE before the first step.")] = [],  # noqa: B006
-    sft_exaflops: Annotated[float | None, typer.Option(help="exaFLOPs of the SFT before this RL.")] = None,
-) -> None:
-    """Turns other people's logs and tables into a curves.csv; prints what was read and left."""
-    from switchpoint.importer.points import Options, import_files, parse_numbers, parse_pairs
-
-    check_out(out, *paths)
-    options = Options(
-        run=run, phase=phase, column=parse_pairs(column, "--column"), score=parse_pairs(score, "--score"),
-        exaflops=exaflops, exaflops_per_step=exaflops_per_step,
-        weights=parse_numbers(weights, "--weights"), scale=scale,
-        p_start=parse_numbers(p_start, "--p-start"), sft_exaflops=sft_exaflops,
-    )  # fmt: skip
-    typer.echo(json.dumps(import_files(paths, out, file_format, options), indent=2))
+app.command("import", epilog=example("import run.log --compute steps --out study"))(import_command)
 
 
 @app.command(epilog=example("fit curves.csv --out ceilings.json"))

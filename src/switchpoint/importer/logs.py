@@ -1,137 +1,140 @@
-"""Training logs as tables of values: verl, TRL and transformers, TensorBoard.
-
-- verl's file logger: a line ``{"step": .., "data": {tag: value}}`` per step.
-- TRL and transformers: ``trainer_state.json`` (its ``log_history``), a JSON list, or a jsonl file
-  of objects that have a ``step``.
-- TensorBoard: the scalars of an event file, or of all event files of a directory in the order of
-  their names, which begin with their time.
-
-A run that was killed leaves half a line or half an event at the end of its log: it is counted and
-left.  Damage anywhere else is an error.
-"""
+"""Logs of every format as tables of values: recognised by their content, one log per run."""
 
 from collections import Counter
-from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from switchpoint import files
 from switchpoint.errors import InputError
+from switchpoint.importer import console, events, harness, records, trackio, wandb_exports
+from switchpoint.importer.options import CHOICES
+from switchpoint.importer.tags import known_scores
+from switchpoint.importer.values import CLOCK, Log, merged, table_of
+from switchpoint.tables import read_cells
 
-Record = tuple[str, object, dict]
-"""(where it stands, for errors; step; {tag: value})."""
+EVENTS = b"brain.Event:"  # in the first record of an event file
+
+
+def format_of(path: str) -> str:
+    """The format of a file or folder by its content; InputError where it is none that is known."""
+    place = Path(path)
+    if place.is_dir():
+        return format_of_folder(place)
+    try:
+        with place.open("rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        raise files.unreadable(path, error, "log or table") from error
+    if "tfevents" in place.name or EVENTS in head:
+        return "tensorboard"
+    if head.startswith(trackio.MAGIC):
+        return "trackio"
+    if place.suffix in (".pkl", ".pickle"):
+        return "retu"
+    if place.suffix == ".wandb":
+        raise InputError(f"{path}: is wandb's own binary file; export its history: run.history().to_csv(..)")
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
+        return format_of_json(place)
+    found = console.format_of(place)
+    if found is None and place.suffix == ".csv":
+        return "wandb" if wandb_exports.kind_of(read_cells(path)[0]) else "csv"
+    if found is None:
+        raise InputError(f"{path}: its content is of no known format; {CHOICES}")
+    return found
+
+
+def format_of_folder(folder: Path) -> str:
+    """The format of a folder by the files in it."""
+    if trainer_state(folder):
+        return "trl"
+    if event_folders(folder):
+        return "tensorboard"
+    if any(folder.rglob("*.pkl")):
+        return "retu"
+    if found := harness.result_files(folder):
+        return format_of(str(found[0]))
+    raise InputError(
+        f"{folder}: no trainer_state.json, event files, results*.json or caches in it; give the log itself"
+    )
+
+
+def event_folders(folder: Path) -> list[Path]:
+    """The folder itself where it has event files, else every one below it that has."""
+    if any(folder.glob("*tfevents*")):
+        return [folder]
+    return sorted({file.parent for file in folder.rglob("*tfevents*")})
+
+
+def trainer_state(folder: Path) -> Path | None:
+    """The ``trainer_state.json`` of an output folder of transformers: its own, or that of its last checkpoint."""
+    checkpoints = sorted(
+        folder.glob("checkpoint-*/trainer_state.json"), key=lambda path: (len(str(path)), path)
+    )
+    return next(
+        (path for path in [folder / "trainer_state.json", *reversed(checkpoints)] if path.is_file()), None
+    )
+
+
+def format_of_json(path: Path) -> str:
+    """The format of a file of JSON by its value, or by the first of its lines."""
+    if path.suffix == ".json":
+        content = records.parse_json(files.read_text(path, "log"), str(path))
+        if found := harness.format_of(content):
+            return found
+        first = content[0] if isinstance(content, list) and content else content
+        return "wandb" if isinstance(first, dict) and "_step" in first else "trl"
+    first = next((record for _, record in records.json_records(path, Counter())), None)
+    if not isinstance(first, dict):
+        raise InputError(f"{path}: its first line is no object of tags and values; {CHOICES}")
+    if isinstance(first.get("data"), dict):
+        return "verl"
+    if "_step" in first:
+        return "wandb"
+    return "prime-rl" if any(tag in first for tag in records.PRIME_RL) else "trl"
+
+
+def read_runs(path: str, file_format: str, steps: dict[str, float], counts: Counter) -> list[Log]:
+    """The logs in a file or folder, one per run; ``steps`` are those of evaluations, by path.
+
+    InputError names the file and the line, event or record.
+    """
+    place = Path(path)
+    if file_format in ("lm-eval", "lighteval"):
+        return [harness.read_results(place, steps, counts)]
+    if file_format in ("wandb", "trackio"):
+        read = wandb_exports.read_export if file_format == "wandb" else trackio.read_project
+        found = read(place, counts)
+        return [log_of(path, name, table_of(rows, path, counts)) for name, rows in found.items()]
+    if file_format == "trl" and place.is_dir():
+        place = trainer_state(place) or place
+    if file_format == "tensorboard":
+        places = event_folders(place) if place.is_dir() else [place]
+        return [
+            log_of(str(one), None, table_of(events.read_events(one, counts), str(one), counts))
+            for one in places or [place]
+        ]
+    if is_console(place, file_format):
+        rows = console.read_console(place, file_format, counts)
+    else:
+        rows = records.read_records(place, file_format, counts)
+    return [log_of(path, None, table_of(rows, path, counts))]
+
+
+def log_of(path: str, name: str | None, values: pd.DataFrame) -> Log:
+    """The log of a run, with the scores among its tags."""
+    return Log(path, name, values, known_scores(values["tag"]))
+
+
+def is_console(path: Path, file_format: str) -> bool:
+    """Whether a log of a trainer that writes both is its console's, not of JSON."""
+    if file_format not in ("verl", "openrlhf", "prime-rl"):
+        return False
+    return console.text_of(path).lstrip("\ufeff \t\r\n")[:1] not in ("{", "[")
 
 
 def read_log(paths: list[str], file_format: str, counts: Counter) -> pd.DataFrame:
-    """The numbers that were logged; of a tag logged twice at a step, the last.
-
-    ``paths`` are the parts of one run's log, in order; ``file_format`` is ``verl``, ``trl`` or
-    ``tensorboard``; ``counts`` takes the numbers of records, of values replaced, and of what could not be
-    used.  Returns step, tag, value and where (its place, for errors), sorted by step.  InputError names the
-    file and the line or event.
-    """
-    reader = read_tensorboard if file_format == "tensorboard" else read_json_log
-    rows = []
-    for path in map(Path, paths):
-        for where, step, values in reader(path, file_format, counts):
-            if type(step) not in (int, float) or not 0 <= step < 2**53 or step % 1:
-                raise InputError(f"{where}: step is {step!r:.40}; give a whole number of 0 or more")
-            numbers = {tag: value for tag, value in values.items() if isinstance(value, float)}
-            counts["records"] += 1
-            counts["values_not_numbers"] += len(values) - len(numbers)
-            rows += [(int(step), tag, value, f"{where}, {tag}") for tag, value in numbers.items()]
-    try:
-        log = pd.DataFrame(rows, columns=["step", "tag", "value", "where"])
-    except UnicodeEncodeError:
-        raise InputError(f"{paths[0]}: a tag holds half a character (a lone surrogate); delete it") from None
-    replaced = log.duplicated(["step", "tag"], keep="last")
-    counts["values_replaced"] += int(replaced.sum())
-    return log[~replaced].sort_values("step", kind="stable", ignore_index=True)
-
-
-def read_json_log(path: Path, file_format: str, counts: Counter) -> Iterator[Record]:
-    """The records of a JSON log; counts those without a step."""
-    for where, record in json_records(path, counts):
-        values = record.get("data") if file_format == "verl" and isinstance(record, dict) else record
-        if not isinstance(values, dict):
-            raise InputError(f"{where}: no record of tags and values; is it --format {file_format}?")
-        if "step" in record:
-            yield where, record["step"], {tag: value for tag, value in values.items() if tag != "step"}
-        else:
-            counts["records_without_step"] += 1
-
-
-def json_records(path: Path, counts: Counter) -> Iterator[tuple[str, object]]:
-    """(where it stands, record): one a line, or in a .json file a list of them or a ``log_history``."""
-    text = files.read_text(path, "log")
-    if path.suffix == ".json":
-        content = parse_json(text, str(path))
-        records = content.get("log_history") if isinstance(content, dict) else content
-        if not isinstance(records, list):
-            raise InputError(f"{path}: no log_history; give trainer_state.json, or a list of records")
-        yield from ((f"{path}: record {position}", record) for position, record in enumerate(records, 1))
-        return
-    *lines, last = text.split("\n")
-    for position, line in enumerate(lines, 1):
-        if line.strip():
-            yield f"{path}: line {position}", parse_json(line, f"{path}: line {position}")
-    if last.strip():
-        try:
-            record = parse_json(last, "")
-        except InputError:
-            counts["cut_off"] += 1
-        else:
-            yield f"{path}: line {len(lines) + 1}", record
-
-
-def parse_json(text: str, where: str):
-    """The JSON value with every number as a float, which even an endless one has, and NaN as trainers write it."""
-    try:
-        return files.parse_json(text, where, parse_int=float, parse_constant=float)
-    except InputError as error:
-        raise InputError(f"{error}, and name a file of lines .jsonl") from None
-
-
-def read_tensorboard(path: Path, file_format: str, counts: Counter) -> Iterator[Record]:
-    """The records of an event file or of a directory of them; counts half an event at the end."""
-    try:
-        from google.protobuf.message import DecodeError
-        from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.compat.tensorflow_stub.errors import DataLossError, OutOfRangeError
-        from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_New
-    except ImportError as error:
-        fix = "pip install 'switchpoint[tensorboard]'"
-        raise InputError(f"TensorBoard files need the package tensorboard: {fix}") from error
-    files = sorted(path.glob("*tfevents*")) if path.is_dir() else [path]
-    if not files:
-        raise InputError(f"{path}: no event file in it; give the directory of one run")
-    for file in files:
-        reader = PyRecordReader_New(str(file))
-        for position in count(1):
-            try:
-                reader.GetNext()
-                event = Event.FromString(reader.record())
-            except OutOfRangeError:
-                break
-            except (DataLossError, DecodeError) as error:
-                if "has truncated record" not in str(error):
-                    raise InputError(f"{file}: event {position} is none, or damaged ({error})") from error
-                counts["cut_off"] += 1
-                break
-            if event.summary.value:
-                values = {value.tag: scalar_of(value) for value in event.summary.value}
-                yield f"{file}: event {position}", event.step, values
-
-
-def scalar_of(value) -> float | None:
-    """The number of a summary value, None for images, texts and the like."""
-    from tensorboard.util.tensor_util import make_ndarray
-
-    if not (value.HasField("simple_value") or value.HasField("tensor")):
-        return None
-    number = make_ndarray(value.tensor) if value.HasField("tensor") else np.array([value.simple_value], "f4")
-    # By way of its shortest text, so that a 32-bit 0.1 does not become 0.10000000149.
-    return float(str(number.reshape(-1)[0])) if number.size == 1 and number.dtype.kind == "f" else None
+    """The numbers that one run logged, ``paths`` being the parts of its log: step, tag, value and where (its place)."""
+    parts = [log for path in paths for log in read_runs(path, file_format, {}, counts)]
+    values = merged(parts).values
+    return values[values["tag"] != CLOCK].reset_index(drop=True)

@@ -8,15 +8,10 @@ from written import rows_of, write_table
 
 from switchpoint.analysis.points import read_points
 from switchpoint.errors import InputError
-from switchpoint.importer.points import (
-    COLUMNS,
-    Options,
-    guess_format,
-    import_files,
-    import_points,
-    parse_numbers,
-    parse_pairs,
-)
+from switchpoint.importer.curves import COLUMNS
+from switchpoint.importer.logs import format_of
+from switchpoint.importer.options import Options, parse_numbers, parse_pairs
+from switchpoint.importer.points import import_files, import_points
 
 # ---- csv
 
@@ -34,6 +29,8 @@ def test_csv_with_mapped_columns(tmp_path):
     ]
     assert summary == {
         "format": "csv",
+        "unit": "exaflops",
+        "said": [],
         "runs": {"r": 2},
         "benchmarks": {"overall": 2},
         "counts": {"blank_scores": 1, "rows": 3, "scores": 2, "unused_columns": 1},
@@ -140,7 +137,7 @@ def test_bad_csv_options(tmp_path, options, message):
 def test_fractions_are_not_rescaled_silently(tmp_path):
     path = write_table(tmp_path / "a.csv", **(GOOD | {"score": [0, 0.4, 1]}))
     with pytest.raises(
-        InputError, match=r"all scores lie within 0..1; if they are fractions give --scale 100$"
+        InputError, match=r"a.csv: all scores lie within 0..1; if they are fractions give --scale 100$"
     ):
         import_points([path], "csv", Options())
     points, _ = import_points([path], "csv", Options(scale=100))
@@ -187,14 +184,14 @@ def test_every_csv_score_is_a_point_or_counted(tmp_path_factory, found, start):
 # ---- the command
 
 
-def test_format_by_name():
-    names = ["a.csv", "x/trainer_state.json", "a.pkl", "events.out.tfevents.17.host"]
-    assert [guess_format(name) for name in names] == ["csv", "trl", "retu", "tensorboard"]
-    for name in ("log.jsonl", "log.json", "all_results.json", "x", "."):
-        with pytest.raises(InputError, match="give --format csv, verl, trl, tensorboard, retu, published"):
-            guess_format(name)
-    with pytest.raises(InputError, match=r"format is 'wandb'; give --format csv"):
-        import_points(["a.csv"], "wandb", Options())
+def test_a_file_of_no_known_format(tmp_path):
+    for name, text in {"log.txt": "nothing", "x": "", "log.jsonl": "[1]\n"}.items():
+        (tmp_path / name).write_text(text)
+        with pytest.raises(InputError, match=rf"{name}: .*give --format csv, verl, trl, tensorboard"):
+            format_of(str(tmp_path / name))
+    (tmp_path / "a.csv").write_text("run\n1\n")
+    with pytest.raises(InputError, match=r"format is 'swanlab'; give --format csv"):
+        import_points([str(tmp_path / "a.csv")], "swanlab", Options())
 
 
 def test_pairs():

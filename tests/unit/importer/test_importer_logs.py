@@ -16,7 +16,8 @@ from switchpoint.analysis.points import check_points, read_points
 from switchpoint.cli.commands import app
 from switchpoint.errors import InputError
 from switchpoint.importer import logs
-from switchpoint.importer.points import Options, import_files, import_points
+from switchpoint.importer.options import Options
+from switchpoint.importer.points import import_files, import_points
 
 # ---- verl
 
@@ -53,15 +54,15 @@ def test_verl(tmp_path):
         assert len(check_points(points, benchmark)) == 2
 
 
-def test_verl_parts_of_a_resumed_run(tmp_path):
-    """The second part logs step 2 again; its last line was being written when the run was killed."""
+def test_verl_parts_of_one_run(tmp_path):
+    """The last line of the second part was being written when the run was killed."""
     first = write_lines(tmp_path / "a.jsonl", VERL)
-    again = [{"step": 2, "data": {MATH: 0.6}}, {"step": 3, "data": {MATH: 0.7}}]
+    again = [{"step": 2, "data": {MATH: 0.5}}, {"step": 3, "data": {MATH: 0.7}}]
     second = write_lines(tmp_path / "b.jsonl", again, end='\n{"step": 4, "da')
-    options = Options(run="r", score={MATH: "math"}, exaflops_per_step=1.0, scale=100)
+    options = Options(run="r", score={MATH: "math"}, exaflops_per_step=1.0, scale=100, one_run=True)
     points, summary = import_points([first, second], "verl", options)
-    assert rows_of(points, "step", "score") == [(0, 40), (2, 60), (3, 70)]
-    assert (summary["counts"]["values_replaced"], summary["counts"]["cut_off"]) == (1, 1)
+    assert rows_of(points, "step", "score") == [(0, 40), (2, 50), (3, 70)]
+    assert summary["counts"]["cut_off"] == 1
 
 
 def test_a_whole_last_line_needs_no_newline(tmp_path):
@@ -91,13 +92,10 @@ def test_p_start_without_step_0(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"score": {}},
-         "log.jsonl: give --score TAG=BENCHMARK; the tags are perf/mfu, val-core/gsm8k/acc/mean@1, val"),
         ({"score": {"acc": "math"}}, "log.jsonl: no tag acc; the tags are perf/mfu, val-core/gsm8k/acc"),
         ({"exaflops_per_step": None, "exaflops": "flops"}, "no tag flops; the tags are"),
         ({"exaflops_per_step": None}, "give the compute in one way: --exaflops TAG or --exaflops-per-step X"),
         ({"exaflops": "perf/mfu"}, "give the compute in one way"),
-        ({"run": None}, "line 1, val-core/.*: no run; name it with --run NAME"),
         ({"column": {"a": "b"}}, "--column has no meaning with --format verl"),
     ],
 )  # fmt: skip
@@ -111,7 +109,7 @@ def test_bad_verl_options(tmp_path, options, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"no tag a; the tags are none \(is it --format verl\?\)"),
+        ("", r"no tag a; the tags are none \(is it another --format\?\)"),
         ('{"step": 1}\n', "line 1: no record of tags and values; is it --format verl"),
         ('{"step": 1, "data": {}}\n{"st\n{"step": 2, "data": {}}\n',
          "log.jsonl: line 2: not JSON .*; mend it"),
@@ -186,7 +184,7 @@ def test_trl_lines(tmp_path):
         ("a.json", b"{", "a.json: not JSON .*; mend it, and name a file of lines .jsonl"),
         ("a.json", b"{}", "no log_history; give trainer_state.json, or a list of records"),
         ("a.json", b"[1]", "record 1: no record of tags and values; is it --format trl"),
-        ("a.json", b'[{"train_runtime": 3}]', r"the tags are none \(is it --format trl\?\)"),
+        ("a.json", b'[{"train_runtime": 3}]', r"the tags are none \(is it another --format\?\)"),
         ("a.json", b"\xff\xfe", "a.json: binary, or UTF-16; save the log as UTF-8"),
     ],
 )
@@ -233,7 +231,7 @@ def test_tensorboard(tmp_path):
     assert rows_of(read_points(out, "math"), "exaflops", "score") == [(0, 10), (1.5, 40), (3.5, 70)]
     assert summary["format"] == "tensorboard"
     assert summary["counts"] == {
-        "records": 8, "scores": 3, "steps": 4, "steps_without_score": 1, "unused_tags": 1,
+        "records": 8, "scores": 3, "scores_again": 1, "steps": 4, "steps_without_score": 1, "unused_tags": 1,
         "values_not_numbers": 1,
         "values_replaced": 1,
     }  # fmt: skip
