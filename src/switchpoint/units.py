@@ -66,6 +66,8 @@ def own_names(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, str]:
     where = file_of(table) or f"{name}: "
     if twice := [own for own in given if own in table]:
         raise InputError(f"{where}has both {twice[0]} and {NAMES[twice[0]]}; keep one")
+    if "unit" not in table and given == ["sft_exaflops"]:  # a table of runs has that of its curves
+        return table.rename(columns={NAMES["sft_exaflops"]: "sft_exaflops"}), EXAFLOPS
     found = set(table["unit"]) if "unit" in table else set() if given else {EXAFLOPS}
     if len(found) != 1 or not found <= set(UNITS):
         known = ", ".join(UNITS)

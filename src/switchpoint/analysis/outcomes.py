@@ -50,9 +50,9 @@ def rl_outcomes(
     fits = [ceilings["runs"].get(run, {}) for run in started["run"]]
     intervals = [fit.get("a_ci95") or (None, None) for fit in fits]
     table = started[KEYS].assign(
-        p_start=first["score"].reindex(started["run"]).to_numpy(),
-        final=last["score"].reindex(started["run"]).to_numpy(),
-        final_se=last["se"].reindex(started["run"]).to_numpy(),
+        p_start=first["score"].reindex(started["run"]).to_numpy(float),
+        final=last["score"].reindex(started["run"]).to_numpy(float),
+        final_se=last["se"].reindex(started["run"]).to_numpy(float),
         ceiling=np.array([fit.get("a") for fit in fits], dtype=float),
         ceiling_se=np.array([implied_se(ends) for ends in intervals], dtype=float),
     )
