@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 from study import BELOW, ROOT, curves, pending, snakemake, tiny_config, write_config
 
+from switchpoint import tables
+from switchpoint.analysis import ranking
 from switchpoint.training import models
 
 
@@ -17,6 +19,15 @@ def test_the_report_is_there_and_nothing_is_pending(finished):
     assert (finished / "results/tiny/report.html").stat().st_size > 10_000
     assert pending(finished) == {}
     assert not list((finished / "results/tiny/state").rglob("*.pt"))
+
+
+def test_a_studys_checkpoints_are_ranked_with_their_noise(finished):
+    models = tables.read_csv(finished / "results/tiny/analysis/models.csv")
+    found = ranking.rank(models)
+    assert found["noise"]["errors"]["pass_1"] == "pass_1_se"
+    assert all(entry["pass_1_se"] > 0 for entry in found["models"])
+    assert not any("could not be told" in note for note in found["notes"])
+    assert found["ignored_columns"] == []
 
 
 def own_base(clone: Path) -> Path:

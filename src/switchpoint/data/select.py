@@ -82,12 +82,15 @@ def examples(connection: DuckDBPyConnection, path: str, number: int = 0) -> Duck
     )
 
 
-def examples_of(connection: DuckDBPyConnection, paths: list[str]) -> DuckDBPyRelation:
-    """As ``examples``, of several tables together: a problem that two have is the earlier one's."""
+def examples_of(connection: DuckDBPyConnection, paths: list[str], what: str) -> DuckDBPyRelation:
+    """As ``examples``, of several tables together: a problem that two have is the earlier one's.
+
+    InputError, beginning with ``what``, for an id of two problems.
+    """
     every = relations.union([examples(connection, path, number) for number, path in enumerate(paths)])
     if len(paths) == 1:
         return every
-    relations.check_ids(every, "data.sets: source")
+    relations.check_ids(every, what)
     return every.query(
         "every", "SELECT * FROM every QUALIFY row_number() OVER (PARTITION BY key ORDER BY row) = 1"
     )
@@ -118,7 +121,7 @@ def select_set(
     the responses' tokens.
     """
     with relations.connect(out) as connection:
-        rows = examples_of(connection, pool)
+        rows = examples_of(connection, pool, f"data.sets.{job.name}.source")
         rows = outside(rows, *(relations.read(connection, path) for path in (validation, prompts) if path))
         if win_rates is not None:
             by, rates = "id", relations.read(connection, win_rates).project("id, win_rate")

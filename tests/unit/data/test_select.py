@@ -218,7 +218,7 @@ def test_an_id_of_two_problems_is_refused(folder):
     )
     with pytest.raises(InputError, match=rf"data\.pool: {wanted}"):
         pool.deduplicate([folder("one"), folder("two")], 0, folder("pool"))
-    with pytest.raises(InputError, match=rf"data\.sets: source: {wanted}"):
+    with pytest.raises(InputError, match=rf"data\.sets\.S\.source: {wanted}"):
         drawn(folder, job(), "one", "two")
     with pytest.raises(InputError, match=rf"data\.sets\.S\.union: {wanted}"):
         select.unite(job(), [folder("one"), folder("two")], folder("union"))
