@@ -167,7 +167,7 @@ def comparison_basis(compared: list[dict]) -> str:
 def missing_data(candidates: list[dict]) -> str | None:
     """What is missing for any comparison; None when nothing is."""
     if len(candidates) < 2:
-        return f"RL runs of one algorithm from at least 2 SFT checkpoints; there are {len(candidates)}"
+        return f"RL runs of one algorithm from at least 2 SFT checkpoints (so far {len(candidates)})"
     without = [start["start"] for start in candidates if start["estimate_se"] is None]
     if without:
         return (

@@ -32,7 +32,7 @@ def no_choice_words(choice: dict, candidates: list[dict]) -> str:
     if choice["recommended"]:
         return choice["reasons"][0]
     if len(candidates) < 2:
-        return f"RL of one algorithm starts from {len(candidates) or 'no'} SFT checkpoint{'s' * (len(candidates) != 1)}."
+        return f"RL starts from {'one SFT checkpoint' if candidates else 'no SFT checkpoint'}."
     highest, lowest = candidates[0], candidates[-1]
     return (
         f"By the {choice['basis']} {len(candidates)} starts lie between {lowest['estimate']:.1f} ({lowest['start']}) and "
@@ -54,16 +54,26 @@ def why_words(chosen: dict, choice: dict, candidates: list[dict]) -> str:
 def sure_words(chosen: dict, choice: dict, candidates: list[dict]) -> str:
     """How sure that is."""
     single = [start["start"] for start in candidates if len(start["runs"]) == 1]
-    seeds = (
-        "all starts have several seeds"
-        if not single
-        else f"{'every start' if len(single) == len(candidates) else ', '.join(single)} has one seed, whose luck is not in "
-        "these errors"
-    )
+    if not single:
+        seeds = "every start has several seeds"
+    elif len(single) == len(candidates):
+        seeds = "every start has one seed, whose luck is not in these errors"
+    else:
+        verb = "has" if len(single) == 1 else "have"
+        seeds = f"{listed(single)} {verb} one seed, whose luck is not in these errors"
+    if choice["tied"] == [chosen["start"]]:
+        return (
+            f"With 95 % probability {chosen['start']} is the best of the {len(candidates)} starts; {seeds}."
+        )
     return (
-        f"With 95 % probability the best start is among {', '.join(choice['tied'])}, and {chosen['start']} lies at most "
+        f"With 95 % probability the best start is among {listed(choice['tied'])}, and {chosen['start']} lies at most "
         f"{max(choice['max_loss'], 0):.1f} points below it; {seeds}."
     )
+
+
+def listed(names: list[str]) -> str:
+    """Names in words."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def next_words(chosen: dict, continuations: list[dict]) -> str:

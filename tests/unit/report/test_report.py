@@ -361,7 +361,7 @@ def test_a_study_without_rl(make):
     html = page.render(make(arms=[]), "toy", {})
     seen = words(html)
     assert "Insufficient data." in seen
-    assert "Needed: RL runs of one algorithm from at least 2 SFT checkpoints; there are 0." in seen
+    assert "Needed: RL runs of one algorithm from at least 2 SFT checkpoints (so far 0)." in seen
     assert "How high it can get" not in seen
     assert not re.search(r"\bnan\b", html)
 
