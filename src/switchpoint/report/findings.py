@@ -20,16 +20,16 @@ def of_starts(advice: dict) -> str:
     )
 
 
-def of_compute(pooled_curves: pd.DataFrame) -> str:
+def of_compute(pooled_curves: pd.DataFrame, problems: str) -> str:
     """Of score against compute."""
     points = overall(pooled_curves)
     rl = rl_points(points)
     if rl.empty:
         best = points.sort_values("score").iloc[-1]
-        return f"SFT reaches {best['score']:.1f} at its highest"
+        return f"SFT reaches {best['score']:.1f} at its highest on {problems}"
     last = rl.drop_duplicates("run", keep="last").groupby(["start", "algorithm"])["score"].mean()
     start, algorithm = last.idxmax()
-    return f"RL from {start} ({algorithm}) ends highest, at {last.max():.1f}"
+    return f"RL from {start} ({algorithm}) ends highest, at {last.max():.1f} on {problems}"
 
 
 def of_arms(curves: pd.DataFrame, comparisons: pd.DataFrame) -> str:

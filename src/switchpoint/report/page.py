@@ -162,7 +162,7 @@ def score_blocks(inputs: dict) -> list[str]:
     curves = inputs["pooled_curves"]
     blocks = [
         block(
-            "compute", findings.of_compute(curves),
+            "compute", findings.of_compute(curves, inputs["curve_problems"]),
             f"Overall score on {inputs['curve_problems']} against all compute spent (after RETU Figure 2). Thick lines are SFT, "
             "averaged over seeds; every dashed line is one RL run"
             + (", branching off the SFT checkpoint that it starts from, in its colour; black (white in the dark) is RL from the base model"
@@ -224,7 +224,7 @@ def arm_blocks(inputs: dict) -> list[str]:
         block(
             "arms", findings.of_arms(curves, comparisons),
             f"Every arm, an algorithm from one start, on {inputs['curve_problems']} against all compute spent: the mean over its "
-            "seeds as far as all go, and ± one standard error. SFT is black.",
+            "seeds as far as all go, and ± one standard error. SFT is black (white in the dark).",
             figures.arm_curves(curves, inputs["unit"]), curves,
         )
     ]  # fmt: skip
