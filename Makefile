@@ -23,7 +23,7 @@ test: .venv/tests  ## everything that a change must pass
 test-slurm: .venv/tests  ## the same on a toy SLURM cluster of this machine; root, on Debian
 	sh tests/slurm/install.sh
 	python tests/slurm/bed.py up
-	pytest -n 3 --dist loadgroup tests/slurm; ended=$$?; python tests/slurm/bed.py down; exit $$ended
+	pytest -n 3 --dist loadfile tests/slurm; ended=$$?; python tests/slurm/bed.py down; exit $$ended
 
 # As root, those on the toy cluster, too.
 soak: .venv/tests  ## the long checks

@@ -1,16 +1,19 @@
-"""A very small study for the bed, and what SLURM was asked for."""
+"""A very small study for the bed, what SLURM was asked for, and what became of it."""
 
 import contextlib
 import os
 import shlex
+import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import bed
-from study import snakemake_command, tiny_config
+from study import curves, snakemake_command, tiny_config, weights
 
+GRPO = "results/tiny/rl/grpo/base/seed_0"
 ANALYSIS = "analysis_advise_browse_samples_collect_fit_ceilings_label_phases_..."
 
 
@@ -116,3 +119,26 @@ def submissions(folder: Path) -> dict[str, str]:
                 kept.append(word)
         found[comment] = " ".join(kept)
     return found
+
+
+def take_away(clone, *names: str) -> None:
+    """Removes results, the analysis with them."""
+    for name in names:
+        shutil.rmtree(clone / "results/tiny" / name)
+    shutil.rmtree(clone / "results/tiny/analysis", ignore_errors=True)
+
+
+def is_as(clone, local) -> bool:
+    """Whether the study ended where the undisturbed one did, with every step's figures."""
+    logs = [path.relative_to(local) for path in (local / "results").glob("**/logs/rl/**/*.jsonl")]
+    steps = all((clone / path).read_bytes() == (local / path).read_bytes() for path in logs)
+    return curves(clone) == curves(local) and weights(clone) == weights(local) and steps and len(logs) == 3
+
+
+def switchpoint(clone, *words: str) -> str:
+    """What one of our commands prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "switchpoint", *words],
+        cwd=clone, env=snakemake_command()[1], capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.stdout + done.stderr

@@ -8,7 +8,6 @@ from bed import ask
 from cluster import ANALYSIS, jobs, recording_sbatch, run, small_config, submissions
 from study import curves, make_clone, pending, weights, write_config
 
-pytestmark = pytest.mark.xdist_group("dispatch")  # they share a study
 DATA = "-p bed -t 60 --mem 4000 --no-requeue --ntasks=1 --cpus-per-task=2"
 TRAINING = "-p bed -t 90 --mem 3000 --no-requeue --cpus-per-task=1 --gres=gpu:2"
 RL = "-p bed -t 90 --mem 3000 --no-requeue --cpus-per-task=1 --gres=gpu:1"

@@ -8,9 +8,8 @@ import time
 
 import pytest
 from bed import ask
-from cluster import jobs, run, start, trainers, wait
+from cluster import GRPO, is_as, jobs, run, start, switchpoint, take_away, trainers, wait
 from study import snakemake_command
-from test_faults import GRPO, command, is_as, take_away
 
 from switchpoint import files
 
@@ -83,7 +82,7 @@ def test_a_controller_that_is_restarted(bed, clone, local):
 def test_a_job_that_is_killed_for_its_memory(clone, local):
     done = run(clone, "--set-resources", "rl:mem_mb=400", "--retries", "0", check=False)
     assert done.returncode != 0
-    for shown in (done.stdout + done.stderr, command(clone, "status")):
+    for shown in (done.stdout + done.stderr, switchpoint(clone, "status")):
         assert "exceeded memory limit" in shown
         assert "change resources.rl.memory" in shown
     run(clone)
@@ -157,7 +156,7 @@ def test_snakemake_as_a_job_of_its_own(bed, clone, local):
     wait(lambda: state(number) not in ("RUNNING", "COMPLETING", "PENDING"), 180)
     assert time.monotonic() - began < 120
     wait(lambda: not jobs(clone, "RUNNING", "COMPLETING", "PENDING"), 120)
-    assert "nothing to recover" in command(clone, "recover")
+    assert "nothing to recover" in switchpoint(clone, "recover")
     last = submit("--time", "30")
     wait(lambda: state(last) not in ("RUNNING", "COMPLETING", "PENDING"), 300)
     assert state(last) == "COMPLETED"

@@ -125,7 +125,7 @@ def choose_start(candidates: list[dict]) -> dict:
             np.array([start[key] for start in ranked]) for key in ("estimate", "estimate_se")
         )
         tied = [ranked[i] for i in np.flatnonzero(possible_bests(estimates, errors))]
-        recommended = min(tied, key=lambda start: (start["exaflops"], start["start"]))
+        recommended = min(tied, key=lambda start: (start["exaflops"], start["start_step"], start["start"]))
         loss, rival = loss_bound(estimates, errors, ranked.index(recommended))
         if len(tied) == len(ranked) and loss > MAX_LOSS:
             needed = words.data_that_settle(recommended, ranked[rival], critical(errors, rival), basis, loss)

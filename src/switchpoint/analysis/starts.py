@@ -57,6 +57,8 @@ def rl_runs(runs: pd.DataFrame, points: dict) -> tuple[pd.DataFrame, list[str]]:
     refuse(runs, sequential & runs["set"].isna(), "set", "name the SFT set")
     refuse(runs, is_rl & runs["seed"].isna(), "seed", "number the runs of a start")
     refuse(runs, is_rl & runs["status"].isna(), "status", f"say how it ended: {', '.join(ENDED)}, ...")
+    unknown = sequential & runs["sft_exaflops"].isna()
+    runs["sft_exaflops"] = runs["sft_exaflops"].mask(unknown, 0.0)
     for column in ("start_step", "sft_exaflops"):
         runs[column] = numbers(runs.assign(**{column: runs[column].where(sequential, 0)}), column)
         refuse(runs, runs[column] < 0, column, "give a number of 0 or more")
@@ -74,6 +76,11 @@ def rl_runs(runs: pd.DataFrame, points: dict) -> tuple[pd.DataFrame, list[str]]:
     remarks = [
         f"{run.run} is {run.run_kept} under another name, and counts once." for run in twice.itertuples()
     ]
+    if unknown.any():
+        names = ", ".join(runs.loc[unknown, "run"])
+        remarks.append(
+            f"What SFT before {names} had cost is unknown (sft_exaflops in runs), and left out of all compute."
+        )
     remarks += [f"{run.run} ({run.status}) has no RL points." for run in kept[kept["without"]].itertuples()]
     return kept.sort_values("run"), remarks
 
@@ -118,7 +125,10 @@ def seed_result(
     error = fit["noise_sd"] if stands_in else None if pd.isna(last["se"]) else float(last["se"])
     labels = ((phases or {}).get("runs", {}).get(run["parent"]) or {}).get("guarded", {})
     return {
-        **{key: run[key] for key in ("run", "parent", "set", "algorithm", "start", "sft_exaflops")},
+        **{
+            key: run[key]
+            for key in ("run", "parent", "set", "algorithm", "start", "start_step", "sft_exaflops")
+        },
         "status": str(run["status"]),
         "phase": "base" if run["parent"] == "base" else labels.get(f"{run['start_step']:.0f}", "unlabelled"),
         "rl_exaflops": float(last["exaflops"]),
@@ -165,6 +175,7 @@ def pool_seeds(start: str, seeds: list[dict]) -> dict:
         "start": start,
         "set": seeds[0]["set"] if seeds[0]["parent"] != "base" else start,
         "algorithm": seeds[0]["algorithm"],
+        "start_step": seeds[0]["start_step"],
         "runs": [seed["run"] for seed in seeds],
         "phase": " or ".join(sorted({seed["phase"] for seed in seeds})),
         "sft_exaflops": sft,

@@ -218,7 +218,7 @@ CELLS = [
     ("runs.csv", 1, "start_step", "2.5", "row 1 (line 2, run rl/grpo/a-20/seed_0): start_step is 2.5; give the checkpoint"),
     ("runs.csv", 1, "start_step", "-1", "row 1 (line 2, run rl/grpo/a-20/seed_0): start_step is -1"),
     ("runs.csv", 1, "sft_exaflops", "-1", "row 1 (line 2, run rl/grpo/a-20/seed_0): sft_exaflops is -1.0; give"),
-    ("runs.csv", 1, "sft_exaflops", "", "row 1 (line 2, run rl/grpo/a-20/seed_0): sft_exaflops is nan; give a finite"),
+    ("runs.csv", 1, "sft_exaflops", "x", "row 1 (line 2, run rl/grpo/a-20/seed_0): sft_exaflops is 'x'; give a finite"),
     ("lengths.csv", 2, "length", "0", "row 2 (line 3): length is 0; give tokens, more than 0"),
     ("lengths.csv", 2, "length", "1e308", "row 2 (line 3): length is 1e+308; give tokens, more than 0"),
     ("lengths.csv", 2, "count", "-1", "row 2 (line 3): count is -1; give a number of sequences"),

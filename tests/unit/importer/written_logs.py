@@ -427,6 +427,31 @@ HARNESS = {
 # ---- the examples
 
 
+def four_runs() -> str:
+    """A chart's export: RL from two checkpoints, with two seeds each, 21 evaluations on 500 problems."""
+    import numpy as np
+
+    names = {
+        "mix500-s0": (52.0, 15.0),
+        "mix500-s1": (52.5, 14.0),
+        "mix2000-s0": (62.0, 12.5),
+        "mix2000-s1": (61.5, 13.0),
+    }
+    steps, noise = np.arange(0, 201, 10), np.random.default_rng(0)
+    scores = {
+        name: (start + gain * steps**1.4 / (steps**1.4 + 40**1.4) + noise.normal(0, 0.5, len(steps))) / 100
+        for name, (start, gain) in names.items()
+    }
+    header = ["Step"]
+    for name in names:
+        header += [f"{name} - val/accuracy", f"{name} - val/accuracy__MIN", f"{name} - val/accuracy__MAX"]
+    lines = [
+        [step, *(f"{scores[name][place]:.4f}" for name in names for _ in range(3))]
+        for place, step in enumerate(steps)
+    ]
+    return csv_text([header, *lines], csv.QUOTE_ALL)
+
+
 def write_examples(folder: Path) -> None:
     """Writes every example log into the folder."""
     table = [["run", "step", "tokens", "accuracy"]] + [
@@ -451,6 +476,7 @@ def write_examples(folder: Path) -> None:
         "prime-rl/orchestrator.log": prime_console(MATH),
         "prime-rl/math/metrics.jsonl": prime_jsonl(MATH),
         "csv/table.csv": csv_text(table),
+        "four-runs/accuracy.csv": four_runs(),
         **{f"lm-eval/sft_mix/checkpoint-{step}/results_2025-10-09T09-0{step // 20}-00.000000.json": lm_eval_json(step, of)
            for step, of in HARNESS.items()},
         **{f"lighteval/sft_mix/checkpoint-{step}/results_2025-10-09T09-0{step // 20}-00.000000.json": lighteval_json(step, of)
