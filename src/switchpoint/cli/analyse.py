@@ -215,8 +215,10 @@ def published_command(
 ) -> None:
     """Recomputes the papers' claims from their published data, with a verdict on each."""
     from switchpoint.published.claim_table import claims_text, count_line, recompute_claims, write_claims
+    from switchpoint.published.data import check_folder
 
     check_out(out, folder)
+    check_folder(folder)
     claims = recompute_claims(folder)
     if out:
         write_claims(claims, out)

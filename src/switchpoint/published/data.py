@@ -30,6 +30,14 @@ class Missing(Exception):
     """The folder lacks rows that a claim needs; the message says which."""
 
 
+def check_folder(folder: str | Path) -> None:
+    """InputError unless the folder has one of the published tables."""
+    if not any(Path(folder, name).is_file() for name in COLUMNS):
+        raise InputError(
+            f"{folder}: holds none of {', '.join(COLUMNS)}; docs/own-runs.md says what they are and where they come from"
+        )
+
+
 def read(folder: Path) -> dict:
     """What the claims are checked on.
 

@@ -12,7 +12,7 @@ from switchpoint.cli.commands import app
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/own-runs.md").read_text(encoding="utf-8")
-SECTION = PAGE[PAGE.index("## From logs to curves") : PAGE.index("## How high can it get")]
+SECTION = PAGE[PAGE.index("## Four runs in five minutes") : PAGE.index("## How high can it get")]
 COMMANDS = re.findall(r"^switchpoint (.+)$", SECTION.replace("\\\n", " "), re.MULTILINE)
 
 

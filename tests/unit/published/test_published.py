@@ -366,11 +366,14 @@ def test_files(tmp_path, claims):
         write_claims(rows, tmp_path / "a.txt")
 
 
-def test_command(tmp_path):
-    claims = recompute_claims(tmp_path)
-    shown = CliRunner().invoke(app, ["published", str(tmp_path)])
+def test_command(tmp_path, folder):
+    nothing = CliRunner().invoke(app, ["published", str(tmp_path)])
+    assert "holds none of rl_points.csv, sft_points.csv, table4_v1.csv" in str(nothing.exception)
+    given = str(folder(table4_v1=same))
+    claims = recompute_claims(given)
+    shown = CliRunner().invoke(app, ["published", given])
     assert (shown.exit_code, shown.output) == (0, claims_text(claims) + "\n")
-    written = CliRunner().invoke(app, ["published", str(tmp_path), "--out", str(tmp_path / "a.json")])
+    written = CliRunner().invoke(app, ["published", given, "--out", str(tmp_path / "a.json")])
     assert written.output == count_line(claims) + "\n"
     assert json.loads((tmp_path / "a.json").read_text())["claims"] == claims
 
