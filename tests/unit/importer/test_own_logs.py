@@ -5,7 +5,6 @@ import shlex
 import shutil
 from pathlib import Path
 
-import pytest
 from typer.testing import CliRunner
 
 from switchpoint.cli.commands import app
@@ -16,21 +15,16 @@ SECTION = PAGE[PAGE.index("## Four runs in five minutes") : PAGE.index("## How h
 COMMANDS = re.findall(r"^switchpoint (.+)$", SECTION.replace("\\\n", " "), re.MULTILINE)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """A folder with the examples, in which the commands run one after the other."""
-    folder = tmp_path_factory.mktemp("docs")
-    shutil.copytree(ROOT / "examples", folder / "examples")
-    return folder
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_of_the_page(folder, monkeypatch, command):
-    monkeypatch.chdir(folder)
-    arguments = shlex.split(command)
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    assert Path(arguments[arguments.index("--out") + 1]).exists()
+def test_the_commands_of_the_page(tmp_path, monkeypatch):
+    """One after the other, in a folder that has the examples."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    for command in COMMANDS:
+        arguments = shlex.split(command)
+        result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+        assert result.exit_code == 0, f"{command}\n{result.output}"
+        assert "--out" not in arguments or Path(arguments[arguments.index("--out") + 1]).exists()
+    assert len(COMMANDS) > 15
 
 
 def test_every_example_is_on_the_page():
