@@ -255,6 +255,8 @@ def grade(
     ] = None,
 ) -> None:
     """Grades answers: one line of correct, extracted, status per line of PAIRS, in order."""
+    import math_verify  # noqa: F401  (of the workers; better missed here)
+
     from switchpoint.grading.grader import grade_file
 
     check_out(out, pairs)
