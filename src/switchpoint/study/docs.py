@@ -17,7 +17,7 @@ from switchpoint.study.config import Study
 from switchpoint.study.units import Unit
 from switchpoint.study.values import NAME, distinct
 
-SCHEMA = "workflow/schemas/study.schema.json"
+SCHEMA = "src/switchpoint/study/study.schema.json"  # in the wheel, too; workflow/schemas has a link to it
 REFERENCE = "config/README.md"
 HEADER = """# Configuration reference
 
