@@ -119,7 +119,7 @@ def highest_outcomes(losses: pd.DataFrame, outcomes: pd.DataFrame, runs: pd.Data
     identified = compared[compared["basis"] == "ceiling"]
     if set(identified["set"]) == set(compared["set"]):
         compared = identified
-    else:
+    elif not (compared["basis"] == "test score").all():
         last = compared[LAST_COLUMNS].set_axis(["value", "low", "high"], axis=1)
         compared = compared.assign(basis="final score", **last)
     highest = compared.sort_values("value", ascending=False).drop_duplicates("set").sort_values("set")

@@ -348,7 +348,7 @@ def loss_against_outcome(highest: pd.DataFrame) -> str:
     ``highest`` has a row per set (``highest_outcomes``), all on one basis.
     """
     with matplotlib.rc_context(STYLE):
-        figure = Figure((WIDTH * 0.72, 3.8), layout="constrained")
+        figure = Figure((WIDTH, 3.8), layout="constrained")
         axes = figure.add_subplot()
         for row in highest.to_dict("records"):
             error = bars(row["low"], row["value"], row["high"])

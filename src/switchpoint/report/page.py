@@ -259,7 +259,7 @@ def gain_blocks(inputs: dict) -> list[str]:
             f"Score after SFT on {name} and what RL adds to it, over SFT compute (after RETU Figure 3), on {problems}"
             + ("." if tested(inputs) else ". A filled mark is a fitted ceiling, an open one the last RL score where the ceiling is "
                "unidentified.")
-            + " The background is the phase of the nearest checkpoint by validation loss; where seeds disagree it is white.",
+            + " A number is what RL adds to the checkpoint of its own seed; the line is the mean over seeds. The background is the phase of the nearest checkpoint by validation loss; where seeds disagree it is white.",
             figures.ceiling_decomposition(scores, inputs["phases"] or {"runs": {}}, outcomes, runs, name, inputs["unit"]),
             outcomes[outcomes["set"] == name],
         )

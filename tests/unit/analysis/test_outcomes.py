@@ -89,3 +89,21 @@ def test_a_correlation_needs_four_sets():
     assert loss_correlation(highest)["pearson"] == pytest.approx(-1)
     assert loss_correlation(highest[:3]) == {"n": 3, "verdict": "undefined: 3 sets, fewer than 4"}
     assert "same in all sets" in loss_correlation(highest.assign(value=70.0))["verdict"]
+
+
+def test_scores_on_the_test_problems_count_where_there_are_any():
+    points, runs = study({("A", 10, 0): [50, 60], ("B", 10, 0): [50, 58]})
+    both = fits(A_10_0=(70.0, [68.0, 72.0]), B_10_0=(68.0, [66.0, 70.0]))
+    results = pd.DataFrame(
+        [("sft/A/seed_0", "sft", 10, 41.0), ("sft/B/seed_0", "sft", 10, 42.0),
+         ("rl/grpo/A-10/seed_0", "rl", 7, 51.0), ("rl/grpo/B-10/seed_0", "rl", 7, 55.0)],
+        columns=["run", "phase", "step", "score"],
+    ).assign(metric="avg", benchmark="overall", se=1.0)  # fmt: skip
+    outcomes = rl_outcomes(points, both, runs, results)
+    assert outcomes[["p_start", "basis", "value", "gain"]].to_numpy().tolist() == [
+        [41.0, "test score", 51.0, 10.0],
+        [42.0, "test score", 55.0, 13.0],
+    ]
+    highest = highest_outcomes(LOSSES, outcomes, with_sft(runs))
+    assert set(highest["basis"]) == {"test score"}
+    assert highest["value"].tolist() == [51.0, 55.0]
