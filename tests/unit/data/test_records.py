@@ -130,7 +130,7 @@ def test_other_columns_are_left_and_answers_are_of_one_kind(tmp_path):
     tables.write_parquet(rows, tmp_path / "mine.parquet")
     again = records.read(tmp_path / "mine.parquet")
     assert [list(answer) for answer in again["answer"]] == [["2"], ["1", "2"]]
-    text = records.validate(pd.DataFrame([ROW | {"problem": "other"}]), "other")
+    text = records.validate(pd.DataFrame([ROW | {"problem": "other", "id": "c"}]), "other")
     for name, frame in {"again": again, "text": text}.items():
         frame = frame.assign(key=frame["problem"].map(relations.key), source=name)
         tables.write_parquet(frame, tmp_path / f"{name}.parquet")
