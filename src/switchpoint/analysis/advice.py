@@ -291,6 +291,8 @@ def compare_at_equal_compute(compared: list[dict], target: str | None, fits: dic
         if seeds := [curve for curve in seed_curves.values() if curve is not None]:
             curves[start["start"]] = budget.pool_curves(seeds)
             totals[start["start"]] = budget.pool_curves(seeds, start["sft_exaflops"])
+    if not all(start["sft_known"] for start in compared):
+        totals = {}  # nothing is known of all compute
     equal = budget.equal_compute([start for start in compared if start["start"] in curves], curves, totals)
     words = [
         f"{name}: {max(rows, key=lambda row: (row['n_measured'], row['exaflops']))['words']}"
@@ -304,7 +306,7 @@ def compare_at_equal_compute(compared: list[dict], target: str | None, fits: dic
         crossings = [
             crossing_of(target, other, along, axis)
             for axis, along in (("RL", curves), ("total", totals))
-            for other in curves
+            for other in along
             if other != target
         ]
         level = budget.value_at(curves[target], curves[target]["x_last"])["score"]

@@ -118,13 +118,15 @@ def arm_summaries(
         rows.append({
             **named.loc[run["run"], ARM], "status": run["status"],
             "start_score": scores[run["parent"], int(run["start_step"])], "end_score": last[run["run"]],
-            "difference": paired["difference"], "se": paired["se"], **logged(records[run["run"]]),
+            "difference": paired["difference"], "se": paired["se"], "low": paired["low"], "high": paired["high"], **logged(records[run["run"]]),
         })  # fmt: skip
     if not rows:
         return pd.DataFrame(columns=SUMMARY_COLUMNS)
     table = pd.DataFrame(rows)
     pooled = pool_over_seeds(table, ARM, "difference")
     low, high = interval_ends(pooled["difference"], pooled["se"])
+    one = pooled["seeds"] == 1  # whose interval is its own, as in `gains`
+    low, high = low.mask(one, pooled["low"]), high.mask(one, pooled["high"])
     statuses = table.groupby("arm")["status"].agg(shares)
     pooled = pooled.assign(low=low, high=high, status=pooled["arm"].map(statuses))
     return pooled[[*SUMMARY_COLUMNS, *(name for name in pooled if name not in SUMMARY_COLUMNS)]]

@@ -59,6 +59,7 @@ def rl_runs(runs: pd.DataFrame, points: dict) -> tuple[pd.DataFrame, list[str]]:
     refuse(runs, is_rl & runs["status"].isna(), "status", f"say how it ended: {', '.join(ENDED)}, ...")
     unknown = sequential & runs["sft_exaflops"].isna()
     runs["sft_exaflops"] = runs["sft_exaflops"].mask(unknown, 0.0)
+    runs["sft_known"] = ~unknown
     for column in ("start_step", "sft_exaflops"):
         runs[column] = numbers(runs.assign(**{column: runs[column].where(sequential, 0)}), column)
         refuse(runs, runs[column] < 0, column, "give a number of 0 or more")
@@ -127,7 +128,16 @@ def seed_result(
     return {
         **{
             key: run[key]
-            for key in ("run", "parent", "set", "algorithm", "start", "start_step", "sft_exaflops")
+            for key in (
+                "run",
+                "parent",
+                "set",
+                "algorithm",
+                "start",
+                "start_step",
+                "sft_exaflops",
+                "sft_known",
+            )
         },
         "status": str(run["status"]),
         "phase": "base" if run["parent"] == "base" else labels.get(f"{run['start_step']:.0f}", "unlabelled"),
@@ -176,6 +186,7 @@ def pool_seeds(start: str, seeds: list[dict]) -> dict:
         "set": seeds[0]["set"] if seeds[0]["parent"] != "base" else start,
         "algorithm": seeds[0]["algorithm"],
         "start_step": seeds[0]["start_step"],
+        "sft_known": all(bool(seed["sft_known"]) for seed in seeds),
         "runs": [seed["run"] for seed in seeds],
         "phase": " or ".join(sorted({seed["phase"] for seed in seeds})),
         "sft_exaflops": sft,

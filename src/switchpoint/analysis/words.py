@@ -20,8 +20,13 @@ def summary(choice: dict, candidates: list[dict], continuations: list[dict]) -> 
             else "There is nothing to compare.",
             "next": f"Needed: {choice['needed']}." if choice["needed"] else "Run RL from two checkpoints.",
         }
+    blind = (
+        ""
+        if all(start["sft_known"] for start in candidates)
+        else " What SFT had cost is not known of all, and left out."
+    )
     return {
-        "why": why_words(chosen, choice, candidates),
+        "why": why_words(chosen, choice, candidates) + blind,
         "sure": sure_words(chosen, choice, candidates),
         "next": next_words(chosen, continuations),
     }

@@ -34,6 +34,7 @@ UNITS = {
     "seconds": "seconds",
 }
 FORMS = "exaflops[:TAG], tokens:TAGxMODEL, steps, seconds[:TAG] or gpu-hours:PEAKxMFU[:TAG]"
+RARELY = 0.1  # of its records, in which a count of what was spent may begin again
 PROPORTIONAL = 1.5  # the largest ratio of two values over their steps that are in proportion
 HOUR = 3600.0
 
@@ -138,10 +139,11 @@ def spending(
         steps, totals = summed(rows, where)
     else:
         falls = rows["value"].diff() < 0
-        if falls.any():
+        if falls.any() and (axis.kind == "exaflops" or not began_again(rows["value"].to_numpy())):
             fix = "the compute must be what was spent since the start"
             raise InputError(f"{rows[falls].iloc[0]['where']}: it falls; {fix}")
-        steps, totals = rows["step"].to_numpy(), rows["value"].to_numpy()
+        before = rows["value"].shift().where(falls, 0.0).fillna(0.0).cumsum()  # a count that began again
+        steps, totals = rows["step"].to_numpy(), (rows["value"] + before).to_numpy()
         if tag == "_runtime" and steps[0] == 0:
             totals = totals - totals[0]
     return scaled(Spending(steps, totals, f"{tag}, {nature} ({why})"), axis, is_sft, gpus, mean_length)
@@ -167,11 +169,28 @@ def check_costs(rows: pd.DataFrame) -> None:
         raise InputError(f"{row['where']}: it is {row['value']:g}; a cost is a number of 0 or more")
 
 
+def began_again(values: np.ndarray) -> bool:
+    """Whether a count of what was spent seems to have begun again where it falls: rarely, and to less than half."""
+    falls = np.diff(values) < 0
+    low = values[1:][falls] < values[:-1][falls] / 2
+    return falls.sum() <= max(1, RARELY * len(falls)) and bool(low.all())
+
+
 def nature_of(rows: pd.DataFrame, tag: str, where: str) -> tuple[str, str]:
     """Whether a tag is ``per step`` or ``cumulative``, and why; InputError where that cannot be told."""
     rows = rows[rows["step"] > 0]
     values, steps = rows["value"].to_numpy(), rows["step"].to_numpy()
-    if (np.diff(values) < 0).any():
+    if (falls := np.diff(values) < 0).any():
+        if began_again(values) and (tag in tags.CUMULATIVE or tag not in tags.PER_STEP):
+            if tag in tags.CUMULATIVE:
+                return (
+                    "cumulative",
+                    f"by its definition; it began again {falls.sum()} times, and its parts are added",
+                )
+            raise InputError(
+                f"{where}: {tag} may be per step or cumulative; give --per-step or --cumulative (it falls {falls.sum()} times, to "
+                "less than half: then its parts are added)"
+            )
         return "per step", "it falls"
     if len(values) > 1 and (values == values[0]).all():
         return "per step", "it is constant"

@@ -88,6 +88,12 @@ def scale_scores(rows: pd.DataFrame, scale: float | None) -> pd.DataFrame:
     for source, of_source in rows[~fraction].groupby(rows.get("source", "scores"), sort=False):
         if scale is None and of_source["score"].between(0, 1).all():
             raise InputError(f"{source}: all scores lie within 0..1; if they are fractions give --scale 100")
+        highest = of_source.groupby("run")["score"].max()
+        if scale is None and (highest <= 1).any() and (highest > 1).any() and len(of_source) > 1:
+            raise InputError(
+                f"{source}: the scores of {highest.index[highest <= 1][0]} lie within 0..1, those of "
+                f"{highest.index[highest > 1][0]} do not; import fractions apart, with --scale 100 (or --scale 1 if they are points)"
+            )
     factor = pd.Series(scale or np.where(fraction, MAX_SCORE, 1.0), rows.index)
     # Rounded, so that 0.55 does not become 55.00000000000001.
     scaled = {name: (rows[name] * factor).round(10) for name in ("score", "se") if name in rows}

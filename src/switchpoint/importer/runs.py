@@ -1,7 +1,7 @@
 """The runs of an import: their names, and ``runs.csv`` with what it guesses and says.
 
 A name is the file's own, else that of the path.  What no file says is guessed, and every guess is said: the seed
-from the name, the algorithm ``grpo``, the status ``finished``, and as the parent of RL the only SFT run,
+from the name, the algorithm ``grpo`` (runs that start alike under names that differ in more than a seed have one each), the status ``finished``, and as the parent of RL the only SFT run,
 at its last step, else the base model.
 """
 
@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from switchpoint.errors import InputError
@@ -20,8 +21,9 @@ GENERIC = re.compile(
     r"trainer_state|trainer_log|metrics|results.*|.*tfevents.*|logs?|history|wandb-history|output|std(out|err)|console"
     r"|train|runs?|tensorboard|eval|(checkpoint|ckpt|global_?step|step|iter)[-_=]?\d+"
 )
-SEED = re.compile(r"[/_.-]?(?:seed[_-]?|(?<![A-Za-z0-9])s)(\d+)(?![A-Za-z0-9])", re.IGNORECASE)
-NUMBERED = re.compile(r"(.*?)[/_.-]?(\d+)")
+SEED = re.compile(
+    r"[/_.-]?(?:(?:seed|run|trial|rep)[\s:=_-]*|(?<![A-Za-z0-9])s)(\d+)(?![A-Za-z0-9])", re.IGNORECASE
+)
 ALGORITHMS = ("dapo_dc", "dapo_d", "dapo", "grpo", "gspo", "luffy", "srft", "upt", "ppo", "rloo", "reinforce")
 """What a name is searched for, the longer before its beginning."""
 COLUMNS = ["run", "parent", "set", "algorithm", "seed", "start_step", "sft_exaflops", "val_loss", "status"]
@@ -97,6 +99,15 @@ def run_rows(
         for run, phase in phases.items()
     ]
     for row in rows:
+        if (
+            row["start_step"] is not None
+            and row["algorithm"] != "sft"
+            and row["start_step"] > last.get(row["parent"], np.inf)
+        ):
+            raise InputError(
+                f"--parent {row['run']}={row['parent']}@{row['start_step']}: its log ends at step {last[row['parent']]}; give a "
+                "step that it reached"
+            )
         if row["start_step"] is None and row["parent"] in last:
             row["start_step"] = last[row["parent"]]
             said.append(f"{row['run']} starts at step {row['start_step']} of {row['parent']}, its last.")
@@ -105,6 +116,7 @@ def run_rows(
                 f"--parent {row['run']}={row['parent']}: is not imported; give its step, {row['parent']}@STEP"
             )
         row["seed"] = of_run(options.seed, row["run"]) if options.seed else row["seed"]
+    tell_apart(rows, options, said)
     number_seeds(rows, options, said)
     if rows:
         said.append("The status of every run is finished.")
@@ -177,6 +189,26 @@ def algorithm_of(run: str, options: Options, said: list[str]) -> str:
     return found
 
 
+def tell_apart(rows: list[dict], options: Options, said: list[str]) -> None:
+    """Gives RL runs that start alike an algorithm each, unless their names differ in the seed alone or they are said to be one."""
+    groups: dict[tuple, list[dict]] = {}
+    for row in rows:
+        told = (
+            of_run(options.seed, row["run"]) is not None or of_run(options.algorithm, row["run"]) is not None
+        )
+        if row["algorithm"] not in (None, "sft") and known_row(row["run"]) is None and not told:
+            groups.setdefault((row["algorithm"], row["parent"], row["start_step"]), []).append(row)
+    for alike in groups.values():
+        if len({SEED.sub("", row["run"]) for row in alike}) > 1:
+            for row in alike:
+                row["algorithm"] = f"{row['algorithm']} ({without_seed(row['run'])})"
+            names = ", ".join(row["run"] for row in alike)
+            said.append(
+                f"{names} start alike, and their names differ in more than a seed: each is an algorithm of its own, which "
+                "--algorithm NAME makes one, with these as its seeds."
+            )
+
+
 def number_seeds(rows: list[dict], options: Options, said: list[str]) -> None:
     """Gives the runs without a seed one: 0, or different ones to runs that are otherwise the same."""
     groups: dict[tuple, list[dict]] = {}
@@ -193,16 +225,11 @@ def number_seeds(rows: list[dict], options: Options, said: list[str]) -> None:
         if twice := [seed for seed, count in given.items() if count > 1]:
             names = " and ".join(row["run"] for row in alike if row["seed"] == twice[0])
             raise InputError(f"{names} start alike with seed {twice[0]:g}; give one --seed RUN=N or --parent")
-        blank = [row for row in alike if row["seed"] is None]
-        numbers = [NUMBERED.fullmatch(row["run"]) for row in blank]
-        own = len(blank) > 1 and all(numbers) and len({found[1] for found in numbers}) == 1
         free = (seed for seed in range(len(alike) + len(given)) if seed not in given)
-        for row, found in zip(blank, numbers, strict=True):
-            row["seed"] = int(found[2]) if own and not given else next(free)
-        if len(alike) > 1 and blank:
+        for row in alike:
+            row["seed"] = next(free) if row["seed"] is None else row["seed"]
+        if len(alike) > 1:
             seeds = ", ".join(f"{row['run']} {row['seed']:g}" for row in alike)
-            said.append(
-                f"Runs that start alike are seeds of one start: {seeds}; --seed, --algorithm or --parent corrects it."
-            )
+            said.append(f"Seeds of one start, and pooled: {seeds}; --algorithm or --parent tells them apart.")
     if zero := [alike[0]["run"] for alike in groups.values() if len(alike) == 1 and not alike[0]["seed"]]:
         said.append(f"The seed is 0 of {', '.join(zero)}.")

@@ -178,7 +178,7 @@ def start_table(advice: dict) -> Table:
     rows = [
         [
             start["start"], number(start["estimate"]), number(start["estimate_se"]), verdict_on(start, advice),
-            number(len(start["runs"]), 0), significant(start["sft_exaflops"] * factor),
+            number(len(start["runs"]), 0), significant(start["sft_exaflops"] * factor) if start["sft_known"] else MISSING,
             significant(start["rl_exaflops"] * factor), start["phase"],
         ]
         for start in compared

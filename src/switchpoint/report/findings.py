@@ -29,18 +29,20 @@ def of_compute(pooled_curves: pd.DataFrame, problems: str) -> str:
         return f"SFT reaches {best['score']:.1f} at its highest on {problems}"
     last = rl.drop_duplicates("run", keep="last").groupby(["start", "algorithm"])["score"].mean()
     start, algorithm = last.idxmax()
+    if len(last) == 1:
+        return f"RL from {start} ({algorithm}) ends at {last.max():.1f} on {problems}"
     return f"RL from {start} ({algorithm}) ends highest, at {last.max():.1f} on {problems}"
 
 
 def of_arms(curves: pd.DataFrame, comparisons: pd.DataFrame) -> str:
     """Of the curves of all arms."""
     if comparisons.empty:
-        return f"{len(curves['arm'].unique())} arms against all compute"
+        return "Every arm against all compute"
     at_most = comparisons[comparisons["exaflops_total"] == comparisons["exaflops_total"].max()]
     able = [name_of(row) for row in at_most[at_most["may_lead"]].to_dict("records")]
     if len(able) == 1:
-        return f"At equal compute {able[0]} leads"
-    return f"At equal compute {len(able)} of {len(at_most)} arms may be the best, {able[0]} is highest"
+        return f"At the compute that all algorithms of a start reach {able[0]} leads"
+    return f"At the compute that all algorithms of a start reach {len(able)} of {len(at_most)} arms may be the best"
 
 
 def name_of(row: dict) -> str:

@@ -73,6 +73,10 @@ def whole_curves(curves: pd.DataFrame, points: pd.DataFrame, runs: pd.DataFrame 
     total = table["exaflops"] + pd.to_numeric(
         before if runs is not None else pd.Series(0.0, table.index)
     ).fillna(0.0)
+    numbers = ["step", "exaflops", "score", "se", "n"]
+    table = table.assign(
+        **{name: pd.to_numeric(table[name], errors="coerce").astype(float) for name in numbers}
+    )
     given = table["exaflops_total"] if "exaflops_total" in table else pd.Series(float("nan"), table.index)
     return table.assign(exaflops_total=given.fillna(total))
 

@@ -67,10 +67,12 @@ def phases(document: dict) -> Table:
         for step, label in found["guarded"].items():
             steps.setdefault(label, []).append(step)
         rows.append([
-            run, f"{found['loss_min']:.4g} at {found['step_min']}", f"{first} to {last}",
-            *(span(steps[name]) for name in ("adaptive", "mild", "severe")),
+            run, f"{found['loss_min']:.4g} at {found['step_min']}", span(steps["adaptive"]), f"{first} to {last}",
+            *(span(steps[name]) for name in ("mild", "severe")), span([str(step) for step in found["excluded"]]),
         ])  # fmt: skip
-    return table_of(["run", "lowest loss", "stable", "adaptive", "mild", "severe"], rows)
+    return table_of(
+        ["run", "lowest loss", "adaptive", "stable", "mild", "severe", "no number (left out)"], rows
+    )
 
 
 def span(steps: list[str]) -> str:

@@ -146,9 +146,10 @@ RESULTS = pd.DataFrame(
     columns=["run", "step", "score"],
 ).assign(metric="avg", benchmark="overall")  # fmt: skip
 GAINS = pd.DataFrame(
-    [(RL_SEEDS[0], "overall", 10.0, 1.5), (RL_SEEDS[0], "gsm", 0.0, 9.0), (RL_SEEDS[1], "overall", 4.0, 1.5)],
-    columns=["run", "benchmark", "difference", "se"],
-)
+    [(RL_SEEDS[0], "overall", 10.0, 1.5, 7.0, 12.5), (RL_SEEDS[0], "gsm", 0.0, 9.0, -9.0, 9.0),
+     (RL_SEEDS[1], "overall", 4.0, 1.5, 1.0, 7.5)],
+    columns=["run", "benchmark", "difference", "se", "low", "high"],
+)  # fmt: skip
 RECORDS = {
     RL_SEEDS[0]: {"exaflops": 2.0, "log": [
         line_of_log(10, clip_fraction=0.1, norm=3.0, norm_sft=1.0, norm_rl=4.0, cosine=-0.5),
@@ -182,6 +183,7 @@ def test_a_run_that_diverges_in_its_first_step_has_an_arm():
     records = {RL_SEEDS[1]: {"exaflops": 0.0, "log": []}}
     (arm,) = arm_summaries(GAINS, RUNS, RESULTS, records).to_dict("records")
     assert (arm["sampled_tokens"], arm["exaflops"], arm["status"]) == (0, 0, "diverged")
+    assert (arm["low"], arm["high"]) == (1.0, 7.5)  # of one seed its own interval
 
 
 def test_no_rl_runs_make_an_empty_table():

@@ -230,6 +230,7 @@ def test_a_score_logged_twice_at_a_step_is_said(tmp_path):
     [
         ([20, 22, 18, 20], "per step"),
         ([20, 20, 20], "per step"),
+        ([10, 20, 30, 8, 20], None),  # a count that began again, or steps that cost so much
         ([20, 20], "per step"),
         ([10, 20, 30, 40], "cumulative"),
         ([10, 22, 30, 41], "cumulative"),
@@ -333,15 +334,58 @@ def test_means_in_charts_are_said(tmp_path):
         (["grpo_seed3", "grpo_seed7"], [3, 7]),
         (["grpo-s3", "grpo-s4"], [3, 4]),
         (["run_1", "run_2", "run_5"], [1, 2, 5]),
-        (["alpha", "beta"], [0, 1]),
+        (["alpha", "beta"], [0, 0]),
+        (["a (seed: 3)", "a (seed: 4)"], [3, 4]),
+        (["mix500", "mix2000"], [0, 0]),
+        (["lr1", "lr2", "lr3"], [0, 0, 0]),
         (["grpo_a", "dapo_a"], [0, 0]),
-        (["alpha", "beta_seed0"], [1, 0]),
+        (["alpha", "beta_seed0"], [0, 0]),
     ],
 )
 def test_seeds(tmp_path, names, seeds):
     paths = [write(tmp_path / f"{name}.jsonl", logs.verl_jsonl(MATH)) for name in names]
     _, tables = imported(tmp_path, *paths, "--compute", "steps")
-    assert tables["runs"].set_index("run")["seed"].to_dict() == dict(zip(names, seeds, strict=True))
+    runs = tables["runs"].set_index("run")
+    assert runs["seed"].to_dict() == dict(zip(names, seeds, strict=True))
+    pooled = len(set(seeds)) == len(seeds)
+    assert runs["algorithm"].nunique() == (
+        1 if pooled else len(names)
+    )  # what may differ in more than a seed stays apart
+
+
+def test_a_step_that_the_parent_never_reached_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"sft_mix@500: its log ends at step 60"):
+        imported(
+            tmp_path, "trl/sft_mix", "trl/grpo_mix", "--compute", "steps", "--parent", "grpo_mix=sft_mix@500"
+        )
+
+
+def test_a_counter_that_began_again_is_added_up(tmp_path):
+    """A resumed trainer counts its tokens from 0 again; it does not sum them up."""
+    state = json.loads(logs.trl_grpo_state(MATH))
+    counted = [record for record in state["log_history"] if "num_tokens" in record]
+    whole = {record["step"]: record["num_tokens"] for record in counted}
+    half = counted[len(counted) // 2 - 1]["num_tokens"]
+    for record in counted[len(counted) // 2 :]:
+        record["num_tokens"] -= half
+    found = []
+    for name, tokens in (("whole", None), ("resumed", state)):
+        path = write(
+            tmp_path / name / "trainer_state.json",
+            logs.trl_grpo_state(MATH) if tokens is None else json.dumps(tokens),
+        )
+        _, tables = imported(tmp_path / f"{name}_out", path, "--compute", "tokens:num_tokensxQwen2.5-7B", "--cumulative",
+                                   "--weights", "math=500", "--weights", "gsm8k=1319")  # fmt: skip
+        found.append(tables["curves"].drop(columns="run"))
+    assert max(whole.values()) > half
+    pd.testing.assert_frame_equal(*found)
+
+
+def test_fractions_beside_points_are_refused(tmp_path):
+    path = tmp_path / "two.csv"
+    path.write_text("run,step,score\na,0,0.5\na,10,0.7\nb,0,50\nb,10,70\n")
+    with pytest.raises(InputError, match=r"the scores of a lie within 0\.\.1, those of b do not"):
+        imported(tmp_path, str(path), "--compute", "steps")
 
 
 def test_what_is_guessed_can_be_said(tmp_path):
