@@ -1,0 +1,77 @@
+"""The page of anybody's runs, from files as they come."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from switchpoint import tables
+from switchpoint.errors import InputError
+from switchpoint.report import own, page
+
+
+def read(tmp_path, name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """The table as it comes from a file."""
+    table.to_csv(tmp_path / name, index=False)
+    return tables.read_csv(tmp_path / name)
+
+
+@pytest.fixture
+def curves(tmp_path) -> pd.DataFrame:
+    """SFT of two sets and RL from each, with two seeds, in steps; no standard errors."""
+    rows = []
+    for name, lift in (("math", 10), ("code", 0)):
+        rows += [(f"sft-{name}", "sft", step, 20 + lift + step / 10) for step in range(0, 201, 20)]
+        for seed in (0, 1):
+            rows += [
+                (
+                    f"{name}-s{seed}",
+                    "rl",
+                    step,
+                    40 + lift + 12 * step / (step + 40) + np.sin(7 * step + seed) / 3,
+                )
+                for step in range(0, 201, 10)
+            ]
+    table = pd.DataFrame(rows, columns=["run", "phase", "step", "score"])
+    table = table.assign(compute=table["step"], unit="steps", benchmark="overall", se=np.nan, n=np.nan)
+    return read(tmp_path, "curves.csv", table)
+
+
+@pytest.fixture
+def runs(tmp_path) -> pd.DataFrame:
+    rows = [(f"sft-{name}", "base", f"sft-{name}", "sft", 0, 0, 0.0) for name in ("math", "code")]
+    rows += [
+        (f"{name}-s{seed}", f"sft-{name}", f"sft-{name}", "grpo", seed, 200, 200.0)
+        for name in ("math", "code")
+        for seed in (0, 1)
+    ]
+    columns = ["run", "parent", "set", "algorithm", "seed", "start_step", "sft_compute"]
+    return read(tmp_path, "runs.csv", pd.DataFrame(rows, columns=columns).assign(status="finished"))
+
+
+def test_every_score_is_drawn(curves, runs):
+    inputs = own.inputs_of(curves, runs)
+    assert len(inputs["pooled_curves"]) == len(curves)
+    assert inputs["pooled_curves"]["score"].notna().all()
+    html = page.render(inputs, "mine")
+    assert inputs["advice"]["recommended"] == "sft-math-200"
+    assert "Total compute, steps (SFT and RL)" in html
+    assert "FLOPs (SFT and RL)" not in html
+
+
+def test_without_runs_there_are_curves_and_no_advice(curves):
+    html = page.render(own.inputs_of(curves), "mine")
+    assert "needs a table of what each run starts from" in html
+    assert ">math-s0</text>" in html
+
+
+def test_an_unknown_cost_of_sft_claims_nothing(curves, runs):
+    inputs = own.inputs_of(curves, runs.assign(sft_compute=np.nan))
+    advice = inputs["advice"]
+    assert advice["equal_compute"]["total"] == []
+    assert "What SFT had cost is not known" in advice["summary"]["why"]
+    assert not any(pair["axis"] == "total" for pair in advice["crossovers"])
+
+
+def test_a_run_without_a_row_is_named(curves, runs):
+    with pytest.raises(InputError, match=r"run is 'code-s1'; give its row in runs"):
+        own.inputs_of(curves, runs[runs["run"] != "code-s1"])
