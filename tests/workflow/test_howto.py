@@ -95,7 +95,9 @@ def with_paradigm(tmp_path, monkeypatch):
     clone = make_clone(tmp_path / "clone", {})
     for name in ("src", "workflow"):
         (clone / name).unlink()
-        shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            ROOT / name, clone / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
+        )
     monkeypatch.setenv("PYTHONPATH", str(clone / "src"))
     [difference] = blocks(PAGE, "## Add a paradigm", "diff")
     (clone / "raft.diff").write_text(difference)
