@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from switchpoint import files, tables
-from switchpoint.analysis.identity import identify
+from switchpoint.analysis.identity import SAME_START, identify
 from switchpoint.analysis.pooling import HALF_WIDTH, interval_ends, pool_over_seeds
 from switchpoint.analysis.predictors import loss_against_ceiling
 
@@ -46,7 +46,7 @@ def rl_outcomes(
     first, last = (rl.drop_duplicates("run", keep=keep).set_index("run") for keep in ("first", "last"))
     started = runs[runs["run"].isin(last.index) & (runs["parent"] != "base")].sort_values("run")
     # Two names of one start (a listed step that is also the minimum) are one run of that seed.
-    started = started.drop_duplicates(["algorithm", "parent", "start_step", "seed"])
+    started = started.drop_duplicates(SAME_START)
     fits = [ceilings["runs"].get(run, {}) for run in started["run"]]
     intervals = [fit.get("a_ci95") or (None, None) for fit in fits]
     table = started[KEYS].assign(

@@ -11,6 +11,7 @@ import pandas as pd
 from switchpoint import units
 from switchpoint.analysis import budget
 from switchpoint.analysis.comparisons import Z95
+from switchpoint.analysis.identity import SAME_START
 from switchpoint.analysis.points import FRACTIONS, check_scores, fractions
 from switchpoint.tables import check_columns, numbers, refuse
 
@@ -70,10 +71,9 @@ def rl_runs(runs: pd.DataFrame, points: dict) -> tuple[pd.DataFrame, list[str]]:
     ]
     runs["without"] = ~runs["run"].isin(points)
     # Two names of one start (a listed step that is also the minimum) are one run of that seed.
-    keys = ["algorithm", "parent", "start_step", "seed"]
     rl = runs[is_rl].sort_values(["without", "run"])
-    kept = rl.drop_duplicates(keys)
-    twice = rl[rl.duplicated(keys)].merge(kept, on=keys, suffixes=("", "_kept"))
+    kept = rl.drop_duplicates(SAME_START)
+    twice = rl[rl.duplicated(SAME_START)].merge(kept, on=SAME_START, suffixes=("", "_kept"))
     remarks = [
         f"{run.run} is {run.run_kept} under another name, and counts once." for run in twice.itertuples()
     ]

@@ -6,13 +6,14 @@ from switchpoint import units
 from switchpoint.analysis.advice import advise
 from switchpoint.analysis.arms import arm_curves, compare_arms
 from switchpoint.analysis.ceilings import fit_curves
-from switchpoint.analysis.identity import identify
 from switchpoint.analysis.outcomes import highest_outcomes, loss_correlation, rl_outcomes
 from switchpoint.analysis.phases import label_phases
 from switchpoint.analysis.points import check_points
 from switchpoint.analysis.pooling import pool_curves
 from switchpoint.analysis.starts import check_runs
 from switchpoint.tables import refuse
+
+NUMBERS = ["step", "exaflops", "exaflops_total", "score", "se", "n"]
 
 
 def inputs_of(
@@ -51,34 +52,20 @@ def inputs_of(
 
 def whole_curves(curves: pd.DataFrame, points: pd.DataFrame, runs: pd.DataFrame | None) -> pd.DataFrame:
     """The curves with every column of ``curves.csv``: the start of every run at 0, and all compute, as far as it is known."""
-    optional = {
-        "phase": "rl",
-        "benchmark": "overall",
-        "step": float("nan"),
-        "se": float("nan"),
-        "n": float("nan"),
-    }
-    table = curves.assign(**{name: value for name, value in optional.items() if name not in curves})
-    firsts = points.drop_duplicates("run").set_index("run")["p_start"]
-    begun = table.loc[(table["exaflops"] == 0) & (table["benchmark"] == "overall"), "run"]
-    starts = table[table["benchmark"] == "overall"].drop_duplicates("run")
-    starts = starts[starts["run"].isin(firsts.index) & ~starts["run"].isin(begun)]
-    starts = starts.assign(exaflops=0.0, step=0, se=float("nan"), score=starts["run"].map(firsts))
-    table = pd.concat([starts.drop(columns="exaflops_total", errors="ignore"), table], ignore_index=True)
+    absent = {"phase": "rl", "benchmark": "overall"} | dict.fromkeys(NUMBERS, float("nan"))
+    table = curves.assign(**{name: value for name, value in absent.items() if name not in curves})
+    overall = table[table["benchmark"] == "overall"]
+    begun = overall.loc[overall["exaflops"] == 0, "run"]
+    first = overall[~overall["run"].isin(begun)].drop_duplicates("run")
+    start = first["run"].map(points.drop_duplicates("run").set_index("run")["p_start"])
+    first = first.assign(exaflops=0.0, exaflops_total=float("nan"), step=0, se=float("nan"), score=start)
+    table = pd.concat([first, table], ignore_index=True)
+    table[NUMBERS] = table[NUMBERS].apply(pd.to_numeric, errors="coerce").astype(float)
+    of_run = {} if runs is None else runs.set_index("run")["sft_exaflops"].to_dict()
     before = (
-        0.0
-        if runs is None
-        else table["run"].map(runs.set_index("run")["sft_exaflops"]).where(table["phase"] == "rl")
+        pd.to_numeric(table["run"].map(of_run), errors="coerce").where(table["phase"] == "rl").fillna(0.0)
     )
-    total = table["exaflops"] + pd.to_numeric(
-        before if runs is not None else pd.Series(0.0, table.index)
-    ).fillna(0.0)
-    numbers = ["step", "exaflops", "score", "se", "n"]
-    table = table.assign(
-        **{name: pd.to_numeric(table[name], errors="coerce").astype(float) for name in numbers}
-    )
-    given = table["exaflops_total"] if "exaflops_total" in table else pd.Series(float("nan"), table.index)
-    return table.assign(exaflops_total=given.fillna(total))
+    return table.assign(exaflops_total=table["exaflops_total"].fillna(table["exaflops"] + before))
 
 
 def each_its_own(table: pd.DataFrame) -> pd.DataFrame:
@@ -96,6 +83,4 @@ def with_every_run(runs: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     missing = table[~table["run"].isin(runs["run"])]
     refuse(missing, missing["phase"] != "base", "run", "give its row in runs")
     base = pd.DataFrame({"run": missing["run"].unique(), "sft_exaflops": 0.0, "status": "finished"})
-    table = pd.concat([runs, base], ignore_index=True) if len(base) else runs
-    identify(table)
-    return table
+    return pd.concat([runs, base], ignore_index=True) if len(base) else runs

@@ -15,8 +15,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from switchpoint.study.quantities import Share, Unit
 from switchpoint.study.strict import Strict
-from switchpoint.study.units import Share, Unit
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Betas = tuple[Rate, Rate]

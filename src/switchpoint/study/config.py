@@ -12,12 +12,7 @@ from switchpoint.study import paths
 from switchpoint.study.algorithms import ALGORITHMS, PRESETS, Betas
 from switchpoint.study.curation import Data, check_sources
 from switchpoint.study.names import Start
-from switchpoint.study.resources import Resources
-from switchpoint.study.scale import tiny
-from switchpoint.study.sources import Base, Gguf, Hub, StepRange
-from switchpoint.study.strict import Strict
-from switchpoint.study.templates import TEMPLATES
-from switchpoint.study.units import (
+from switchpoint.study.quantities import (
     Count,
     Examples,
     Jobs,
@@ -29,6 +24,11 @@ from switchpoint.study.units import (
     Tokens,
     Unit,
 )
+from switchpoint.study.resources import Resources
+from switchpoint.study.scale import tiny
+from switchpoint.study.sources import Base, Gguf, Hub, StepRange
+from switchpoint.study.strict import Strict
+from switchpoint.study.templates import TEMPLATES
 from switchpoint.study.values import Extraction, Name, Optimizer, SavedSteps, Seed, Seeds, distinct
 
 MAX_RUNS = 20_000  # evaluations, in all their parts: more than Snakemake plans in a reasonable time

@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
+from switchpoint.study.quantities import Examples, Jobs, PromptCount, Samples, Steps, Tokens, Unit
 from switchpoint.study.sources import SOLVERS, Dataset, Directory, Generated, Source
 from switchpoint.study.strict import Strict
-from switchpoint.study.units import Examples, Jobs, PromptCount, Samples, Steps, Tokens, Unit
 from switchpoint.study.values import Extraction, Name, Names, Optimizer
 
 RESERVED = ("overall", "macro", "easy", "medium", "hard", "all")  # scores that are no benchmark's

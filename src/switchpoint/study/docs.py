@@ -14,7 +14,7 @@ from switchpoint import files
 from switchpoint.errors import InputError
 from switchpoint.study.algorithms import ALGORITHMS, PRESETS, Algorithm
 from switchpoint.study.config import Study
-from switchpoint.study.units import Unit
+from switchpoint.study.quantities import Unit
 from switchpoint.study.values import NAME, distinct
 
 SCHEMA = "src/switchpoint/study/study.schema.json"  # in the wheel, too; workflow/schemas has a link to it

@@ -9,8 +9,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from switchpoint.study.quantities import Count, Unit
 from switchpoint.study.strict import Strict
-from switchpoint.study.units import Count, Unit
 
 SPARE = 2  # submissions beyond those that the hours ask for: nodes fail
 PATIENCE = 900  # seconds to finish a step and to save, after a signal, or after another process has ended

@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
+from switchpoint.study.quantities import Problems, Rows, Share, Tokens, Unit
 from switchpoint.study.strict import Strict
-from switchpoint.study.units import Problems, Rows, Share, Tokens, Unit
 
 
 def within(most: int) -> AfterValidator:

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from switchpoint.study.algorithms import Betas
+from switchpoint.study.quantities import Sequences, Steps
 from switchpoint.study.strict import Strict, shown
-from switchpoint.study.units import Sequences, Steps
 
 
 def distinct(values: list) -> list:
