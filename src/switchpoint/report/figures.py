@@ -23,6 +23,7 @@ BASE_COLOR = "#010101"  # the page's text: black, or white in the dark; 000000 w
 FAINT = "#8a8a8a"
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
 LINES = ["-", "--", "-.", ":"]
+DASHES = ["--", ":", "-.", (0, (5, 1, 1, 1, 1, 1))]  # of RL
 PHASES = {
     "adaptive": "#0072B2",
     "stable": "#009E73",
@@ -104,56 +105,65 @@ def kind_of(start: dict, advice: dict) -> str:
     return "excluded" if start in advice["candidates"] else "RL from the base"
 
 
-def compute_performance(pooled_curves: pd.DataFrame, counted: str = EXAFLOPS, known: bool = True) -> str:
+def compute_performance(
+    pooled_curves: pd.DataFrame, counted: str = EXAFLOPS, known: bool = True, sft_known: bool = True
+) -> str:
     """RETU Figure 2: overall score against all compute spent, SFT first, RL branching off it.
 
-    Where it is not ``known`` what the runs start from, every run has its colour.
+    The left end of the logarithmic axis stands for 0.  Runs have the colour of their SFT set; of their algorithm where
+    none has a set; and their own where it is not ``known`` what they start from.  ``sft_known`` says whether all compute
+    is, or only that of RL.
     """
     points = overall(pooled_curves)
     factor, unit = scale_of(points["exaflops_total"], counted)
     points = points.assign(x=points["exaflops_total"] * factor)
     sft, rl = points[points["phase"] == "sft"], rl_points(points)
-    colors = color_of(pd.concat([sft["set"], rl["set"]]).dropna().unique())
+    from_base = rl["set"].isna()
+    rl = rl.assign(look=rl["algorithm"] if from_base.all() else rl["set"])
+    looks = looks_of(pd.concat([sft["set"], rl["look"]]).dropna().unique())
     markers = marker_of(rl["algorithm"].unique())
+    drawn = pd.concat([sft["x"], rl["x"]])
+    zero = zero_on(drawn)
     with matplotlib.rc_context(STYLE):
         figure = Figure((WIDTH, 5.4), layout="constrained")
         axes = figure.add_subplot()
         for score in points.loc[points["phase"] == "base", "score"]:
             axes.axhline(score, color=BASE_COLOR, linewidth=1, linestyle=":")
-        for name, rows in sft[sft["x"] > 0].groupby("set", sort=False):
-            draw(axes, rows.sort_values("x"), colors[name], "o", linewidth=2.2, markersize=5)
-        branches = rl[rl["x"] > 0].groupby(["run", "algorithm", "set"], sort=False, dropna=False)
-        for (_, algorithm, name), rows in branches:
-            color = BASE_COLOR if pd.isna(name) else colors[name]
-            draw(axes, rows, color, markers[algorithm], linewidth=0.9, linestyle="--", markersize=3.5)
-        log_axis(axes, points.loc[points["x"] > 0, "x"])
-        axes.set(xlabel=f"Total compute, {unit} (SFT and RL)", ylabel="Overall score, points")
-        handles = performance_legend(
-            colors, markers, list(sft["set"].unique()), "RL after SFT on " if known else ""
-        )
-        handles += [Patch(color=BASE_COLOR, label="RL from the base")] * bool(rl["set"].isna().any())
+        for name, rows in sft.groupby("set", sort=False):
+            rows = rows.assign(x=rows["x"].clip(lower=zero)).sort_values("x")
+            draw(axes, rows, looks[name][0], "o", linewidth=2.2, markersize=5)
+        for (_, algorithm, name), rows in rl.groupby(["run", "algorithm", "look"], sort=False, dropna=False):
+            color, style = (BASE_COLOR, DASHES[0]) if pd.isna(name) else looks[name]
+            rows = rows.assign(x=rows["x"].clip(lower=zero))
+            draw(axes, rows, color, markers[algorithm], linewidth=0.9, linestyle=style, markersize=3.5)
+        log_axis(axes, drawn)
+        axes.set(xlabel=spent_label(unit, sft_known), ylabel="Overall score, points")
+        after = "" if not known else "RL from the base with " if from_base.all() else "RL after SFT on "
+        handles = performance_legend(looks, markers, list(sft["set"].unique()), after)
+        if from_base.any() and not from_base.all():
+            handles.append(Patch(color=BASE_COLOR, label="RL from the base"))
         base = Line2D([], [], color=BASE_COLOR, lw=1, ls=":", label="Base model")
         handles += [base] * bool((points["phase"] == "base").any())
         figure.legend(handles=handles, loc="outside upper center", ncols=4)
         return svg(figure, "compute", "Overall score against total compute")
 
 
-def performance_legend(colors: dict, markers: dict, trained: list, after: str) -> list:
-    """One entry per SFT set that is drawn, per other set that RL comes ``after``, and per RL algorithm."""
+def performance_legend(looks: dict, markers: dict, trained: list, after: str) -> list:
+    """One entry per SFT set that is drawn, per other look, of RL that comes ``after`` it, and per RL algorithm."""
     handles = [
         Line2D([], [], color=color, lw=2.2, marker="o", ms=5, label=f"SFT on {name}")
         if name in trained
-        else Line2D([], [], color=color, lw=0.9, ls="--", label=f"{after}{name}")
-        for name, color in colors.items()
+        else Line2D([], [], color=color, lw=0.9, ls=style, label=f"{after}{name}")
+        for name, (color, style) in looks.items()
     ]
     return handles + [
         Line2D([], [], color=FAINT, lw=0.9, ls="--", marker=marker, ms=4, label=f"RL with {name}")
         for name, marker in markers.items()
-        if after
+        if after and name not in looks
     ]
 
 
-def arm_curves(curves: pd.DataFrame, counted: str = EXAFLOPS) -> str:
+def arm_curves(curves: pd.DataFrame, counted: str = EXAFLOPS, sft_known: bool = True) -> str:
     """Every arm's overall score against all compute, pooled over its seeds: a colour per algorithm, a mark per start."""
     factor, unit = scale_of(curves["exaflops_total"], counted)
     rl = curves[curves["algorithm"] != "sft"]
@@ -174,7 +184,7 @@ def arm_curves(curves: pd.DataFrame, counted: str = EXAFLOPS) -> str:
             )
             axes.plot(x, score, color=color, markevery=max(len(rows) // 8, 1), markersize=4.5, **style)
             axes.fill_between(x, score - se, score + se, color=color, alpha=0.12, linewidth=0)
-        axes.set(xlabel=f"Total compute, {unit} (SFT and RL)", ylabel="Overall score, points")
+        axes.set(xlabel=spent_label(unit, sft_known), ylabel="Overall score, points")
         handles = [
             Line2D([], [], color=BASE_COLOR, lw=2, ls=sets[name], label=f"SFT on {name}") for name in sets
         ]
@@ -381,6 +391,11 @@ def rl_points(points: pd.DataFrame) -> pd.DataFrame:
 # Drawing
 
 
+def spent_label(unit: str, sft_known: bool) -> str:
+    """Of an axis of all compute, or of RL's where nothing is known of SFT's."""
+    return f"Total compute, {unit} (SFT and RL)" if sft_known else f"RL compute, {unit} (SFT's is not known)"
+
+
 def draw(axes: Axes, points: pd.DataFrame, color: str, marker: str, **style) -> None:
     """Points with their 95 % intervals where they have one."""
     axes.plot(points["x"], points["score"], color=color, marker=marker, **style)
@@ -401,13 +416,44 @@ def bars(low: float, value: float, high: float) -> list[list[float]] | None:
     return None if absent(low) or absent(high) else [[value - low], [high - value]]
 
 
+def zero_on(x: pd.Series) -> float:
+    """Where on a logarithmic axis of these values 0 is drawn: a step below the lowest of the others."""
+    above = x[x > 0]
+    return 1.0 if above.empty else float(above.min() / (1.5 if spans_little(above) else 2.5))
+
+
+def spans_little(above: pd.Series) -> bool:
+    """Whether powers of ten alone would label too little."""
+    return above.max() / above.min() < 100
+
+
 def log_axis(axes: Axes, x: pd.Series) -> None:
-    """A logarithmic x axis with plain numbers, enough of them however short it is."""
+    """A logarithmic x axis with plain numbers, enough of them however short it is, and 0 where ``zero_on`` puts it."""
+    above, zero = x[x > 0], zero_on(x)
     axes.set_xscale("log")
-    short = len(x) > 0 and x.max() / x.min() < 100
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if short else (1,)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    if above.empty:
+        return
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if spans_little(above) else (1,)))
+    has_zero = len(above) < len(x)
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: "" if has_zero and value < above.min() else f"{value:g}")
+    )
     axes.xaxis.set_minor_formatter(NullFormatter())
+    if has_zero:
+        axes.set_xlim(left=zero / 1.1)
+        axes.annotate(
+            "0", (zero, 0), (0, -4), xycoords=axes.get_xaxis_transform(), textcoords="offset points", ha="center",
+            va="top", color=BASE_COLOR,
+        )  # fmt: skip
+
+
+def looks_of(names: Iterable[str]) -> dict[str, tuple]:
+    """A colour and RL's dashes for every name, different for the first 24."""
+    names = list(names)
+    return {
+        name: (COLORS[place % len(COLORS)], DASHES[place // len(COLORS) % len(DASHES)])
+        for place, name in enumerate(names)
+    }
 
 
 def color_of(sets: Iterable[str]) -> dict[str, str]:

@@ -71,6 +71,15 @@ def of_fits(ceilings: dict, runs: list[str]) -> str:
     return f"{bound} of {len(runs)} ceilings {'is' if bound == 1 else 'are'} identified"
 
 
+def above_ceilings(ceilings: dict, runs: list[str]) -> str:
+    """A sentence on the runs whose peak lies above their ceiling, and a space; or nothing."""
+    fits = {run: ceilings["runs"].get(run) or {} for run in runs}
+    above = [run for run, fit in fits.items() if not absent(fit.get("a")) and fit["observed_peak"] > fit["a"]]
+    if not above:
+        return ""
+    return f"A ceiling is that of the curve, and one lucky evaluation may lie above it, as the peak of {', '.join(above)} does. "
+
+
 def of_losses(correlation: dict, n: int) -> str:
     """Of the validation loss against the outcome of RL."""
     if correlation["verdict"] != "ok":

@@ -37,11 +37,11 @@ def inputs_of(
     }  # fmt: skip
     if known is None:
         return inputs
-    compared = arm_curves(table, named)
+    compared, sft_known = arm_curves(table, named), knows_sft(known)
     outcomes = rl_outcomes(inputs["pooled_curves"], ceilings, named)
     inputs |= {
         "advice": advise(curves, named, ceilings, phases), "outcomes": outcomes, "arm_curves": compared,
-        "arm_comparisons": compare_arms(compared),
+        "arm_comparisons": compare_arms(compared if sft_known else compared[:0]), "sft_known": sft_known,
     }  # fmt: skip
     if losses is None:
         return inputs
@@ -66,6 +66,12 @@ def whole_curves(curves: pd.DataFrame, points: pd.DataFrame, runs: pd.DataFrame 
         pd.to_numeric(table["run"].map(of_run), errors="coerce").where(table["phase"] == "rl").fillna(0.0)
     )
     return table.assign(exaflops_total=table["exaflops_total"].fillna(table["exaflops"] + before))
+
+
+def knows_sft(runs: pd.DataFrame) -> bool:
+    """Whether it is known what SFT had cost before every RL run."""
+    after = runs["algorithm"].notna() & (runs["algorithm"] != "sft") & (runs["parent"] != "base")
+    return bool(runs.loc[after, "sft_exaflops"].notna().all())
 
 
 def each_its_own(table: pd.DataFrame) -> pd.DataFrame:

@@ -54,7 +54,7 @@ def render(inputs: dict, study_name: str, hyperparameters: dict[str, dict] | Non
     """The page; ``inputs`` as of ``load``, or what there is of them; ``hyperparameters`` {section: {key: value}}, as run."""
     inputs = (
         dict.fromkeys([*ANALYSIS_TABLES, *ANALYSIS_DOCUMENTS, *DATA_TABLES])
-        | {"unit": EXAFLOPS, "samples": None}
+        | {"unit": EXAFLOPS, "samples": None, "sft_known": True}
         | inputs
     )
     inputs["curve_problems"] = "the monitoring problems" if tested(inputs) else "the problems of the curves"
@@ -160,18 +160,39 @@ def starts_caption(advice: dict, inputs: dict) -> str:
 def score_blocks(inputs: dict) -> list[str]:
     """Compute against performance, the test scores, what RL adds to them, and how answers were graded."""
     curves = inputs["pooled_curves"]
-    blocks = [
-        block(
-            "compute", findings.of_compute(curves, inputs["curve_problems"]),
-            f"Overall score on {inputs['curve_problems']} against all compute spent (after RETU Figure 2). Thick lines are SFT, "
-            "averaged over seeds; every dashed line is one RL run"
-            + (", branching off the SFT checkpoint that it starts from, in its colour; black (white in the dark) is RL from the base model"
-               if inputs["runs"] is not None else "")
-            + ". Bars are ±1.96 standard errors.",
-            figures.compute_performance(curves, inputs["unit"], inputs["runs"] is not None), figures.overall(curves),
-        )
-    ]  # fmt: skip
+    title, drawn = findings.of_compute(curves, inputs["curve_problems"]), compute_caption(curves, inputs)
+    figure = figures.compute_performance(
+        curves, inputs["unit"], inputs["runs"] is not None, inputs["sft_known"]
+    )
+    blocks = [block("compute", title, drawn, figure, figures.overall(curves))]
     return [*blocks, *(test_blocks(inputs) if tested(inputs) else [])]
+
+
+def spent_words(inputs: dict) -> str:
+    """What the axis of all compute counts."""
+    return (
+        "all compute spent" if inputs["sft_known"] else "the compute of RL (that of SFT is not known of all)"
+    )
+
+
+def compute_caption(curves: pd.DataFrame, inputs: dict) -> str:
+    """What the figure of score against compute shows, of these curves."""
+    points = figures.overall(curves)
+    rl, has_sft = figures.rl_points(points), (points["phase"] == "sft").any()
+    from_base = rl["set"].isna()
+    sentences = [
+        f"Overall score on {inputs['curve_problems']} against {spent_words(inputs)} (after RETU Figure 2), on a logarithmic axis."
+    ]
+    if has_sft:
+        sentences.append("Thick lines are SFT, averaged over seeds.")
+    if len(rl):
+        sentences.append("Every dashed line is one RL run, which begins at the score of its start.")
+    if inputs["runs"] is not None and not from_base.all():
+        black = ", or black (white in the dark) from the base model" if from_base.any() else ""
+        sentences.append(f"It has the colour of its SFT set{black}.")
+    if points["low"].notna().any():
+        sentences.append("Bars are ±1.96 standard errors.")
+    return " ".join(sentences)
 
 
 def test_blocks(inputs: dict) -> list[str]:
@@ -223,9 +244,10 @@ def arm_blocks(inputs: dict) -> list[str]:
     blocks = [
         block(
             "arms", findings.of_arms(curves, comparisons),
-            f"Every arm, an algorithm from one start, on {inputs['curve_problems']} against all compute spent: the mean over its "
-            "seeds as far as all go, and ± one standard error. SFT is black (white in the dark).",
-            figures.arm_curves(curves, inputs["unit"]), curves,
+            f"Every arm, an algorithm from one start, on {inputs['curve_problems']} against {spent_words(inputs)}: the mean over its "
+            "seeds as far as all go, and ± one standard error."
+            + (" SFT is black (white in the dark)." if (curves["algorithm"] == "sft").any() else ""),
+            figures.arm_curves(curves, inputs["unit"], inputs["sft_known"]), curves,
         )
     ]  # fmt: skip
     if len(comparisons):
@@ -306,7 +328,7 @@ def ceiling_blocks(inputs: dict) -> list[str]:
             "fits-table", "The fitted curves in numbers",
             f"On {problems} (after RETU Table 4): P_start is the score before RL, A the ceiling, C_mid the RL compute at half the "
             "gain, B the steepness, PL the gain from P_start to A, noise sd the standard deviation of one evaluation around the "
-            "curve. The held-out RMSE (root of the mean squared error) is the error of the forecast of the last 15 % of the points "
+            f"curve. {findings.above_ceilings(ceilings, rl_runs)}The held-out RMSE (root of the mean squared error) is the error of the forecast of the last 15 % of the points "
             "from the others; naive predicts the median of the last 8 of these. A collapsed run was fitted before its collapse.",
             analysis_tables.fit_table(ceilings, rl_runs),
         ),

@@ -1,6 +1,9 @@
 """What ``ranking.rank`` and ``predictors.predict`` found, in words and tables of text."""
 
-import pandas as pd
+from switchpoint.report import terminal
+from switchpoint.report.formatting import absent
+
+WORDS = ["model", "tied_with", "dropped", ""]  # columns of words
 
 
 def show_rank(result: dict) -> str:
@@ -87,7 +90,11 @@ def remark_lines(result: dict) -> list[str]:
 
 
 def text_table(rows: list[dict]) -> str:
-    """Rows as text between blank lines."""
-    cells = pd.DataFrame(rows).astype(object)
-    cells = cells.map(lambda x: "" if pd.isna(x) else f"{x:.4g}" if isinstance(x, float) else x)
-    return f"\n{cells.to_string(index=False)}\n"
+    """Rows as a table of text."""
+    cells = [[cell_text(value) for value in row.values()] for row in rows]
+    return terminal.as_text(terminal.table_of(list(rows[0]), cells, WORDS))
+
+
+def cell_text(value: object) -> str:
+    """A cell: four digits of a number, nothing where there is none."""
+    return "" if absent(value) else f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -14,11 +14,22 @@ WIDTH = 120  # where the output is no terminal
 
 
 def show(table: Table) -> None:
-    """Prints the table: as wide as the terminal, or ``WIDTH``."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH)
-    console.print(table)
+    """Prints the table."""
+    console().print(table)
+
+
+def as_text(table: Table) -> str:
+    """The table as it would be printed, without a line break at its end."""
+    screen = console()
+    with screen.capture() as captured:
+        screen.print(table)
+    return captured.get().rstrip("\n")
+
+
+def console() -> Console:
+    """Standard output: as wide as the terminal, or ``WIDTH``."""
+    screen = Console()
+    return screen if screen.is_terminal else Console(width=WIDTH)
 
 
 def table_of(header: list[str], rows: Iterable[list[str]], words: Iterable[str] = ()) -> Table:

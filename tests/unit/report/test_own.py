@@ -6,7 +6,7 @@ import pytest
 
 from switchpoint import tables
 from switchpoint.errors import InputError
-from switchpoint.report import own, page
+from switchpoint.report import figures, findings, own, page
 
 
 def read(tmp_path, name: str, table: pd.DataFrame) -> pd.DataFrame:
@@ -72,6 +72,48 @@ def test_an_unknown_cost_of_sft_claims_nothing(curves, runs):
     assert not any(pair["axis"] == "total" for pair in advice["crossovers"])
 
 
+def test_an_axis_of_unknown_cost_is_named(curves, runs):
+    html = page.render(own.inputs_of(curves, runs.assign(sft_compute=np.nan)), "mine")
+    assert "RL compute, steps (SFT's is not known)" in html
+    assert "(SFT and RL)" not in html
+    assert "The arms at equal total compute" not in html
+
+
 def test_a_run_without_a_row_is_named(curves, runs):
     with pytest.raises(InputError, match=r"run is 'code-s1'; give its row in runs"):
         own.inputs_of(curves, runs[runs["run"] != "code-s1"])
+
+
+def from_base(tmp_path, n: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Runs of ``n`` algorithms from the base model, each with its start at 0."""
+    names = [f"method-{i}" for i in range(n)]
+    points = [(name, 5 * step, 30 + 20 * step / (step + 4)) for name in names for step in range(12)]
+    curves = pd.DataFrame(points, columns=["run", "exaflops", "score"])
+    curves = curves.assign(phase="rl", step=curves["exaflops"], benchmark="overall", se=1.0, n=100)
+    runs = pd.DataFrame({"run": names, "parent": "base", "set": None, "algorithm": names, "seed": 0})
+    runs = runs.assign(start_step=0, sft_exaflops=0.0, status="finished")
+    return read(tmp_path, "curves.csv", curves), read(tmp_path, "runs.csv", runs)
+
+
+@pytest.mark.parametrize("n", [3, 8])
+def test_runs_from_the_base_are_told_apart_and_begin_at_their_start(tmp_path, n):
+    inputs = own.inputs_of(*from_base(tmp_path, n))
+    curves = inputs["pooled_curves"]
+    looks = figures.looks_of(curves["algorithm"].dropna().unique())
+    assert len(set(map(str, looks.values()))) == n
+    drawn = figures.compute_performance(curves)
+    assert all(f"RL from the base with {name}<" in drawn for name in looks)
+    assert all(color.lower() in drawn for color, _ in looks.values())
+    assert ">0</text>" in drawn  # where every run begins
+    beyond = figures.compute_performance(curves[curves["exaflops_total"] > 0])
+    assert ">0</text>" not in beyond
+    caption = page.compute_caption(curves, {"curve_problems": "problems", "runs": True, "sft_known": True})
+    assert "SFT" not in caption
+
+
+def test_a_peak_above_its_ceiling_is_said():
+    fits = {"runs": {"a": {"a": 50.0, "observed_peak": 51.0}, "b": {"a": 50.0, "observed_peak": 49.0},
+                     "c": {"a": None, "observed_peak": 60.0}}}  # fmt: skip
+    said = findings.above_ceilings(fits, ["a", "b", "c"])
+    assert "the peak of a does" in said
+    assert findings.above_ceilings(fits, ["b", "c"]) == ""
