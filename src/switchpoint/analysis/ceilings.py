@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from switchpoint import units
+from switchpoint.analysis.forms import NAMES, NO_CEILING, SIGMOID
 from switchpoint.analysis.points import check_points
 from switchpoint.analysis.posterior import MIN_ROBUST, TRIM, Posterior, posterior
 from switchpoint.analysis.sigmoid import MAX_SCORE, SCALERL_HALF_WIDTH, PaperSettings, paper, scalerl
@@ -29,15 +30,20 @@ from switchpoint.tables import check_columns, numbers, refuse
 
 METHODS = ("default", "paper", "scalerl")
 MAX_WIDTH = 5.0  # points; a wider 95 % interval leaves the ceiling unidentified
-ROOM, OPEN = 0.1, 0.01  # an interval is open when the top tenth of the room above the scores has 1 % of A
-MIN_POINTS, MIN_FITTED = 5, 3  # for a verdict, for a curve
+ROOM, OPEN = 0.1, 0.025  # an interval is open when the top tenth of the room above the scores has 1 % of A
+MIN_POINTS, MIN_FITTED = 8, 3  # for a verdict, for a curve
 TAIL, LEVEL, MIN_COLLAPSE = 3, 5, 1.0  # points of a tail, of the running median; fall in score
 HELD_OUT_FROM, NAIVE_LAST, NAIVE_WEIGHT = 0.85, 8, 0.5
+DRIFT, BACK = (
+    0.3,
+    0.5,
+)  # standard deviations of the noise, an evaluation ahead; how often a collapsed run comes back
+MIN_DRAWS = 100  # of a parameter; with fewer nothing is said of it
 CURVE_TIMES = np.append(0.0, np.geomspace(1 / 30, 4, 32))  # of the last compute
 GAIN_TIMES = (1.25, 1.5, 2.0, 4.0)
 NOT_FITTED = dict.fromkeys(
     ["a", "a_point", "a_ci95", "c_mid", "c_mid_ci95", "b", "b_ci95", "alpha", "r2_train", "noise_sd",
-     "autocorrelation"]
+     "autocorrelation", "covariance", "form", "forms"]
 ) | {"n_used": 0, "curve": [], "gains": []}  # fmt: skip
 # What a column of the paper's settings may hold, and how to mend it.
 SETTINGS = {
@@ -166,23 +172,34 @@ def collapse_start(score: np.ndarray) -> int:
     return start if n - start >= TAIL else n
 
 
-def forecast(
-    fit: Posterior, score: np.ndarray, at: np.ndarray, collapsed: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
+def forecast(fit: Posterior, score: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Expected scores at compute ``at``, of shape (k,), and draws of new evaluations, (draws, k).
 
-    ``score`` holds all the run's scores so far.
+    ``score`` holds all the run's scores so far; those beyond the points of ``fit`` are a collapse.
     """
-    curves = fit.curves(at)
-    ahead = at > fit.x_last
-    remembered = np.where(ahead, fit.rho[:, None] ** np.where(ahead, (at - fit.x_last) / fit.step, 1.0), 0.0)
-    expected = curves + remembered * fit.last[:, None]
-    mean = expected.mean(axis=0)
-    weight = np.where(ahead, 1.0 if collapsed else NAIVE_WEIGHT * fit.x_last / np.maximum(at, fit.x_last), 0)
-    blended = weight * np.median(score[-NAIVE_LAST:]) + (1 - weight) * mean
-    noise = np.random.default_rng(0).standard_normal(expected.shape)
-    spread = fit.noise[:, None] * np.sqrt(1 - remembered**2)
-    return blended, expected + (blended - mean) + spread * noise
+    remembered, sd = fit.remembered(at)
+    expected, ahead = fit.curves(at) + remembered, fit.ahead(at)
+    mean, tail = expected.mean(axis=0), score[len(fit.x) :]
+    weight = np.where(
+        ahead > 0, 1.0 if len(tail) else NAIVE_WEIGHT * fit.x[-1] / np.maximum(at, fit.x[-1]), 0
+    )
+    forecast = weight * np.median(score[-NAIVE_LAST:]) + (1 - weight) * mean
+    rng = np.random.default_rng(0)
+    drawn = after_collapse(expected, tail, ahead, rng) if len(tail) else expected + forecast - mean
+    sd = np.hypot(sd, DRIFT * np.sqrt(ahead) * fit.noise[:, None])
+    return forecast, drawn + sd * rng.standard_normal(drawn.shape)
+
+
+def after_collapse(
+    expected: np.ndarray, tail: np.ndarray, ahead: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Draws after a collapse, (draws, k): half are back on the curve, half fall on, at up to twice the pace so far.
+
+    ``expected`` (draws, k) is the curve, ``tail`` the collapsed scores and ``ahead`` (k,) the evaluations since the fall began.
+    """
+    pace = max(float(expected[:, 0].mean()) - tail.min(), 0.0) / len(tail)
+    further = np.maximum(ahead - len(tail), 0) * rng.uniform(0, 2 * pace, (len(expected), 1))
+    return np.where(rng.random((len(expected), 1)) < BACK, expected, np.median(tail[-TAIL:]) - further)
 
 
 def fit_run(rows: pd.DataFrame, asked: np.ndarray, method: str, settings: PaperSettings) -> dict:
@@ -231,52 +248,74 @@ def estimate_ceiling(
     if method != "default":
         return published_estimate(x, score, p_start, method, settings)
     fit = posterior(x[:n], score[:n], p_start)
-    low, point, high = np.quantile(fit.a, [0.025, 0.5, 0.975])
-    beyond = float(np.mean(fit.c_mid > x[n - 1]))
+    low, high = np.quantile(fit.ceiling, [0.025, 0.975])
+    bounded, of_sigmoid = fit.bounded, fit.form == NAMES.index(SIGMOID)
+    point = float(np.median(fit.level[bounded])) if bounded.any() else MAX_SCORE
+    beyond = float(np.mean(~bounded | (fit.c_mid > x[n - 1])))
     room = MAX_SCORE - score[:n].max()
-    is_open = bool(np.mean(fit.a > MAX_SCORE - ROOM * room) > OPEN) or n < MIN_POINTS
     verdicts = {
-        "open_interval": is_open,
+        "no_ceiling": fit.weights[NO_CEILING] > OPEN,
+        "open_interval": bool(np.mean(fit.ceiling > MAX_SCORE - ROOM * room) > OPEN) or n < MIN_POINTS,
         "wide_interval": high - low > MAX_WIDTH,
         "c_beyond_data": beyond > 0.5,
     }
     flags += [name for name, holds in verdicts.items() if holds]
-    reason = why_open(n, is_open, high - low, beyond)
+    reason = why_open(n, verdicts, fit, high - low)
+    if reason:  # it may be reached already
+        low = min(low, np.quantile(fit.curves(x[n - 1 : n]), 0.025))
     status = "collapsed" if fall else "unidentified" if reason else "identified"
-    c_mid, b = np.quantile(fit.c_mid, [0.5, 0.025, 0.975]), np.quantile(fit.b, [0.5, 0.025, 0.975])
     middle = np.median(fit.curves(x[:n][fit.used]), axis=0)
     return {
-        "a": None if reason else float(point),
-        "a_point": float(point),
-        "a_ci95": [None if n < MIN_POINTS else float(low), None if is_open else float(high)],
-        "c_mid": float(c_mid[0]),
-        "c_mid_ci95": c_mid[1:].tolist(),
-        "b": float(b[0]),
-        "b_ci95": b[1:].tolist(),
+        "a": None if reason else point,
+        "a_point": point,
+        "a_ci95": [
+            None if n < MIN_POINTS else float(low),
+            None if verdicts["open_interval"] else float(high),
+        ],
+        **with_interval("c_mid", fit.c_mid[bounded]),
+        **with_interval("b", fit.b[of_sigmoid]),
+        "covariance": covariance(fit, of_sigmoid),
+        "form": max(fit.weights, key=fit.weights.get),
+        "forms": fit.weights,
         "status": status,
         "reason": "; ".join(filter(None, [fall, reason])) or None,
         "flags": flags,
         "alpha": TRIM if n >= MIN_ROBUST else None,
         "r2_train": explained_variance(score[:n][fit.used], middle),
         "noise_sd": float(np.median(fit.noise)),
-        "autocorrelation": float(fit.rho.mean()),
+        "autocorrelation": fit.autocorrelation,
         "n_used": int(fit.used.sum()),
         "curve": curve_with_band(fit, x[-1]),
         "gains": expected_gains(fit, x[n - 1]),
     }
 
 
-def why_open(n: int, is_open: bool, width: float, beyond: float) -> str | None:
+def with_interval(name: str, drawn: np.ndarray) -> dict:
+    """The median and the 95 % interval of draws; None where there are fewer than ``MIN_DRAWS``."""
+    if len(drawn) < MIN_DRAWS:
+        return {name: None, f"{name}_ci95": [None, None]}
+    middle, low, high = np.quantile(drawn, [0.5, 0.025, 0.975]).tolist()
+    return {name: middle, f"{name}_ci95": [low, high]}
+
+
+def covariance(fit: Posterior, chosen: np.ndarray) -> list[list[float]] | None:
+    """Of (A, ln C_mid, B) among the chosen draws, (3, 3); None where there are fewer than ``MIN_DRAWS``."""
+    drawn = np.array([fit.level, np.log(fit.c_mid), fit.b])[:, chosen]
+    return np.cov(drawn).tolist() if chosen.sum() >= MIN_DRAWS else None
+
+
+def why_open(n: int, verdicts: dict[str, bool], fit: Posterior, width: float) -> str | None:
     """Why the data do not bound the ceiling; None when they do."""
     if n < MIN_POINTS:
         return f"{n} points, fewer than {MIN_POINTS}"
-    if is_open:
+    if verdicts["no_ceiling"]:
+        share = 100 * fit.weights[NO_CEILING]
+        return f"a curve without a ceiling explains the points, too (posterior weight {share:.0f} %)"
+    if verdicts["open_interval"]:
         return f"the 95 % interval reaches the bound of {MAX_SCORE:.0f} points"
-    if width > MAX_WIDTH:
+    if verdicts["wide_interval"]:
         return f"the 95 % interval is {width:.1f} points wide, more than {MAX_WIDTH:.0f}"
-    if beyond > 0.5:
-        return "half of the rise lies beyond the last point"
-    return None
+    return "half of the rise lies beyond the last point" if verdicts["c_beyond_data"] else None
 
 
 def published_estimate(
@@ -339,7 +378,7 @@ def expected_scores(
     if method == "scalerl":
         return scalerl(x, score, p_start)(at), None
     n = collapse_start(score)
-    return forecast(posterior(x[:n], score[:n], p_start), score, at, collapsed=n < len(score))
+    return forecast(posterior(x[:n], score[:n], p_start), score, at)
 
 
 def predictions_at(

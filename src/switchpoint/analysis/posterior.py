@@ -1,21 +1,24 @@
-"""The posterior of a curve's ceiling: Eq. 11 with autocorrelated noise, on a grid.
+"""The posterior of a curve's ceiling: an average over the forms of ``forms``, with autocorrelated noise, on a grid.
 
-For given (C_mid, B) and autocorrelation rho the curve is linear in P_start and A, so their
-posterior and that of the noise are exact; the grid over (C_mid, B, rho) is refined around
-what the data leave possible, and draws from it carry every uncertainty at once.
+For given (form, C, B) and noise the curve is linear in P_start and A, so their posterior and that of
+the noise's scale are exact; every form's grid over (C, B) is refined around what the data leave
+possible, and draws from all of them by their weights carry every uncertainty at once, that of the form too.
 
-Model, with r_i the rise at x_i and t_i the number of the evaluation
---------------------------------------------------------------------
-score_i = P (1 - r_i) + A r_i + e_i,  corr(e_i, e_j) = rho^|t_i - t_j|,  p_start = P + e_0.
+Model, with r_i the share of the gain at x_i and t_i the number of the evaluation
+---------------------------------------------------------------------------------
+score_i = P (1 - r_i) + A r_i + e_i,  corr(e_i, e_j) = f rho^|t_i - t_j| for i != j,  p_start = P + e_0.
 
 Priors, stated before any fit
 -----------------------------
-A uniform on 0..100; B log-normal around 1.5 (log sd 0.4: the slopes of RETU Table 4);
-C_mid log-normal around a fifth of the compute spent (log sd 1.5); rho in 0..0.9 with density
-1 - rho; the noise variance inverse gamma, worth one observation of ``NOISE`` points.
+The forms and their B as in ``forms``; A uniform on 0..100 (without a ceiling: the score at the last
+point); C log-normal around a fifth of the compute spent (log sd 1.5); (rho, f) as in ``NOISES``, which prefer
+little autocorrelation, with a slow part for curves that wander; the noise variance inverse gamma, worth one observation of
+``NOISE`` points.
 
 Deviations
 ----------
+- The paper fits the sigmoid alone.  Where the truth is another form that intervals of the sigmoid miss it, the more
+  certainly the more points there are (``docs/ceilings.md``).
 - The paper fixes P_start at its one measured score; here that score has noise as the others have.
 - Points that a trimmed fit (Eq. 30, C-steps at every grid node) and then a second fit to the
   rest leave with a modified z-score (Eq. 29) over 3.5 are dropped, at most a fifth; the paper
@@ -27,13 +30,17 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special, stats
 
+from switchpoint.analysis.forms import FORMS, NAMES, NO_CEILING, SIGMOID, Form
 from switchpoint.analysis.sigmoid import MAX_SCORE, rise
 
 N_C, N_B, ZOOMS = 41, 23, 4
 C_RANGE = 0.1, 30.0  # of the smallest and the largest x
-B_RANGE = 0.2, 6.0
-C_PRIOR, B_PRIOR = (0.2, 1.5), (1.5, 0.4)  # median, log sd
-RHO = np.array([0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9])
+C_PRIOR = 0.2, 1.5  # median, log sd
+# The noise of one evaluation: the autocorrelation rho, the part f of the variance that has it, the prior weight.
+NOISES = [
+    (0.0, 1.0, 1.0), (0.3, 1.0, 1.0), (0.5, 1.0, 0.7), (0.7, 1.0, 0.4), (0.85, 1.0, 0.15),
+    (0.9, 0.3, 0.3), (0.9, 0.6, 0.3), (0.97, 0.3, 0.3), (0.97, 0.6, 0.3),
+]  # fmt: skip
 NOISE = 0.02
 TRIM, MAX_DROPPED, MAX_Z = 0.75, 0.2, 3.5
 C_STEPS = 8  # of the trimmed fit
@@ -44,27 +51,75 @@ DRAWS, SEED = 4000, 0
 
 @dataclass(frozen=True)
 class Posterior:
-    """Draws of the curve's parameters, each of shape (draws,), and the points that were not dropped.
+    """Draws of the curve and its noise, each of shape (draws,), from the points of one run.
 
-    ``x`` and ``c_mid`` have the caller's unit; ``noise`` is the standard deviation of one
-    evaluation; ``last`` (draws,) the residual of the last point, ``step`` the compute between two.
+    ``x`` and ``score`` (n,) are the points and ``used`` (n,) those that were not dropped; ``form`` is the place in
+    ``NAMES``, ``level`` the ceiling (without one: the score at the last point), ``c_mid`` the compute at half the gain, in
+    the unit of ``x``, ``noise`` the standard deviation of one evaluation, ``kind`` its place in ``NOISES``; ``weights``
+    the posterior weight of every form.
     """
 
-    a: np.ndarray
+    x: np.ndarray
+    score: np.ndarray
+    used: np.ndarray
+    form: np.ndarray
+    level: np.ndarray
     c_mid: np.ndarray
     b: np.ndarray
     p_start: np.ndarray
     noise: np.ndarray
-    rho: np.ndarray
-    used: np.ndarray
-    x_last: float
-    last: np.ndarray
-    step: float
+    kind: np.ndarray
+    weights: dict[str, float]
+
+    @property
+    def bounded(self) -> np.ndarray:
+        """Mask of the draws that have a ceiling."""
+        return self.form != NAMES.index(NO_CEILING)
+
+    @property
+    def ceiling(self) -> np.ndarray:
+        """The ceilings drawn; ``MAX_SCORE`` stands for none."""
+        return np.where(self.bounded, self.level, MAX_SCORE)
+
+    @property
+    def autocorrelation(self) -> float:
+        """The mean correlation of two evaluations that follow one another."""
+        return float(np.array([rho * part for rho, part, _ in NOISES])[self.kind].mean())
 
     def curves(self, x: np.ndarray) -> np.ndarray:
-        """The drawn curves at ``x`` (k,), of shape (draws, k)."""
-        risen = rise(x[None], self.c_mid[:, None], self.b[:, None])
-        return self.p_start[:, None] + (self.a - self.p_start)[:, None] * risen
+        """The drawn curves at ``x`` (k,), of shape (draws, k); none rises above ``MAX_SCORE``."""
+        shares = np.empty((len(self.form), len(x)))
+        for place, form in enumerate(FORMS.values()):
+            own = self.form == place
+            unit = self.x[-1]
+            shares[own] = form.share(x / unit, self.c_mid[own, None] / unit, self.b[own, None])
+        return np.minimum(self.p_start[:, None] + (self.level - self.p_start)[:, None] * shares, MAX_SCORE)
+
+    def ahead(self, x: np.ndarray) -> np.ndarray:
+        """How many evaluations ``x`` (k,) lies beyond the last point, 0 within the data."""
+        return np.maximum(x / self.x[-1] - 1, 0) * len(self.x)
+
+    def remembered(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of the noise of evaluations at ``x`` (k,), given the residuals so far; (draws, k).
+
+        Within the data a new evaluation remembers nothing.
+        """
+        residual = (self.score - self.curves(self.x))[:, self.used]
+        time, ahead = np.flatnonzero(self.used), self.ahead(x)
+        lag = ahead[:, None] + len(self.x) - 1 - time
+        mean, sd = np.empty((2, len(self.form), len(x)))
+        for place, (rho, part, _) in enumerate(NOISES):
+            own = self.kind == place
+            shared = part * rho**lag * (ahead > 0)[:, None]
+            gain = np.linalg.solve(correlation(time, rho, part), shared.T)
+            mean[own] = residual[own] @ gain
+            sd[own] = self.noise[own, None] * np.sqrt(1 - (shared * gain.T).sum(axis=1))
+        return mean, sd
+
+
+def correlation(time: np.ndarray, rho: float, part: float) -> np.ndarray:
+    """Of the noise of evaluations with these numbers (n,), shape (n, n)."""
+    return part * rho ** np.abs(time[:, None] - time) + (1 - part) * np.eye(len(time))
 
 
 def posterior(x: np.ndarray, score: np.ndarray, p_start: float) -> Posterior:
@@ -73,23 +128,40 @@ def posterior(x: np.ndarray, score: np.ndarray, p_start: float) -> Posterior:
     ``x`` is the compute, positive and ascending, ``score`` in points, both of shape (n,), n >= 3;
     ``p_start`` is the score at x = 0.
     """
-    unit = x.max()
+    unit = x[-1]
     used = ~outliers(x / unit, score - p_start)
-    time = np.flatnonzero(used)
-    nodes = whole_grid(x / unit)
+    factors = [np.linalg.cholesky(correlation(np.flatnonzero(used), *noise[:2])) for noise in NOISES]
+    grids = [refined_grid(form, x[used] / unit, score[used], factors, p_start) for form in FORMS.values()]
+    evidence = np.array([grid["evidence"] for grid in grids])
+    weights = np.exp(evidence - special.logsumexp(evidence))
+    rng = np.random.default_rng(SEED)
+    counts = rng.multinomial(DRAWS, weights)
+    draws = [draw_parameters(grid, count, used.sum(), rng) for grid, count in zip(grids, counts, strict=True)]
+    level, start, noise, kind, nodes = map(np.concatenate, zip(*draws, strict=True))
+    log_c, log_b = nodes.T
+    return Posterior(
+        x, score, used, np.repeat(np.arange(len(FORMS)), counts), level, np.exp(log_c) * unit, np.exp(log_b),
+        start, noise, kind, dict(zip(NAMES, weights.tolist(), strict=True)),
+    )  # fmt: skip
+
+
+def refined_grid(
+    form: Form, x: np.ndarray, score: np.ndarray, factors: list[np.ndarray], p_start: float
+) -> dict:
+    """What ``solve_nodes`` finds for a form where its weight lies, with the ``nodes`` and the log ``evidence``.
+
+    ``factors`` are the Cholesky factors of the correlation of every noise; x in units of the last.
+    """
+    nodes = whole_grid(form, x)
     for _ in range(ZOOMS):
-        grid = solve_nodes(nodes, x[used] / unit, score[used], time, p_start)
-        smaller = zoom_nodes(nodes, grid["weight"].sum(axis=0))
+        grid = solve_nodes(form, nodes, x, score, factors, p_start)
+        smaller = zoom_nodes(nodes, np.exp(grid["weight"] - grid["weight"].max()).sum(axis=0))
         if smaller is None:
             break
         nodes = smaller
-    a, start, noise, k = draw_parameters(grid)
-    rho, c_mid, b = RHO[k // len(nodes)], *np.exp(nodes[k % len(nodes)]).T
-    drawn = Posterior(
-        a, c_mid * unit, b, start, noise, rho, used, float(x[used][-1]), np.zeros(DRAWS), float(unit / len(x))
-    )
-    drawn.last[:] = score[used][-1] - drawn.curves(x[used][-1:])[:, 0]
-    return drawn
+    cell = np.log(steps(nodes)[np.ptp(nodes, axis=0) > 0]).sum()
+    evidence = special.logsumexp(grid["weight"]) + cell + np.log(form.weight)
+    return grid | {"nodes": nodes, "evidence": evidence}
 
 
 def outliers(x: np.ndarray, gain: np.ndarray) -> np.ndarray:
@@ -112,7 +184,7 @@ def outliers(x: np.ndarray, gain: np.ndarray) -> np.ndarray:
 
 def trimmed_fit(x: np.ndarray, gain: np.ndarray) -> np.ndarray:
     """Mask of the points that the least trimmed squares fit over the grid keeps."""
-    rises = rise(x, *np.exp(whole_grid(x)).T[..., None])
+    rises = rise(x, *np.exp(whole_grid(FORMS[SIGMOID], x)).T[..., None])
     n_kept = int(TRIM * len(x))
     kept = np.ones_like(rises, dtype=bool)
     for _ in range(C_STEPS):
@@ -123,13 +195,12 @@ def trimmed_fit(x: np.ndarray, gain: np.ndarray) -> np.ndarray:
 
 def residuals(x: np.ndarray, gain: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """Residuals of all points from the curve that fits the kept ones best, on a grid refined around it."""
-    nodes = whole_grid(x)
+    nodes = whole_grid(FORMS[SIGMOID], x)
     for _ in range(3):
         rises = rise(x, *np.exp(nodes).T[..., None])
         residual = gain - project_gain(rises, gain, kept)[:, None] * rises
         nearest = (residual**2 * kept).sum(axis=1).argmin()
-        step = (nodes.max(axis=0) - nodes.min(axis=0)) / [N_C - 1, N_B - 1]
-        nodes = box_nodes(*zip(nodes[nearest] - step, nodes[nearest] + step, strict=True))
+        nodes = box_nodes(nodes[nearest] - steps(nodes), nodes[nearest] + steps(nodes))
     return residual[nearest]
 
 
@@ -140,80 +211,82 @@ def project_gain(rises: np.ndarray, gain: np.ndarray, kept: np.ndarray) -> np.nd
     return np.clip(weighted @ gain / square, -MAX_SCORE, MAX_SCORE)
 
 
-def whole_grid(x: np.ndarray) -> np.ndarray:
-    """The whole grid; x in units of the largest."""
-    return box_nodes(np.log([C_RANGE[0] * x.min(), C_RANGE[1]]), np.log(B_RANGE))
+def whole_grid(form: Form, x: np.ndarray) -> np.ndarray:
+    """All (log C, log B) that a form may have; x in units of the largest."""
+    low, high = form.b_range
+    return box_nodes(np.log([C_RANGE[0] * x.min(), low]), np.log([C_RANGE[1], high]))
 
 
-def box_nodes(log_c: np.ndarray, log_b: np.ndarray) -> np.ndarray:
-    """Nodes (log C, log B) over a box, shape (k, 2)."""
-    axes = np.linspace(*log_c, N_C), np.linspace(*log_b, N_B)
+def box_nodes(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Nodes (log C, log B) from ``low`` (2,) to ``high``, shape (k, 2); one value of B where both are equal."""
+    axes = np.linspace(low[0], high[0], N_C), np.linspace(low[1], high[1], N_B if high[1] > low[1] else 1)
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+def steps(nodes: np.ndarray) -> np.ndarray:
+    """The distances of neighbours in log C and in log B, shape (2,)."""
+    return np.ptp(nodes, axis=0) / [N_C - 1, N_B - 1]
 
 
 def zoom_nodes(nodes: np.ndarray, weight: np.ndarray) -> np.ndarray | None:
     """Nodes over the part of the box that holds the weight; None when that is most of it."""
     inside = nodes[weight > 1e-6 * weight.max()]
     low, high = nodes.min(axis=0), nodes.max(axis=0)
-    margin = (high - low) / [N_C - 1, N_B - 1]
-    small = np.maximum(inside.min(axis=0) - margin, low), np.minimum(inside.max(axis=0) + margin, high)
-    if np.prod((small[1] - small[0]) / (high - low)) > 0.5:
-        return None
-    return box_nodes(*np.stack(small, axis=1))
+    first = np.maximum(inside.min(axis=0) - steps(nodes), low)
+    last = np.minimum(inside.max(axis=0) + steps(nodes), high)
+    spread = high > low
+    return (
+        None if np.prod(((last - first) / (high - low + ~spread))[spread]) > 0.5 else box_nodes(first, last)
+    )
 
 
 def solve_nodes(
-    nodes: np.ndarray, x: np.ndarray, score: np.ndarray, time: np.ndarray, p_start: float
+    form: Form, nodes: np.ndarray, x: np.ndarray, score: np.ndarray, factors: list[np.ndarray], p_start: float
 ) -> dict:
-    """Weight and conditional posterior of (P, A) at every (rho, node); arrays of shape (rhos, k).
+    """Log weight and conditional posterior of (P, A) at every (noise, node); arrays of shape (noises, k).
 
     At a node, (P, A) given the noise variance is normal around its generalised least-squares
     estimate; ``var_a``, ``var_p`` and ``cov`` are in units of that variance.
     """
-    rises, dof = rise(x, *np.exp(nodes).T[..., None]), len(x)
+    shares, n = form.share(x, *np.exp(nodes).T[..., None]), len(x)
     solutions = []
-    for rho in RHO:
-        decay = rho ** np.diff(time)
-        spread = np.sqrt(1 - decay**2)
-
-        def whiten(v: np.ndarray, decay: np.ndarray = decay, spread: np.ndarray = spread) -> np.ndarray:
-            """``v`` with independent noise of one variance."""
-            later = (v[..., 1:] - decay * v[..., :-1]) / spread
-            return np.concatenate([v[..., :1], later], axis=-1)
-
-        start, risen, y = whiten(1 - rises), whiten(rises), whiten(score)
+    for factor, (_, _, prior) in zip(factors, NOISES, strict=True):
+        whiten = np.linalg.inv(factor)
+        risen, y = shares @ whiten.T, whiten @ score
+        start = whiten.sum(axis=1) - risen
         # The first term of each: the measured P_start, an observation of P with noise of its own.
         pp, pa = 1 + (start**2).sum(-1), (start * risen).sum(-1)
         aa = (risen**2).sum(-1) + 1e-9
         py, ay = p_start + start @ y, risen @ y
-        det = pp * aa - pa**2
+        det = np.maximum(pp * aa - pa**2, 1e-12)
         p, a = (aa * py - pa * ay) / det, (pp * ay - pa * py) / det
         error = np.maximum(p_start**2 + y @ y - p * py - a * ay, 0) + NOISE**2
-        scale = np.sqrt(pp / det * error / dof)
-        possible = stats.t.cdf((MAX_SCORE - a) / scale, dof) - stats.t.cdf(-a / scale, dof)
-        likelihood = -0.5 * np.log(det) - dof / 2 * np.log(error) - np.log(spread).sum()
-        prior = np.log(1 - rho) + np.log(np.maximum(possible, 1e-300))
-        solutions.append((likelihood + prior, p, a, pp / det, aa / det, -pa / det, error))
+        scale = np.sqrt(pp / det * error / n)
+        possible = stats.t.cdf((MAX_SCORE - a) / scale, n) - stats.t.cdf(-a / scale, n)
+        weight = -0.5 * np.log(det) - n / 2 * np.log(error) - np.log(np.diag(factor)).sum()
+        weight += np.log(prior) + np.log(np.maximum(possible, 1e-300))
+        solutions.append((weight, p, a, pp / det, aa / det, -pa / det, error))
     names = ["weight", "p", "a", "var_a", "var_p", "cov", "error"]
     grid = {name: np.array(values) for name, values in zip(names, zip(*solutions, strict=True), strict=True)}
-    for column, (median, sd) in enumerate([C_PRIOR, B_PRIOR]):
-        grid["weight"] -= 0.5 * ((nodes[:, column] - np.log(median)) / sd) ** 2
-    grid["weight"] = np.exp(grid["weight"] - grid["weight"].max())
-    return grid | {"dof": dof}
+    priors = [C_PRIOR] if form.b_range[0] == form.b_range[1] else [C_PRIOR, form.b_prior]
+    for values, (median, sd) in zip(nodes.T, priors, strict=False):
+        grid["weight"] += stats.norm.logpdf(values, np.log(median), sd)
+    return grid
 
 
-def draw_parameters(grid: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Draws of A (within 0..100), P, the noise and the index of (rho, node), each of shape (draws,)."""
-    rng = np.random.default_rng(SEED)
-    weight = grid["weight"].ravel()
-    k = rng.choice(weight.size, DRAWS, p=weight / weight.sum())
+def draw_parameters(grid: dict, count: int, n: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """Draws of A (within 0..100), P, the noise, its kind (count,), and (log C, log B), shape (count, 2); n points."""
+    weight = np.exp(grid["weight"] - grid["weight"].max()).ravel()
+    k = rng.choice(weight.size, count, p=weight / weight.sum())
     p, a, var_a, var_p, cov, error = (
         grid[name].ravel()[k] for name in ["p", "a", "var_a", "var_p", "cov", "error"]
     )
-    noise = np.sqrt(error / rng.chisquare(grid["dof"], DRAWS))
+    noise = np.sqrt(error / rng.chisquare(n, count))
     sd = np.sqrt(var_a) * noise
     low, high = special.ndtr(-a / sd), special.ndtr((MAX_SCORE - a) / sd)
-    drawn = a + sd * special.ndtri(np.clip(low + (high - low) * rng.random(DRAWS), 1e-12, 1 - 1e-12))
+    drawn = a + sd * special.ndtri(np.clip(low + (high - low) * rng.random(count), 1e-12, 1 - 1e-12))
     drawn = np.clip(drawn, 0, MAX_SCORE)
     rest = np.sqrt(np.maximum(var_p - cov**2 / var_a, 0)) * noise
-    return drawn, p + cov / var_a * (drawn - a) + rest * rng.standard_normal(DRAWS), noise, k
+    start = p + cov / var_a * (drawn - a) + rest * rng.standard_normal(count)
+    size = len(grid["nodes"])
+    return drawn, start, noise, k // size, grid["nodes"][k % size]
