@@ -2,15 +2,17 @@
 
 The rule.  A start is an SFT checkpoint (set and step), pooled over its seeds.  All starts are compared
 on one basis: the ceilings where the data identify every one; else the peaks of the smoothed scores
-where a run collapsed, whose last score says nothing of its start; else the final scores on the test
-problems where every run was tested, or the last scores of the curves.  A start is
+where a run collapsed, whose last score says nothing of its start; else, where RL budgets differ, the scores at the
+largest RL compute that all reach; else the final scores on the test
+problems where every run was tested, or the last scores of the curves.  Peaks, too, are those up to the compute that all
+reach: a final score at another budget is no evidence.  A start is
 excluded when another beats it by more than chance explains, corrected for picking the best of
 several (``comparisons``): with probability 95 % the truly best start is not excluded.  The others are tied.
+Chance is that of evaluations and of seeds (``starts``).
 
-- ``start_here``: at least one start is excluded, or the cheapest tied start lies at most 3 points
-  below the best (95 % bound).  It is the advice.
-- ``insufficient_data``: fewer than two starts, a start without an error, or no start is excluded and
-  the cheapest may lie more than 3 points below the best.  ``needed`` says what would settle it.
+- ``start_here``: the cheapest tied start lies at most 3 points below the best (95 % bound).  It is the advice.
+- ``insufficient_data``: fewer than two starts, a start without an error, or the cheapest may lie more than 3 points below
+  the best, however many others are excluded.  ``needed`` says what would settle it.
 
 Without any RL run a ranking by predictors gives its favourite, marked as such.
 
@@ -67,17 +69,21 @@ def advise(
     table, remarks = starts.rl_runs(runs, points)
     seeds = starts.seed_results(table, points, fits, phases, results)
     algorithm = starts.commonest_algorithm(seeds)
-    candidates = starts.pool_by_start([seed for seed in seeds if starts.is_candidate(seed, algorithm)])
-    from_base = starts.pool_by_start([seed for seed in seeds if seed["parent"] == "base"])
+    of_starts = [seed for seed in seeds if starts.is_candidate(seed, algorithm)]
+    of_base = [seed for seed in seeds if seed["parent"] == "base"]
+    candidates = starts.pool_by_start(of_starts)
+    from_base = starts.pool_by_start(of_base, candidates[0]["compared_at"] if candidates else None)
     by_predictor = predictors and algorithm is None
     choice = choose_by_predictor(predictors) if by_predictor else choose_start(candidates)
-    comparison = compare_with_pure_rl(candidates, from_base)
-    diagnoses = diagnose(candidates, seeds)
+    comparison = compare_with_pure_rl(
+        starts.pool_by_start(of_starts + of_base) if of_starts and of_base else []
+    )
+    diagnoses = diagnose(choice["candidates"], seeds)
     continuations = [
         budget.continue_or_stop(seed["run"], seed["fit"], points[seed["run"]], seed["status"])
         for seed in seeds
     ]
-    compute = compare_at_equal_compute([*candidates, *from_base], target_of(choice, candidates), fits)
+    compute = compare_at_equal_compute([*candidates, *from_base], target_of(choice), fits)
     stability = instability(points, table, reference)
     choice["summary"] = words.summary(choice, choice["candidates"], continuations)
     choice["reasons"] += [
@@ -104,10 +110,10 @@ def advise(
     }
 
 
-def target_of(choice: dict, candidates: list[dict]) -> str | None:
+def target_of(choice: dict) -> str | None:
     """The start that the others are set against: the recommended one, else the highest."""
     target = max(
-        candidates,
+        choice["candidates"],
         key=lambda start: (start["start"] == choice["recommended"], start["estimate"]),
         default=None,
     )
@@ -121,14 +127,13 @@ def choose_start(candidates: list[dict]) -> dict:
     ranked = sorted(compared, key=lambda start: (-start["estimate"], start["exaflops"], start["start"]))
     needed, tied, recommended, loss = missing_data(ranked), [], None, None
     if not needed:
-        estimates, errors = (
-            np.array([start[key] for start in ranked]) for key in ("estimate", "estimate_se")
-        )
-        tied = [ranked[i] for i in np.flatnonzero(possible_bests(estimates, errors))]
+        estimates, errors, dof = measured(ranked)
+        tied = [ranked[i] for i in np.flatnonzero(possible_bests(estimates, errors, dof))]
         recommended = min(tied, key=lambda start: (start["exaflops"], start["start_step"], start["start"]))
-        loss, rival = loss_bound(estimates, errors, ranked.index(recommended))
-        if len(tied) == len(ranked) and loss > MAX_LOSS:
-            needed = words.data_that_settle(recommended, ranked[rival], critical(errors, rival), basis, loss)
+        loss, rival = loss_bound(estimates, errors, ranked.index(recommended), dof)
+        if loss > MAX_LOSS:
+            limit = critical(errors, rival, dof=dof)
+            needed = words.data_that_settle(recommended, ranked[rival], limit, loss)
     reasons = [*(words.start_words(start, basis) for start in ranked), *words.basis_words(ranked, basis)]
     if needed:
         recommended = None
@@ -150,9 +155,15 @@ def choose_start(candidates: list[dict]) -> dict:
 
 
 def with_estimate(start: dict, basis: str) -> dict:
-    """The start with what it is compared on, and the error of that."""
-    start["estimate"], start["estimate_se"] = start[basis], start[f"{basis}_se"]
-    return start
+    """The start with what it is compared on: ``estimate``, its error and what that is made of."""
+    names = ("", "_se", "_own", "_sd", "_dof", "_limit")
+    return start | {f"estimate{name}": start[f"{basis}{name}"] for name in names}
+
+
+def measured(compared: list[dict]) -> tuple[np.ndarray, np.ndarray, float]:
+    """The starts' estimates and standard errors, each (k,), and the errors' degrees of freedom."""
+    estimates, errors = (np.array([start[key] for start in compared]) for key in ("estimate", "estimate_se"))
+    return estimates, errors, compared[0]["estimate_dof"] or math.inf
 
 
 def comparison_basis(compared: list[dict]) -> str:
@@ -161,6 +172,8 @@ def comparison_basis(compared: list[dict]) -> str:
         return "ceiling"
     if any(start["collapsed"] for start in compared):
         return "peak"
+    if any(start["unequal"] for start in compared):
+        return "equal"
     return "tested" if all(start["tested"] is not None for start in compared) else "final"
 
 
@@ -204,28 +217,31 @@ def choose_by_predictor(ranking: dict) -> dict:
     }
 
 
-def compare_with_pure_rl(candidates: list[dict], from_base: list[dict]) -> dict | None:
-    """The best start against the best RL from the base model, on one basis.
+def compare_with_pure_rl(compared: list[dict]) -> dict | None:
+    """The best start against the best RL from the base model, on one basis and at one RL compute.
 
     The critical value allows for the best being picked among its kind, 5 % in both directions.
     """
+    basis = comparison_basis(compared)
+    candidates, from_base = [], []
+    for start in compared:
+        (from_base if start["start"] == start["set"] else candidates).append(with_estimate(start, basis))
     if not candidates or not from_base:
         return None
-    key = comparison_basis([*candidates, *from_base])
-    highest, pure = (max(kind, key=lambda start: start[key]) for kind in (candidates, from_base))
-    difference = highest[key] - pure[key]
-    errors = [start[f"{key}_se"] for start in (*candidates, pure)]
+    highest, pure = (max(kind, key=lambda start: start["estimate"]) for kind in (candidates, from_base))
+    difference = highest["estimate"] - pure["estimate"]
     error = significant = None
-    if None not in errors:
-        error = math.hypot(highest[f"{key}_se"], pure[f"{key}_se"])
-        limit = critical(np.array(errors), len(candidates), FAMILY_ERROR / 2)
-        significant = abs(difference) > limit * error
+    if None not in [start["estimate_se"] for start in (*candidates, pure)]:
+        error = math.hypot(highest["estimate_se"], pure["estimate_se"])
+        _, errors, dof = measured([*candidates, pure])
+        limit = critical(errors, len(candidates), FAMILY_ERROR / 2, dof)
+        significant = bool(abs(difference) > limit * error)
     return {
-        "basis": BASES[key],
+        "basis": BASES[basis],
         "start": highest["start"],
-        "sequential": highest[key],
+        "sequential": highest["estimate"],
         "pure_rl_algorithm": pure["algorithm"],
-        "pure_rl": pure[key],
+        "pure_rl": pure["estimate"],
         "difference": difference,
         "se": error,
         "significant": significant,
@@ -270,10 +286,8 @@ def excluded_starts(candidates: list[dict]) -> list[tuple[dict, dict]]:
     for name in sorted({start["set"] for start in candidates}):
         group = [start for start in candidates if start["set"] == name and start["estimate_se"] is not None]
         if group:
-            estimates, errors = (
-                np.array([start[key] for start in group]) for key in ("estimate", "estimate_se")
-            )
-            excluded = ~possible_bests(estimates, errors)
+            estimates, errors, dof = measured(group)
+            excluded = ~possible_bests(estimates, errors, dof)
             pairs += [(group[i], group[estimates.argmax()]) for i in np.flatnonzero(excluded)]
     return pairs
 

@@ -3,9 +3,12 @@
 The highest of several estimates is, by its choice, too high: a plain test of every other against it
 excludes the truly best too often.  Here estimate i stays in the set of possible bests unless some j
 beats it by more than d_i * sqrt(s_i^2 + s_j^2), where d_i is Dunnett's one-sided critical value with
-i as the control, for independent normal errors s (Hsu 1981, Annals of Statistics 9:1026).  The truly
+i as the control, for independent normal errors s (Hsu 1981, Annals of Statistics 9:1026).  Where the
+errors are themselves estimated, with ``dof`` degrees of freedom in common, d_i is that of Student's t.  The truly
 best is in the set with probability 95 %, whatever the errors.  On that event the estimates in the
 set also bound, all at once, what is lost by taking any other (Hsu 1984): ``loss_bound``.
+
+Estimates that lie below another with next to certainty are out, and do not count in the family of the others.
 """
 
 import math
@@ -17,67 +20,84 @@ Z95 = float(stats.norm.ppf(0.975))
 FAMILY_ERROR = 0.05
 MAX_LOSS = 3.0  # points; a choice that may cost more is none
 NODES = stats.norm.ppf((np.arange(1000) + 0.5) / 1000)
+FEWER_NODES, SCALES = NODES[2::5], (np.arange(60) + 0.5) / 60  # of an integral over two variables
 MANY = 100  # estimates; the integrals of more take seconds to minutes
 FLOOR = 1e-9  # points; an error of 0 would divide by 0
+HOPELESS = 1e-4  # the chance that an estimate which lies as far below another one is the higher
 
 
-def critical(errors: np.ndarray, control: int, level: float = FAMILY_ERROR) -> float:
+def critical(errors: np.ndarray, control: int, level: float = FAMILY_ERROR, dof: float = math.inf) -> float:
     """The d with P(max over j of (e_j - e_i) / sqrt(s_i^2 + s_j^2) > d) = level, i the control.
 
-    ``errors`` are the standard errors s, shape (k,), k >= 2.  Given e_i the others are independent,
-    so the probability is an integral over one normal variable.  Of more than ``MANY`` it is Bonferroni's bound, a little
-    larger.
+    ``errors`` are the standard errors s, shape (k,), k >= 2, ``dof`` their degrees of freedom.  Given e_i, and by how much the
+    errors are off, the others are independent, so the probability is an integral over these.  Of more than ``MANY`` it is
+    Bonferroni's bound, a little larger.
     """
+    one, all_others = stats.t.ppf([1 - level, 1 - level / (len(errors) - 1)], dof)
     if len(errors) > MANY:
-        return float(stats.norm.ppf(1 - level / (len(errors) - 1)))
+        return float(all_others)
     errors = np.maximum(errors, FLOOR)
     own, others = errors[control], np.delete(errors, control)
     both = np.hypot(own, others)
+    known = math.isinf(dof)
+    nodes = NODES if known else FEWER_NODES
+    scales = np.ones(1) if known else np.sqrt(stats.chi2.ppf(SCALES, dof) / dof)
 
     def excess(d: float) -> float:
         """By how much the probability of staying below d exceeds 1 - level."""
-        inside = special.ndtr((d * both + own * NODES[:, None]) / others)
-        return float(inside.prod(axis=1).mean()) - (1 - level)
+        inside = special.ndtr((d * scales[:, None, None] * both + own * nodes[:, None]) / others)
+        return float(inside.prod(axis=-1).mean()) - (1 - level)
 
     # One rival gives the lower end, Bonferroni's inequality the upper one; the margin is for the nodes.
-    low, high = stats.norm.ppf([1 - level, 1 - level / len(others)])
-    return float(optimize.brentq(excess, low - 0.05, high + 0.05, xtol=1e-4))
+    return float(optimize.brentq(excess, 0.9 * one - 0.05, 1.3 * all_others + 0.05, xtol=1e-4))
 
 
-def criticals(errors: np.ndarray) -> np.ndarray:
+def criticals(errors: np.ndarray, dof: float = math.inf) -> np.ndarray:
     """``critical`` with every estimate as the control, shape (k,)."""
-    return np.array([critical(errors, i) for i in range(len(errors))])
+    return np.array([critical(errors, i, dof=dof) for i in range(len(errors))])
 
 
-def possible_bests(estimates: np.ndarray, errors: np.ndarray) -> np.ndarray:
+def hopeless(estimates: np.ndarray, errors: np.ndarray, dof: float = math.inf) -> np.ndarray:
+    """Mask, shape (k,), of the estimates that are out whatever else is compared."""
+    lead = estimates[None] - estimates[:, None]
+    return (lead > stats.t.isf(HOPELESS, dof) * np.hypot(errors[:, None], errors)).any(axis=1)
+
+
+def possible_bests(estimates: np.ndarray, errors: np.ndarray, dof: float = math.inf) -> np.ndarray:
     """Mask, shape (k,), of the estimates that may be the highest; the highest estimate always is one.
 
     ``estimates`` and their standard errors ``errors`` have shape (k,).
     """
-    return ~clearly_higher(estimates, errors).any(axis=1)
+    return ~clearly_higher(estimates, errors, dof).any(axis=1)
 
 
-def clearly_higher(estimates: np.ndarray, errors: np.ndarray) -> np.ndarray:
+def clearly_higher(estimates: np.ndarray, errors: np.ndarray, dof: float = math.inf) -> np.ndarray:
     """Whether estimate j lies above estimate i beyond noise, shape (k, k): [i, j]; with 95 % nothing is above the best.
 
     ``estimates`` and their standard errors ``errors`` have shape (k,).
     """
     lead = estimates[None] - estimates[:, None]
-    if len(estimates) < 2:
-        return lead > 0
-    return lead > criticals(errors)[:, None] * np.hypot(errors[:, None], errors)
+    limits = np.full(len(estimates), stats.t.isf(HOPELESS, dof))
+    family = np.flatnonzero(~hopeless(estimates, errors, dof))
+    if len(family) > 1:
+        limits[family] = criticals(errors[family], dof)
+    return lead > limits[:, None] * np.hypot(errors[:, None], errors)
 
 
-def loss_bound(estimates: np.ndarray, errors: np.ndarray, chosen: int) -> tuple[float, int | None]:
-    """The most that ``chosen`` may lie below the best, and the estimate that bounds it.
+def loss_bound(
+    estimates: np.ndarray, errors: np.ndarray, chosen: int, dof: float = math.inf
+) -> tuple[float, int | None]:
+    """The most that ``chosen``, one of the possible bests, may lie below the best, and the estimate that bounds it.
 
     A 95 % upper bound over the possible bests, at once for every choice; 0 and None when ``chosen``
     is the only one.
     """
-    rivals = [j for j in np.flatnonzero(possible_bests(estimates, errors)) if j != chosen]
+    family = np.flatnonzero(~hopeless(estimates, errors, dof))
+    rivals = [j for j in np.flatnonzero(possible_bests(estimates, errors, dof)) if j != chosen]
     bounds = [
-        estimates[j] - estimates[chosen] + critical(errors, j) * math.hypot(errors[j], errors[chosen])
+        estimates[j] - estimates[chosen]
+        + critical(errors[family], int(np.searchsorted(family, j)), dof=dof) * math.hypot(errors[j], errors[chosen])
         for j in rivals
-    ]
+    ]  # fmt: skip
     worst = int(np.argmax(bounds)) if bounds else None
     return (0.0, None) if worst is None else (max(float(bounds[worst]), 0.0), int(rivals[worst]))

@@ -1,11 +1,17 @@
 """RL runs as starts: the tables of points and runs, checked, and the runs of a start pooled.
 
 A start is an SFT checkpoint, named ``<set>-<step>``, or ``base (<algorithm>)``.
+
+What another seed would have given differs, too.  The spread of seeds is estimated from all starts together that have
+several (``spread_of_seeds``), so it has more degrees of freedom than one start gives; with a prior, that it is ``SEED_SD``
+points, worth one more.  Where every start has one seed that is assumed: ScaleRL quotes ±2 points on a ceiling, from three
+repeated runs, which is about 1 point of standard deviation.
 """
 
 import math
 from collections import Counter
 
+import numpy as np
 import pandas as pd
 
 from switchpoint import units
@@ -19,7 +25,10 @@ RUN_COLUMNS = ["run", "parent", "set", "algorithm", "seed", "start_step", "sft_e
 ENDED = ("finished", "exhausted", "diverged")  # the last two are diagnosed
 BASES = {
     "ceiling": "ceiling", "peak": "smoothed peak", "tested": "final test score", "final": "final score",
+    "equal": "score at equal RL compute",
 }  # fmt: skip
+SEED_SD = 1.0  # points, of the seeds of a start; assumed where no start has several
+SAME_BUDGET = 1.1  # times; RL budgets nearer than this are equal
 
 
 def check_runs(runs: pd.DataFrame) -> pd.DataFrame:
@@ -125,7 +134,10 @@ def seed_result(
     stands_in = pd.isna(last["se"]) and fit.get("noise_sd") is not None
     error = fit["noise_sd"] if stands_in else None if pd.isna(last["se"]) else float(last["se"])
     labels = ((phases or {}).get("runs", {}).get(run["parent"]) or {}).get("guarded", {})
+    band = budget.curve_of(fit)
     return {
+        "points": rows,
+        "band": band if band is not None and fit.get("status") != "collapsed" else None,
         **{
             key: run[key]
             for key in (
@@ -145,8 +157,7 @@ def seed_result(
         "unit": last["unit"],
         "ceiling": fit["a"] if identified else None,
         "ceiling_se": (high - low) / (2 * Z95) if identified else None,
-        "peak": budget.smoothed_peak(rows["exaflops"].to_numpy(), rows["score"].to_numpy())[1],
-        "peak_se": error,
+        "last_se": error,
         "tested": tested and float(tested["score"]),
         "tested_se": float(tested["se"]) if tested and pd.notna(tested["se"]) else None,
         "final": float(last["score"]),
@@ -170,16 +181,63 @@ def is_candidate(seed: dict, algorithm: str | None) -> bool:
     return seed["parent"] != "base" and seed["algorithm"] == algorithm
 
 
-def pool_by_start(seeds: list[dict]) -> list[dict]:
-    """The starts, each pooled over its seeds."""
+def at_budget(seed: dict, spent: float) -> dict:
+    """The seed with its smoothed peak up to that much RL compute, and ``equal``, its score there: that of its curve, else
+    of the evaluation nearest to it."""
+    rows = seed["points"]
+    reached = rows[rows["exaflops"] <= spent * (1 + 1e-9)]
+    reached = reached if len(reached) else rows.iloc[:1]
+    peak = budget.smoothed_peak(*reached[["exaflops", "score"]].to_numpy(float).T)[1]
+    if seed["band"] is not None:
+        there = budget.value_at(seed["band"], spent)
+        equal, error = there["score"], (there["high"] - there["low"]) / (2 * Z95)
+    else:
+        nearest = rows.iloc[(rows["exaflops"] - spent).abs().argmin()]
+        equal, error = float(nearest["score"]), seed["last_se"]
+        error = error if pd.isna(nearest["se"]) else float(nearest["se"])
+    return {**seed, "peak": peak, "peak_se": seed["last_se"], "equal": equal, "equal_se": error}
+
+
+def common_budget(seeds: list[dict]) -> float:
+    """The RL compute that all of them reach."""
+    return min(seed["rl_exaflops"] for seed in seeds)
+
+
+def pool_by_start(seeds: list[dict], spent: float | None = None) -> list[dict]:
+    """The starts, each pooled over its seeds, at ``spent`` RL compute (without it what all of them reach)."""
+    if not seeds:
+        return []
+    spent = common_budget(seeds) if spent is None else spent
+    unequal = max(seed["rl_exaflops"] for seed in seeds) > SAME_BUDGET * spent
     groups = {}
     for seed in seeds:
-        groups.setdefault(seed["start"], []).append(seed)
-    return [pool_seeds(start, group) for start, group in sorted(groups.items())]
+        groups.setdefault(seed["start"], []).append(
+            at_budget(seed, spent if unequal else seed["rl_exaflops"])
+        )
+    spreads = {
+        key: spread_of_seeds([[seed[key] for seed in group] for group in groups.values()]) for key in BASES
+    }
+    return [
+        pool_seeds(start, group, spreads) | {"compared_at": spent, "unequal": unequal}
+        for start, group in sorted(groups.items())
+    ]
 
 
-def pool_seeds(start: str, seeds: list[dict]) -> dict:
-    """One start: its seeds' mean compute, and their pooled ceiling, peak and last score."""
+def spread_of_seeds(groups: list[list[float | None]]) -> tuple[float, float]:
+    """(standard deviation, degrees of freedom) of the seeds of a start, from the values of every start's.
+
+    Infinite where it is the assumption alone.
+    """
+    known = [np.array(values, dtype=float) for values in groups if None not in values and len(values) > 1]
+    dof = sum(len(values) - 1 for values in known)
+    if not dof:
+        return SEED_SD, math.inf
+    squares = math.fsum(float(((values - values.mean()) ** 2).sum()) for values in known)
+    return math.sqrt((squares + SEED_SD**2) / (dof + 1)), dof + 1.0
+
+
+def pool_seeds(start: str, seeds: list[dict], spreads: dict[str, tuple[float, float]]) -> dict:
+    """One start: its seeds' mean compute, and what they pool to on every basis, with its error."""
     sft, rl = (math.fsum(seed[key] for seed in seeds) / len(seeds) for key in ("sft_exaflops", "rl_exaflops"))
     pooled = {
         "start": start,
@@ -198,26 +256,29 @@ def pool_seeds(start: str, seeds: list[dict]) -> dict:
         "collapsed": [seed["run"] for seed in seeds if seed["fit"].get("status") == "collapsed"],
         "unfinished": [f"{seed['run']} ({seed['status']})" for seed in seeds if seed["status"] not in ENDED],
     }
-    for key in BASES:
-        pooled[key], pooled[f"{key}_se"], pooled[f"{key}_limit"] = mean_over_seeds(seeds, key)
+    for key, spread in spreads.items():
+        pooled |= mean_over_seeds(seeds, key, *spread)
     return pooled
 
 
-def mean_over_seeds(seeds: list[dict], key: str) -> tuple[float | None, float | None, str | None]:
-    """Mean over seeds, its standard error, and what limits that: ``seeds`` or ``evaluation``.
+def mean_over_seeds(seeds: list[dict], key: str, sd: float, dof: float) -> dict:
+    """The mean over seeds as ``key``, its standard error (``_se``), the seeds' mean own one (``_own``), the spread of seeds
+    (``_sd``) with its degrees of freedom (``_dof``, None for assumed), and what limits the error: ``seeds`` or ``evaluation``.
 
-    The error is the larger of the seeds' mean own and of their spread: the seeds are evaluated on the
-    same problems, so their own errors do not average out.
+    A start's seeds are evaluated on the same problems, so their own errors do not average out; they are part of the spread
+    where there are several seeds, and beside it where it is assumed.
     """
     n = len(seeds)
     values, errors = [seed[key] for seed in seeds], [seed[f"{key}_se"] for seed in seeds]
+    names = [key, *(f"{key}_{name}" for name in ("se", "own", "sd", "dof", "limit"))]
     if None in values:
-        return None, None, None
-    mean = math.fsum(values) / n
-    limits = {}
-    if None not in errors:
-        limits["evaluation"] = math.fsum(errors) / n
-    if n > 1:
-        limits["seeds"] = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1) / n)
-    limit = max(limits, key=limits.get, default=None)
-    return mean, limits.get(limit), limit
+        return dict.fromkeys(names)
+    own = None if None in errors else math.fsum(errors) / n
+    assumed, of_seeds = math.isinf(dof), sd / math.sqrt(n)
+    if own is None:
+        error = None if assumed else of_seeds
+    else:
+        error = math.hypot(own, of_seeds) if assumed else max(own, of_seeds)
+    limit = None if error is None else "seeds" if own is None or of_seeds > own else "evaluation"
+    found = [math.fsum(values) / n, error, own, sd, None if assumed else dof, limit]
+    return dict(zip(names, found, strict=True))

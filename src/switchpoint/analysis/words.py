@@ -6,8 +6,6 @@ from switchpoint.analysis.comparisons import MAX_LOSS
 from switchpoint.analysis.starts import BASES
 from switchpoint.units import say, say_range, scale_of, shown
 
-BUDGET_TOLERANCE = 1.1
-
 
 def summary(choice: dict, candidates: list[dict], continuations: list[dict]) -> dict[str, str]:
     """``why``, ``sure`` and ``next``: a sentence each."""
@@ -58,14 +56,7 @@ def why_words(chosen: dict, choice: dict, candidates: list[dict]) -> str:
 
 def sure_words(chosen: dict, choice: dict, candidates: list[dict]) -> str:
     """How sure that is."""
-    single = [start["start"] for start in candidates if len(start["runs"]) == 1]
-    if not single:
-        seeds = "every start has several seeds"
-    elif len(single) == len(candidates):
-        seeds = "every start has one seed, whose luck is not in these errors"
-    else:
-        verb = "has" if len(single) == 1 else "have"
-        seeds = f"{listed(single)} {verb} one seed, whose luck is not in these errors"
+    seeds = seed_spread_words(candidates)
     if choice["tied"] == [chosen["start"]]:
         return (
             f"With 95 % probability {chosen['start']} is the best of the {len(candidates)} starts; {seeds}."
@@ -74,6 +65,16 @@ def sure_words(chosen: dict, choice: dict, candidates: list[dict]) -> str:
         f"With 95 % probability the best start is among {listed(choice['tied'])}, and {chosen['start']} lies at most "
         f"{max(choice['max_loss'], 0):.1f} points below it; {seeds}."
     )
+
+
+def seed_spread_words(candidates: list[dict]) -> str:
+    """How far the luck of seeds is in the errors."""
+    sd, dof = candidates[0]["estimate_sd"], candidates[0]["estimate_dof"]
+    if dof is None:
+        return f"every start has one seed, and another would give a score that differs by {sd:.1f} points (standard deviation, assumed)"
+    single = [start["start"] for start in candidates if len(start["runs"]) == 1]
+    which = f", and {listed(single)} {'has' if len(single) == 1 else 'have'} one" if single else ""
+    return f"seeds of a start differ by {sd:.1f} points (standard deviation, on {dof:.0f} degrees of freedom){which}"
 
 
 def listed(names: list[str]) -> str:
@@ -100,41 +101,53 @@ def next_words(chosen: dict, continuations: list[dict]) -> str:
     )
 
 
-def data_that_settle(chosen: dict, rival: dict, limit: float, basis: str, loss: float) -> str:
+def data_that_settle(chosen: dict, rival: dict, limit: float, loss: float) -> str:
     """What would settle whether ``rival`` beats ``chosen``, in numbers.
 
     Either the present gap becomes significant or the bound on the loss falls to ``MAX_LOSS``,
     whichever takes less; errors fall with the square root of the data.
     """
-    error = math.hypot(chosen["estimate_se"], rival["estimate_se"])
+    pair = [chosen, rival]
+    error = math.hypot(*(start["estimate_se"] for start in pair))
     gap = rival["estimate"] - chosen["estimate"]
     goal = max(gap, MAX_LOSS - gap) / limit
-    factor = (error / goal) ** 2
-    pair = [chosen, rival]
-    if any(start[f"{basis}_limit"] == "seeds" for start in pair):
-        now = min(len(start["runs"]) for start in pair)
-        way = f"about {math.ceil(now * factor)} seeds per start (now {now})"
-    elif basis == "ceiling":
-        now = min(start["n_points"] for start in pair)
-        way = f"about {math.ceil(now * factor)} evaluations per RL run (now {now})"
-    else:
-        now = min((start["n"] for start in pair if start["n"]), default=None)
-        size = (
-            f"about {math.ceil(now * factor)} problems (now {now})" if now else f"{factor:.1f} times the size"
-        )
-        way = f"evaluations of {size}"
     longer = [
         f"{start['start']} to {say(2 * start['rl_exaflops'], start['unit'])}"
         for start in pair
         if start["ceiling"] is None
     ]
+    way = evaluations_that_settle(pair, goal)
+    if any(start["estimate_limit"] == "seeds" for start in pair):
+        way = seeds_that_settle(pair, goal) or way
     if longer:
         way += f", or RL twice as long to identify the ceilings ({', '.join(longer)})"
     return (
-        f"no start is excluded and {chosen['start']}, the cheapest, may lie {loss:.1f} points below "
+        f"{chosen['start']}, the cheapest that is not excluded, may lie {loss:.1f} points below "
         f"{rival['start']}; the standard error of their difference, now {error:.2f}, has to fall to "
         f"{goal:.2f} points: {way}"
     )
+
+
+def seeds_that_settle(pair: list[dict], goal: float) -> str | None:
+    """How many seeds bring the error of the difference of two starts to ``goal`` points; None where they alone do not."""
+    now, sd = min(len(start["runs"]) for start in pair), pair[0]["estimate_sd"]
+    # An assumed spread comes on top of the evaluations' error, an estimated one holds it.
+    fixed = pair[0]["estimate_dof"] is None
+    own = math.hypot(*(start["estimate_own"] or 0 for start in pair)) if fixed else 0.0
+    if goal <= own:
+        return None
+    return f"about {max(math.ceil(2 * sd**2 / (goal**2 - own**2)), now + 1)} seeds per start (now {now})"
+
+
+def evaluations_that_settle(pair: list[dict], goal: float) -> str:
+    """How much larger evaluations bring the error of the difference of two starts to ``goal`` points."""
+    factor = (math.hypot(*(start["estimate_own"] or 0 for start in pair)) / goal) ** 2
+    if pair[0]["estimate"] == pair[0]["ceiling"]:
+        now = min(start["n_points"] for start in pair)
+        return f"about {math.ceil(now * factor)} evaluations per RL run (now {now})"
+    now = min((start["n"] for start in pair if start["n"]), default=None)
+    size = f"about {math.ceil(now * factor)} problems (now {now})" if now else f"{factor:.1f} times the size"
+    return f"evaluations of {size}"
 
 
 def gap_words(start: dict, highest: dict) -> str:
@@ -170,9 +183,11 @@ def basis_words(ranked: list[dict], basis: str) -> list[str]:
             f"their {BASES[basis]}, which bounds a ceiling from below."
         )
     budgets = [start["rl_exaflops"] for start in ranked]
-    if budgets and basis != "ceiling" and max(budgets) > BUDGET_TOLERANCE * min(budgets):
+    if basis != "ceiling" and any(start["unequal"] for start in ranked):
+        unit = ranked[0]["unit"]
         reasons.append(
-            f"RL budgets differ, {say_range(min(budgets), max(budgets), ranked[0]['unit'])}: so may scores."
+            f"RL budgets differ, {say_range(min(budgets), max(budgets), unit)}: compared at {say(ranked[0]['compared_at'], unit)}, "
+            "which all reach; final scores at other budgets are no evidence."
         )
     return reasons + [f"{name} did not finish." for start in ranked for name in start["unfinished"]]
 
