@@ -314,11 +314,11 @@ class Expected(Strict):
 class Study(Strict):
     """One study."""
 
-    study: Name = Field(description="Its name; results go to results/<study>.")
+    study: Name = Field(description="Its name; results go to `results/<study>`.")
     scale: Literal["full", "tiny"] = Field(
         "full",
         description="tiny: all of the study's jobs in miniature, to try them: tiny models of the same architectures, generated "
-        "rows, a step for each checkpoint; results go to results/<study>_tiny.",
+        "rows, a step for each checkpoint; results go to `results/<study>_tiny`.",
     )
     seed: Seed = Field(0, description="Seed of data generation and selection.")
     model: Model
@@ -330,7 +330,7 @@ class Study(Strict):
     plan: Expected = Field(Expected(), description="What `switchpoint plan` reckons with.")
     resources: Resources = Field(Resources(), description="What the jobs of each stage need.")
     tensorboard: bool = Field(
-        False, description="Show the steps of SFT and RL in results/<study>/logs/tensorboard, too."
+        False, description="Show the steps of SFT and RL in `results/<study>/logs/tensorboard`, too."
     )
 
     @model_validator(mode="after")

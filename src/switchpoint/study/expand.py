@@ -47,7 +47,7 @@ class Expansion:
     # Paths.
 
     def path(self, template: str, **fields) -> str:
-        """A path template under results/<study>, filled in (Snakemake wildcards may stay)."""
+        """A path template under ``results/<study>``, filled in (Snakemake wildcards may stay)."""
         root = paths.ROOT.format(study=self.study.study)
         return f"{root}/{template.format(**fields)}" if fields else f"{root}/{template}"
 
