@@ -42,7 +42,9 @@ def csv_rows(path: str, options: Options, axis: Axis | None, counts: Counter) ->
     table["where"] = [f"{path}: line {line}, run {run}" for line, run in table["run"].items()]
     if axis is not None:
         table["exaflops"] = costs(table, raw[axis.tag] if axis.tag else None, axis, options)
-    parts = [table.assign(benchmark=name, score=raw[column]) for column, name in options.score.items()]
+    parts = [
+        table.assign(benchmark=name, score=raw[column], tag=column) for column, name in options.score.items()
+    ]
     rows = pd.concat(parts or [table], ignore_index=True)
     blank = rows["score"].isna()
     counts["rows"] += len(raw)

@@ -1,6 +1,8 @@
 """Files that people get wrong: every one ends with one line that names the file, the place and the fix."""
 
 import json
+import os
+import subprocess
 import sys
 
 import pytest
@@ -79,6 +81,7 @@ def run(tmp_path, monkeypatch, capsys):
                 path.mkdir()
             elif content is not None:
                 path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        (tmp_path / "out.json").unlink(missing_ok=True)  # of another command, perhaps
         monkeypatch.setattr(sys, "argv", ["switchpoint", *COMMANDS[command].split(), *options])
         with pytest.raises(SystemExit) as ended:
             cli.main()
@@ -451,3 +454,17 @@ def test_a_weak_model_may_score_below_one_point(run):
     weak = CURVES.replace("a-20/seed_0,rl,0,0.0,overall,56.0", "a-20/seed_0,rl,0,0.0,overall,0.5")
     assert "0.5,0.5" in weak
     assert run("advise", curves_csv=weak)[0] == 0
+
+
+def test_names_that_the_terminal_lacks(tmp_path):
+    """They are printed as escapes, and square brackets as they are; drawing them warns of nothing."""
+    name = "[bold]x :smile: 学 🚀"
+    (tmp_path / "points.csv").write_text(POINTS.replace("a,", f"{name},"), encoding="utf-8")
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    for command in (["fit", "points.csv"], ["report", "points.csv", "--out", "page.html"]):
+        words = [sys.executable, "-m", "switchpoint", *command]
+        done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+        if command[0] == "fit":
+            assert "[bold]x :smile:" in done.stdout
+            assert "\\U0001f680" in done.stdout

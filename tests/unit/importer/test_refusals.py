@@ -55,7 +55,7 @@ REFUSED = {
     "a tag that is none": ({"a.jsonl": SCORED}, f"a.jsonl --score acc=math {STEPS}", f"a.jsonl: no tag acc; the tags are {ACC}"),
     "fractions of another tag": ({"a.jsonl": NO_TAGS}, f"a.jsonl --score eval_accuracy=math {STEPS}", "a.jsonl: all scores lie within 0..1; if they are fractions give --scale 100"),
     "points as fractions": ({"a.jsonl": SCORED.replace("0.4", "40.0")}, f"a.jsonl {STEPS}", "a.jsonl: line 1, val-core/math/acc/mean@8: score is 4000 points; they go from 0 to 100"),
-    "a reward that is no share": ({"a.jsonl": verl((0, {"val-core/math/reward/mean@8": -0.4}))}, f"a.jsonl {STEPS}", "a.jsonl: line 1, val-core/math/reward/mean@8: the reward -0.4 is no share of right answers; map the tag"),
+    "a reward that is no share": ({"a.jsonl": verl((0, {"val-core/math/reward/mean@8": -0.4}))}, f"a.jsonl {STEPS}", "a.jsonl: line 1, val-core/math/reward/mean@8: the reward -0.4 is no share of right answers; give --score-range LOW:HIGH"),
     "no score but NaN": ({"a.jsonl": SCORED.replace("0.4", "NaN").replace("0.5", "NaN").replace("0.6", "NaN")}, f"a.jsonl {STEPS}", "a.jsonl: line 1, val-core/math/acc/mean@8: score is nan; give a finite number"),
     "no loss but NaN": ({"a.jsonl": lines({"step": 1, "eval_loss": float("nan")})}, "a.jsonl", "a.jsonl: line 1, eval_loss: eval_loss is nan; give a positive loss"),
     "no compute": ({"a.jsonl": SCORED}, "a.jsonl", "give the compute in one way: --exaflops TAG or --exaflops-per-step X, or --compute steps"),
