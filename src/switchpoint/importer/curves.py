@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
+from switchpoint import tables
 from switchpoint.analysis.points import MAX_SCORE, check_points
 from switchpoint.errors import InputError
 from switchpoint.importer.options import of_run
@@ -33,8 +34,7 @@ def refuse_row(rows: pd.DataFrame, bad: pd.Series, problem: str) -> None:
 
 def check_rows(rows: pd.DataFrame, unit: str) -> pd.DataFrame:
     """The rows with a run, a phase and a benchmark, and numbers where numbers belong; ``unit`` is for the errors."""
-    unnamed = rows["run"].isna() | rows["run"].eq("")
-    refuse_row(rows, unnamed, "no run; name it with --run NAME, or (csv) --column run=COLUMN")
+    check_names(rows)
     refuse_row(rows, ~rows["phase"].isin(["base", "sft", "rl"]), "phase is {phase}; give base, sft or rl")
     refuse_row(rows, rows["benchmark"].isna(), "no benchmark; name it")
     rows = rows.astype({"run": str, "benchmark": str})
@@ -42,9 +42,12 @@ def check_rows(rows: pd.DataFrame, unit: str) -> pd.DataFrame:
         values = pd.to_numeric(rows[name], errors="coerce").astype(float)
         blank = rows[name].isna() & (name not in ("exaflops", "score"))
         called = unit if name == "exaflops" else name
-        refuse_row(rows, ~np.isfinite(values) & ~blank, f"{called} is {{{name}}}; {number_fix(rows[name])}")
+        refuse_row(
+            rows, ~np.isfinite(values) & ~blank, f"{called} is {{{name}}}; {tables.number_fix(rows[name])}"
+        )
         if name in ("step", "n"):
-            refuse_row(rows, (values < 0) | (values % 1 > 0), f"{name} is {{{name}}}; give a whole number")
+            whole = values.isna() | ((values >= 0) & (values < 2**53) & (values % 1 == 0))
+            refuse_row(rows, ~whole, f"{name} is {{{name}}}; give a whole number")
         rows[name] = values
     refuse_row(
         rows, rows["exaflops"] < 0, f"{unit} is {{exaflops:g}}; give what was spent since the run's start"
@@ -54,15 +57,10 @@ def check_rows(rows: pd.DataFrame, unit: str) -> pd.DataFrame:
     return rows
 
 
-def number_fix(values: pd.Series) -> str:
-    """How to mend a column whose cells are no numbers, by how they are written."""
-    texts = values[values.map(lambda value: isinstance(value, str))].astype(str).str.strip()
-    texts = texts[pd.to_numeric(texts, errors="coerce").isna()]
-    if len(texts) and texts.str.fullmatch(r"[-+]?[\d.,\s]*\d\s*%").all():
-        return "write the number without %"
-    if len(texts) and texts.str.fullmatch(r"[-+]?\d+,\d+").all():
-        return "write 30,5 as 30.5 and 1,000 as 1000"
-    return "give a finite number"
+def check_names(rows: pd.DataFrame) -> None:
+    """Raises InputError at the first row of no run."""
+    unnamed = rows["run"].isna() | rows["run"].eq("")
+    refuse_row(rows, unnamed, "no run; name it with --run NAME, or (csv) --column run=COLUMN")
 
 
 def with_starts(

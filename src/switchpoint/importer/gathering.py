@@ -20,7 +20,7 @@ from switchpoint.tables import listed
 TABLES = ("csv", "retu", "published")
 SENTENCES = {
     "cut_off": "{n} records were cut off by the end of their file, and left.",
-    "restarts": "{n} times a log went back in steps: what was logged later counts.",
+    "restarts": "{n} times a log went back in steps: what was logged later counts, and what stood beyond is left.",
     "values_damaged": "{n} numbers have something else printed into them, and were left.",
     "values_averaged": "{n} cells of charts are means of several logged values (their __MIN and __MAX differ).",
     "steps_of_before": "{n} records of W&B have no step of the trainer, and were taken at the last one before.",

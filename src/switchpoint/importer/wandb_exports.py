@@ -48,7 +48,14 @@ def read_export(path: Path, counts: Counter) -> Runs:
         table = tables.read_csv(path)
         if kind_of(list(table)) != "history":
             return chart_runs(table, path, counts)
-        rows = [(f"{path}: line {line}", row.dropna().to_dict()) for line, row in table.iterrows()]
+        given = table.notna().to_numpy()
+        rows = [
+            (
+                f"{path}: line {line}",
+                {tag: row[tag] for tag, there in zip(table, known, strict=True) if there},
+            )
+            for line, row, known in zip(table.index, table.to_dict("records"), given, strict=True)
+        ]
     of_runs: dict[str | None, list[tuple[str, dict]]] = {}
     for where, row in sorted(rows, key=lambda one: call_of(one[1])):
         name = next((str(row[column]) for column in RUNS if column in row), None)

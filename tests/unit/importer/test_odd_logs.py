@@ -232,13 +232,35 @@ def test_a_range_that_is_none(text):
 
 
 @pytest.mark.parametrize(
-    ("cell", "fix"), [('"30,5"', "write 30,5 as 30.5"), ("30.5%", "write the number without %")]
+    ("cell", "fix"), [('"30,5"', "write 30,5 as 30.5"), ("30.5%", "write the numbers without %")]
 )
 def test_numbers_that_are_written_otherwise(cell, fix):
     Path("t.csv").write_text(f"run,step,score\na,0,{cell}\na,1,{cell}\n")
     assert f"line 2, run a: score is {cell.strip(chr(34))}; {fix}" in refusal(
         "t.csv --compute steps --out out"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("run,step,score\n", "t.csv: has a header and no rows; give a table"),
+        ("run,step,score\n,0,30\n", "t.csv: line 2, run nan: no run; name it with --run NAME"),
+        ("run,step,score\na,0,30\na,1e300,40\n", "t.csv: line 3, run a: step is 1e+300; give a whole number"),
+        ('run,step,score\na,0,30\na,"1,000",40\n', "step is '1,000'; write 30,5 as 30.5 and 1,000 as 1000"),
+        ("", "t.csv: not a csv table (it is empty)"),
+    ],
+)
+def test_tables_that_are_none(text, said):
+    Path("t.csv").write_text(text)
+    assert said in refusal("t.csv --compute steps --out out")
+
+
+def test_values_in_objects_are_tags_by_their_path():
+    lines = [json.dumps({"step": step, "eval": {"m": {"acc": value}}}) for step, value in enumerate(CURVE)]
+    Path("a.jsonl").write_text("\n".join(lines) + "\n")
+    imported("a.jsonl --score eval/m/acc=m --scale 100 --compute steps --out out")
+    assert scores() == {"a": [30, 40, 50, 55, 60]}
 
 
 # ---- units

@@ -44,7 +44,7 @@ REFUSED = {
     "a path that is none": ({}, f"gone.jsonl {STEPS}", "gone.jsonl: no such file or directory; correct the path"),
     "a path twice": ({"a.jsonl": SCORED}, f"a.jsonl ./a.jsonl {STEPS}", "./a.jsonl: is given twice; give it once"),
     "no known format": ({"a.log": "hello\n"}, f"a.log {STEPS}", "a.log: its content is of no known format; give --format"),
-    "an empty log": ({"a.log": ""}, f"a.log {STEPS}", "a.log: its content is of no known format"),
+    "an empty log": ({"a.log": ""}, f"a.log {STEPS}", "a.log: is empty; give a log that holds something"),
     "wandb's own file": ({"run-1.wandb": ":W&B\0\0"}, f"run-1.wandb {STEPS}", "run-1.wandb: is wandb's own binary file; export its history"),
     "an empty folder": ({"runs/keep": ""}, f"runs {STEPS}", "runs: no trainer_state.json, event files"),
     "half a JSON file": ({"trainer_state.json": STATE[:500]}, f"trainer_state.json {STEPS}", "trainer_state.json: not JSON"),
