@@ -26,7 +26,7 @@ RECIPES = {
     "sft": 4,
     "rl": 4,
     "evaluate": 4,
-    "analyze": 2,
+    "analyze": 3,
     "browse": 1,
     "report": 2,
 }
