@@ -15,8 +15,9 @@ gc.set_threshold(100_000)
 
 # Snakemake would keep the last of two equal keys, and expand whatever a file asks for.
 try:
-    for file in workflow.configfiles or ["config.yaml"]:
-        yaml_file.read_yaml(file)
+    yaml_file.check_files(
+        workflow.configfiles or ["config.yaml"], workflow.overwrite_configfiles
+    )
 except InputError as error:
     raise WorkflowError(str(error)) from None
 

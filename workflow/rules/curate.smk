@@ -29,7 +29,7 @@ if study.model.converted:
     rule convert_base:
         input:
             job=job_file(expansion.convert_job()),
-            lock=study.model.converted.lock,
+            lock=study.model.converted.lock or [],
             template=study.model.converted.chat_template or [],
         output:
             paths.model_files(expansion.base),
