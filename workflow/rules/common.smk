@@ -9,6 +9,7 @@ from switchpoint.study import made, outages, paths, recover, resources, yaml_fil
 from switchpoint.study.expand import ANALYSES, RECIPES, Expansion
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
+from snakemake.settings.types import DeploymentMethod
 
 # Planning makes millions of objects that live to its end: looking for garbage among them is a fifth of its time.
 gc.set_threshold(100_000)
@@ -42,6 +43,12 @@ if workflow.is_main_process:
         made.write_job_files(expansion)
     except InputError as error:
         raise WorkflowError(str(error)) from None
+
+
+def environment(wildcards):
+    """The conda environment of every job: with `--sdm conda` the one of this name, else the Python that runs Snakemake."""
+    asked = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+    return "switchpoint" if asked else None
 
 
 def job_file(job):

@@ -12,7 +12,7 @@ rule browse_samples:
         benchmark_file("samples")
     retries: retries("analysis")
     conda:
-        "../../envs/analysis.yaml"
+        environment
     threads: expansion.cpus("analysis")
     resources:
         **needs("analysis"),
@@ -47,7 +47,7 @@ rule write_report:
         benchmark_file("report")
     retries: retries("analysis")
     conda:
-        "../../envs/analysis.yaml"
+        environment
     threads: expansion.cpus("analysis")
     resources:
         **needs("analysis"),
