@@ -112,6 +112,7 @@ RESULTS = {
     "analysis/curves.csv": "collect",
     "analysis/advice.json": "advise",
     "results.md": "write_report",
+    "report": "write_report",
     "samples.html": "browse_samples",
     "samples": "browse_samples",
     "rl/grpo/base/seed_0/points.csv": "rl",

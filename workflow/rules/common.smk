@@ -3,6 +3,7 @@ import itertools
 import shlex
 from pathlib import Path
 
+from switchpoint import files
 from switchpoint.errors import InputError
 from switchpoint.study import config as studies
 from switchpoint.study import made, outages, paths, recover, resources, yaml_file
@@ -130,6 +131,13 @@ def repeat(option, values):
     return " ".join(
         f"--{option} {shlex.quote(str(value))}" for value in values if value is not None
     )
+
+
+def told(key):
+    """What the job that draws the report says of a figure or a table, for Snakemake's own report: its category or labels."""
+    return lambda wildcards, output: files.read_json(f"{output.parts}/contents.json")[
+        wildcards.name
+    ][key]
 
 
 def deadline(wildcards, resources):
