@@ -20,6 +20,9 @@ test: .venv/tests  ## everything that a change must pass
 	python -m switchpoint docs --check
 	pytest -n logical --maxprocesses 4 --dist worksteal
 
+site: .venv/tests  ## the documentation as a site, site/index.html; `mkdocs serve` while it is written
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+
 test-slurm: .venv/tests  ## the same on a toy SLURM cluster of this machine; root, on Debian
 	sh tests/slurm/install.sh
 	python tests/slurm/bed.py up
@@ -51,4 +54,4 @@ bench: .venv/benchmarks  ## training and sampling beside their peers; SIZE=10M f
 clean:  ## removes the default study's results
 	rm -rf results/quickstart
 
-.PHONY: study shell test test-slurm soak bench clean
+.PHONY: study shell test site test-slurm soak bench clean

@@ -17,6 +17,8 @@ sys.path.append(str(Path(__file__).parents[1] / "tests" / "unit"))
 import synthetic
 
 from switchpoint.analysis import ceilings
+from switchpoint.analysis.points import check_points
+from switchpoint.analysis.sigmoid import PaperSettings
 
 LEAST_SQUARES = {"alpha": np.nan, "tau": np.nan, "cap": np.nan}
 CASES = {
@@ -59,10 +61,19 @@ def synthetic_table(count: int) -> pd.DataFrame:
 
 
 def held_out_table(points: pd.DataFrame) -> pd.DataFrame:
-    """Mean and median RMSE over runs, and the mean difference to the naive constant with its 95 % interval."""
-    found = {name: fit(points, name) for name in ("ours", "paper", "least squares", "ScaleRL")}
-    naive = pd.Series({run: one["heldout_rmse_naive"] for run, one in found["ours"].items()})
-    errors = pd.DataFrame({n: {run: one["heldout_rmse"] for run, one in f.items()} for n, f in found.items()})
+    """Mean and median RMSE over runs, and the mean difference to the naive constant with its 95 % interval.
+
+    All points of a run count, those of a collapse, too, which no method knew before.
+    """
+    plain = PaperSettings(alpha=None, tau=None, cap=None)
+    ways = {"ours": "default", "paper": "paper", "least squares": "paper", "ScaleRL": "scalerl"}
+    errors, naive = pd.DataFrame(), pd.Series(dtype=float)
+    for run, rows in check_points(points).query("exaflops > 0").groupby("run", sort=False):
+        x, score, start = rows["exaflops"].to_numpy(), rows["score"].to_numpy(), rows["p_start"].iloc[0]
+        for name, method in ways.items():
+            settings = plain if name == "least squares" else PaperSettings()
+            found = ceilings.held_out_errors(x, score, start, method, settings)
+            errors.loc[run, name], naive[run] = found["heldout_rmse"], found["heldout_rmse_naive"]
     errors["naive constant"] = naive
     difference = errors.sub(naive, axis=0).dropna()
     picked = np.random.default_rng(0).integers(0, len(difference), (10_000, len(difference)))

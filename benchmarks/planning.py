@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[1]
-LINKED = ["Snakefile", "workflow", "profiles", "envs", "assets", "src", "config"]
+LINKED = ["Snakefile", "workflow", "profiles", "envs", "src", "config"]
 ALGORITHMS = ("grpo", "dapo_d", "dapo_dc")
 SETS = ("S", "Full")
 SEEDS = list(range(7))

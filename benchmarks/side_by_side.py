@@ -40,7 +40,7 @@ from switchpoint.training.sft import SftRun
 warnings.simplefilter("ignore")  # those that the peers' imports raise come after this
 
 ROOT = Path(__file__).parents[1]
-BASE = ROOT / "assets/tiny-base"
+BASE = ROOT / "src/switchpoint/tiny-base"
 STUDY = Expansion(studies.load(ROOT / "config.yaml"))
 TEMPLATE = Template(name="retu", sha256=templates.template_hash("retu"))
 PROBLEMS = pd.DataFrame(step_lists.make_problems(0, "benchmark", 1000, (2, 6), [1, 2, 3]))

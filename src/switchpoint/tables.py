@@ -108,8 +108,18 @@ def listed(names: Iterable) -> str:
 def numbers(table: pd.DataFrame, column: str) -> pd.Series:
     """The column as floats; raises InputError at the first row that holds no finite number."""
     values = pd.to_numeric(table[column], errors="coerce").astype(float)
-    refuse(table, ~np.isfinite(values), column, "give a finite number or delete the row")
+    refuse(table, ~np.isfinite(values), column, f"{number_fix(table[column])} or delete the row")
     return values
+
+
+def number_fix(values: pd.Series) -> str:
+    """How to mend a column of which some cells are no numbers, by how those are written."""
+    texts = values[pd.to_numeric(values, errors="coerce").isna()].dropna().astype(str).str.strip()
+    if len(texts) and texts.str.fullmatch(r"[-+]?[\d.,\s]*\d\s*%").all():
+        return "write the numbers without %"
+    if len(texts) and texts.str.fullmatch(r"[-+]?\d+,[\d,]*\d").all():
+        return "write 30,5 as 30.5 and 1,000 as 1000"
+    return "give a finite number"
 
 
 def refuse(table: pd.DataFrame, bad: pd.Series, column: str, fix: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 from switchpoint.errors import InputError
-from switchpoint.tables import file_of
+from switchpoint.tables import file_of, numbers, refuse
 
 EXAFLOPS = "exaFLOPs"
 UNITS = (EXAFLOPS, "steps", "seconds")
@@ -55,6 +55,24 @@ def shown(value: float) -> str:
 def unit_of(entry: Mapping) -> str:
     """The unit of a fit, a curve or a start."""
     return entry.get("unit") or EXAFLOPS
+
+
+def column_of(unit: str, own: str = "exaflops") -> str:
+    """What a file in this unit calls the column that the program calls ``own``."""
+    return own if unit == EXAFLOPS else NAMES[own]
+
+
+def amounts(table: pd.DataFrame, unit: str) -> pd.Series:
+    """The compute of every row of a table with ``own_names``; InputError, in the table's names, where it is none."""
+    named = in_names_of(unit, table)
+    values = numbers(named, column_of(unit))
+    refuse(named, values < 0, column_of(unit), "give the compute since the run's start, 0 or more")
+    return values
+
+
+def in_names_of(unit: str, table: pd.DataFrame) -> pd.DataFrame:
+    """The table with its columns of compute as a file in this unit calls them."""
+    return table if unit == EXAFLOPS else table.rename(columns=NAMES)
 
 
 def own_names(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, str]:

@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from switchpoint.training import llama, llama_parameters
 from switchpoint.training.engine.torch import padded_response_logits
 
-BASE = "assets/tiny-base"
+BASE = "src/switchpoint/tiny-base"
 SIZES = {"vocab_size": 80, "hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 2,
          "num_attention_heads": 4, "num_key_value_heads": 2, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": None,
          "max_position_embeddings": 64}  # fmt: skip

@@ -62,7 +62,7 @@ from switchpoint.training import evaluation, models, sft
 from switchpoint.training.engine.batch import Sequence
 from switchpoint.training.engine.torch import Engine
 from switchpoint.training.rl import loop
-policy = models.load("assets/tiny-base")
+policy = models.load("src/switchpoint/tiny-base")
 engine = Engine(policy.model, Optimizer(learning_rate=1e-3), 0)
 engine.step([Sequence([3, 4], [5, 1])], sft.mean_loss)
 print(json.dumps([name for name in ("transformers", "sklearn", "scipy", "tensorboard", "torch._dynamo") if name in sys.modules]))

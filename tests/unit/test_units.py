@@ -72,3 +72,24 @@ def test_an_unclear_unit_is_refused(change, said):
         points.check_points(STEPS.assign(**change))
     with pytest.raises(InputError, match="what compute counts"):
         points.check_points(STEPS.drop(columns="unit"))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"compute": [1, 10, 20, 30]}, "run a: no start; add its row at compute 0, or p_start to its rows"),
+        ({"compute": [0, 10, 10, 30]}, "compute is 10; its run has a point there already"),
+        ({"compute": [0, -1, 20, 30]}, "compute is -1; give the compute since the run's start"),
+        ({"compute": [0, "x", 20, 30]}, "compute is 'x'; give a finite number"),
+        ({"step": [0, 1, 3, 2]}, "compute is 20; its run had spent more by an earlier step"),
+        ({"p_start": 45}, "the run's row at compute 0 scores otherwise"),
+    ],
+)
+def test_a_message_names_the_column_of_the_file(change, said):
+    with pytest.raises(InputError, match=said):
+        points.check_points(STEPS.assign(**change))
+    in_exaflops = STEPS.assign(**change).rename(columns={"compute": "exaflops"}).drop(columns="unit")
+    with pytest.raises(
+        InputError, match=said.replace("compute is", "exaflops is").replace("at compute", "at exaflops")
+    ):
+        points.check_points(in_exaflops)

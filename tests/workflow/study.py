@@ -25,13 +25,14 @@ BELOW = dict.fromkeys(
     ],
     1,
 )
-LINKED = ["Snakefile", "workflow", "profiles", "slurm", "envs", "assets", "src"]
+LINKED = ["Snakefile", "workflow", "profiles", "slurm", "envs", "src"]
 
 
 def tiny_config() -> dict:
     """The default study, cut down."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     config["study"] = "tiny"
+    config["model"]["base"] = "src/switchpoint/tiny-base"
     sources = config["data"]["sources"]
     for name, source in sources.items():
         source["size"] = {"pool": 200, "prompts": 30, "solver": 40}.get(name, 24)

@@ -15,7 +15,7 @@ from switchpoint.training import models, tiny_base
 from switchpoint.training.engine.batch import Sequence
 from switchpoint.training.engine.torch import Engine
 
-SHIPPED = ROOT / "assets/tiny-base"
+SHIPPED = ROOT / "src/switchpoint/tiny-base"
 
 
 def losses(directory: Path) -> list[float]:

@@ -34,7 +34,7 @@ def test_the_default_study_plans(tmp_path):
 
 
 def test_the_path_of_a_model_may_have_spaces(tmp_path):
-    base = shutil.copytree(ROOT / "assets/tiny-base", tmp_path / "my models")
+    base = shutil.copytree(ROOT / "src/switchpoint/tiny-base", tmp_path / "my models")
     clone = make_clone(tmp_path / "clone", change("model.base", str(base)))
     commands = snakemake(clone, "-n", "-p").stdout.splitlines()
     named = [line for line in commands if "python -m switchpoint" in line and str(base) in line]
@@ -67,7 +67,7 @@ def test_paths_of_the_users_are_text_and_nothing_else(tmp_path):
     """No shell reads them."""
     given = {name: tmp_path / f"{name} {HOSTILE}" for name in ("base", "solver")}
     for path in given.values():
-        shutil.copytree(ROOT / "assets/tiny-base", path)
+        shutil.copytree(ROOT / "src/switchpoint/tiny-base", path)
     config = change("model.base", str(given["base"]))
     config["data"]["solver"] = {"model": str(given["solver"]), "max_new_tokens": 20, "samples": 1}
     clone = make_clone(tmp_path / "clone", config)
@@ -85,7 +85,7 @@ def test_paths_of_the_users_are_text_and_nothing_else(tmp_path):
 
 @pytest.mark.parametrize("path", ["study", "data.solver.model", "model.base", "evaluation.parts"])
 def test_no_output_lies_outside_the_studys_results(tmp_path, monkeypatch, path):
-    given = str(shutil.copytree(ROOT / "assets/tiny-base", tmp_path / "given"))
+    given = str(shutil.copytree(ROOT / "src/switchpoint/tiny-base", tmp_path / "given"))
     value = {"study": "other", "data.solver.model": given, "model.base": ..., "evaluation.parts": 2}[path]
     config = change(path, value)
     clone = make_clone(tmp_path / "clone", config)
@@ -194,7 +194,7 @@ def test_a_result_of_the_study_is_no_model_to_start_from(fresh, monkeypatch, pat
     """Its rule would delete it to make it again."""
     monkeypatch.chdir(fresh)
     given = "results/./tiny/sft/S/seed_0/step_4"
-    shutil.copytree(ROOT / "assets/tiny-base", given)
+    shutil.copytree(ROOT / "src/switchpoint/tiny-base", given)
     with pytest.raises(InputError, match="a result of this very study; copy it elsewhere"):
         expand(change(path, given))
     (fresh / "linked").symlink_to(Path(given).resolve())
@@ -204,7 +204,10 @@ def test_a_result_of_the_study_is_no_model_to_start_from(fresh, monkeypatch, pat
 
 def test_a_directory_is_the_same_however_it_is_written(fresh, monkeypatch):
     monkeypatch.chdir(fresh)
-    one, other = (expand(change("model.base", path)) for path in ("assets/tiny-base", "./assets//tiny-base/"))
+    one, other = (
+        expand(change("model.base", path))
+        for path in ("src/switchpoint/tiny-base", "./src//switchpoint/tiny-base/")
+    )
     assert one.base == other.base
     assert one.model_inputs(one.base) == other.model_inputs(other.base)
 

@@ -56,7 +56,9 @@ def test_a_base_is_made_again_when_its_lock_or_its_source_changed(tmp_path, monk
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     commits = ["0" * 40, "1" * 40]
     for commit in commits:
-        shutil.copytree(ROOT / "assets/tiny-base", tmp_path / f"hub/models--some--model/snapshots/{commit}")
+        shutil.copytree(
+            ROOT / "src/switchpoint/tiny-base", tmp_path / f"hub/models--some--model/snapshots/{commit}"
+        )
     hub = {"kind": "hub", "name": "some/model", "revision": commits[0], "lock": "model.lock"}
     clone = make_clone(tmp_path / "clone", with_base(**hub))
     locks.write_lock("some/model", str(clone / "model.lock"), commits[0])

@@ -17,7 +17,7 @@ HELD_OUT = 19
 def small(name: str) -> dict:
     """A paper's study with its own sources and filters, its sizes a hundredth, and models that are here."""
     config = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
-    config["model"] |= {"base": "assets/tiny-base", "rollouts": "torch", "engine": "torch"}
+    config["model"] |= {"base": "src/switchpoint/tiny-base", "rollouts": "torch", "engine": "torch"}
     data = config["data"]
     data["validation"] = HELD_OUT
     data.setdefault("decontamination", {})["embedder"] = "embedder"

@@ -32,9 +32,9 @@ def test_a_studys_checkpoints_are_ranked_with_their_noise(finished):
 
 def own_base(clone: Path) -> Path:
     """The clone with its own copy of the base model, which it was given all along."""
-    (clone / "assets").unlink()
-    shutil.copytree(ROOT / "assets", clone / "assets")
-    return clone / "assets/tiny-base"
+    (clone / "src").unlink()
+    shutil.copytree(ROOT / "src", clone / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    return clone / "src/switchpoint/tiny-base"
 
 
 def test_touching_or_rewriting_a_file_reruns_nothing_whatever_its_size(clone, monkeypatch):
@@ -112,6 +112,7 @@ RESULTS = {
     "analysis/curves.csv": "collect",
     "analysis/advice.json": "advise",
     "results.md": "write_report",
+    "report": "write_report",
     "samples.html": "browse_samples",
     "samples": "browse_samples",
     "rl/grpo/base/seed_0/points.csv": "rl",

@@ -12,7 +12,7 @@ from switchpoint import files
 STUDIES = {
     path.stem: config
     for path in sorted(ROOT.glob("config/*.yaml"))
-    if isinstance((config := yaml.safe_load(path.read_text()))["model"].get("base"), dict)
+    if "architecture" in ((config := yaml.safe_load(path.read_text()))["model"].get("base") or {})
 }
 
 

@@ -19,7 +19,7 @@ rule collect:
         benchmark_file("collect")
     retries: retries("analysis")
     conda:
-        "../../envs/analysis.yaml"
+        environment
     threads: expansion.cpus("analysis")
     resources:
         **needs("analysis"),
@@ -41,7 +41,7 @@ rule label_phases:
         benchmark_file("label_phases")
     retries: retries("analysis")
     conda:
-        "../../envs/analysis.yaml"
+        environment
     threads: expansion.cpus("analysis")
     resources:
         **needs("analysis"),
@@ -62,7 +62,7 @@ rule fit_ceilings:
         benchmark_file("fit_ceilings")
     retries: retries("analysis")
     conda:
-        "../../envs/analysis.yaml"
+        environment
     threads: expansion.cpus("analysis")
     resources:
         **needs("analysis"),
@@ -88,7 +88,7 @@ rule measure_outcomes:
         benchmark_file("measure_outcomes")
     retries: retries("analysis")
     conda:
-        "../../envs/analysis.yaml"
+        environment
     threads: expansion.cpus("analysis")
     resources:
         **needs("analysis"),
@@ -111,7 +111,7 @@ rule predict_models:
         benchmark_file("predict_models")
     retries: retries("analysis")
     conda:
-        "../../envs/analysis.yaml"
+        environment
     threads: expansion.cpus("analysis")
     resources:
         **needs("analysis"),
@@ -136,7 +136,7 @@ rule advise:
         benchmark_file("advise")
     retries: retries("analysis")
     conda:
-        "../../envs/analysis.yaml"
+        environment
     threads: expansion.cpus("analysis")
     resources:
         **needs("analysis"),

@@ -3,20 +3,23 @@ import itertools
 import shlex
 from pathlib import Path
 
+from switchpoint import files
 from switchpoint.errors import InputError
 from switchpoint.study import config as studies
 from switchpoint.study import made, outages, paths, recover, resources, yaml_file
 from switchpoint.study.expand import ANALYSES, RECIPES, Expansion
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
+from snakemake.settings.types import DeploymentMethod
 
 # Planning makes millions of objects that live to its end: looking for garbage among them is a fifth of its time.
 gc.set_threshold(100_000)
 
 # Snakemake would keep the last of two equal keys, and expand whatever a file asks for.
 try:
-    for file in workflow.configfiles or ["config.yaml"]:
-        yaml_file.read_yaml(file)
+    yaml_file.check_files(
+        workflow.configfiles or ["config.yaml"], workflow.overwrite_configfiles
+    )
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -41,6 +44,12 @@ if workflow.is_main_process:
         made.write_job_files(expansion)
     except InputError as error:
         raise WorkflowError(str(error)) from None
+
+
+def environment(wildcards):
+    """The conda environment of every job: with `--sdm conda` the one of this name, else the Python that runs Snakemake."""
+    asked = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+    return "switchpoint" if asked else None
 
 
 def job_file(job):
@@ -122,6 +131,13 @@ def repeat(option, values):
     return " ".join(
         f"--{option} {shlex.quote(str(value))}" for value in values if value is not None
     )
+
+
+def told(key):
+    """What the job that draws the report says of a figure or a table, for Snakemake's own report: its category or labels."""
+    return lambda wildcards, output: files.read_json(f"{output.parts}/contents.json")[
+        wildcards.name
+    ][key]
 
 
 def deadline(wildcards, resources):

@@ -11,7 +11,7 @@ if study.model.base is None:
             benchmark_file("make_base")
         retries: retries("base")
         conda:
-            "../../envs/train.yaml"
+            environment
         threads: expansion.cpus("base")
         resources:
             **needs("base"),
@@ -29,7 +29,7 @@ if study.model.converted:
     rule convert_base:
         input:
             job=job_file(expansion.convert_job()),
-            lock=study.model.converted.lock,
+            lock=study.model.converted.lock or [],
             template=study.model.converted.chat_template or [],
         output:
             paths.model_files(expansion.base),
@@ -39,7 +39,7 @@ if study.model.converted:
             benchmark_file("convert_base")
         retries: retries("base")
         conda:
-            "../../envs/train.yaml"
+            environment
         threads: expansion.cpus("base")
         resources:
             **needs("base"),
@@ -68,7 +68,7 @@ rule ingest:
         benchmark_file("ingest/{source}")
     retries: retries("data")
     conda:
-        "../../envs/data.yaml"
+        environment
     threads: expansion.cpus("data")
     resources:
         **needs("data"),
@@ -93,7 +93,7 @@ rule deduplicate:
         benchmark_file("deduplicate")
     retries: retries("data")
     conda:
-        "../../envs/data.yaml"
+        environment
     threads: expansion.cpus("data")
     resources:
         **needs("data"),
@@ -119,7 +119,7 @@ rule hold_out_validation:
         benchmark_file("hold_out_validation")
     retries: retries("data")
     conda:
-        "../../envs/data.yaml"
+        environment
     threads: expansion.cpus("data")
     resources:
         **needs("data"),
@@ -145,7 +145,7 @@ if study.data.trains_solver:
             benchmark_file("train_solver")
         retries: retries("solver")
         conda:
-            "../../envs/train.yaml"
+            environment
         threads: expansion.cpus("solver")
         resources:
             **needs("solver"),
@@ -176,7 +176,7 @@ if study.data.solver and study.data.solver.given:
             benchmark_file("give_win_rates")
         retries: retries("data")
         conda:
-            "../../envs/data.yaml"
+            environment
         threads: expansion.cpus("data")
         resources:
             **needs("data"),
@@ -205,7 +205,7 @@ elif study.data.solver:
             benchmark_file(MEASUREMENT)
         retries: retries("win_rates")
         conda:
-            "../../envs/train.yaml"
+            environment
         threads: expansion.cpus("win_rates")
         resources:
             **needs("win_rates"),
@@ -235,7 +235,7 @@ elif study.data.solver:
                 benchmark_file("merge_win_rates")
             retries: retries("data")
             conda:
-                "../../envs/data.yaml"
+                environment
             threads: expansion.cpus("data")
             resources:
                 **needs("data"),
@@ -259,7 +259,7 @@ if expansion.measured_lengths:
             benchmark_file("count_tokens")
         retries: retries("data")
         conda:
-            "../../envs/data.yaml"
+            environment
         threads: expansion.cpus("data")
         resources:
             **needs("data"),
@@ -284,7 +284,7 @@ rule select_set:
         benchmark_file("select_set/{set}")
     retries: retries("data")
     conda:
-        "../../envs/data.yaml"
+        environment
     threads: expansion.cpus("data")
     resources:
         **needs("data"),
@@ -312,7 +312,7 @@ rule select_prompts:
         benchmark_file("select_prompts")
     retries: retries("data")
     conda:
-        "../../envs/data.yaml"
+        environment
     threads: expansion.cpus("data")
     resources:
         **needs("data"),
@@ -337,7 +337,7 @@ rule select_mix:
         benchmark_file("select_mix")
     retries: retries("data")
     conda:
-        "../../envs/data.yaml"
+        environment
     threads: expansion.cpus("data")
     resources:
         **needs("data"),
@@ -368,7 +368,7 @@ rule decontaminate:
         benchmark_file("decontaminate/{part}")
     retries: retries("data")
     conda:
-        "../../envs/data.yaml"
+        environment
     threads: expansion.cpus("data")
     resources:
         **needs("data"),
@@ -406,7 +406,7 @@ rule report_data:
         benchmark_file("report_data")
     retries: retries("data")
     conda:
-        "../../envs/data.yaml"
+        environment
     threads: expansion.cpus("data")
     resources:
         **needs("data"),

@@ -24,7 +24,7 @@ rule:
     priority: 1  # as RL: of equals the one with the larger inputs starts first, and short ones fill the gaps
     retries: retries("evaluation")
     conda:
-        "../../envs/train.yaml"
+        environment
     threads: expansion.cpus("evaluation")
     resources:
         **needs("evaluation"),
@@ -65,7 +65,7 @@ if PARTS > 1:
             benchmark_file(paths.EVALUATION)
         retries: retries("data")
         conda:
-            "../../envs/data.yaml"
+            environment
         threads: expansion.cpus("data")
         resources:
             **needs("data"),

@@ -12,7 +12,7 @@ rule browse_samples:
         benchmark_file("samples")
     retries: retries("analysis")
     conda:
-        "../../envs/analysis.yaml"
+        environment
     threads: expansion.cpus("analysis")
     resources:
         **needs("analysis"),
@@ -39,7 +39,19 @@ rule write_report:
         statistics=out(paths.STATISTICS),
         samples=out(paths.SAMPLES),  # a link leads to it
     output:
-        page=report(out(paths.REPORT), caption="../report/page.rst", category="Study"),
+        page=report(
+            out(paths.REPORT),
+            caption="../report/page.rst",
+            category="0. All on one page",
+            labels={"finding": "The report"},
+        ),
+        parts=report(
+            directory(out(paths.PARTS)),
+            patterns=["figures/{name}.svg", "tables/{name}.html"],
+            caption="../report/part.rst",
+            category=told("category"),
+            labels=told("labels"),
+        ),
         results=out("results.md"),
     log:
         log_file("report"),
@@ -47,7 +59,7 @@ rule write_report:
         benchmark_file("report")
     retries: retries("analysis")
     conda:
-        "../../envs/analysis.yaml"
+        environment
     threads: expansion.cpus("analysis")
     resources:
         **needs("analysis"),
@@ -56,4 +68,4 @@ rule write_report:
         data=subpath(input.statistics, parent=True),
     shell:
         "python -m switchpoint write-report --job {input.job} --analysis {params.analysis} --data {params.data}"
-        " --out {output.page} --results {output.results} > {log} 2>&1"
+        " --out {output.page} --parts {output.parts} --results {output.results} > {log} 2>&1"

@@ -24,7 +24,7 @@ rule rl:
     priority: 1
     retries: retries("rl")
     conda:
-        "../../envs/train.yaml"
+        environment
     threads: expansion.cpus("rl")
     resources:
         **needs("rl"),

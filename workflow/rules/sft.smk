@@ -36,7 +36,7 @@ for sft_rule in made.sft_rules(expansion):
         priority: 2  # every RL run waits for one of these
         retries: retries("sft")
         conda:
-            "../../envs/train.yaml"
+            environment
         threads: expansion.cpus("sft")
         resources:
             **needs("sft"),

@@ -1,0 +1,1 @@
+"""What runs say: phases, ceilings, ranking, prediction, advice."""

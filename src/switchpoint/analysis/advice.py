@@ -87,6 +87,7 @@ def advise(
     stability = instability(points, table, reference)
     choice["summary"] = words.summary(choice, choice["candidates"], continuations)
     choice["reasons"] += [
+        *words.algorithm_words(algorithm, seeds),
         *remarks,
         *words.seed_words(seeds, fits),
         *words.comparison_words(comparison),

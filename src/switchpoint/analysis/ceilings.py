@@ -7,8 +7,8 @@
 Deviations
 ----------
 - A collapsed tail is cut off before the default's fit, by the rule of ``collapse_start``.
-- All points are fitted, whatever the method; the paper keeps its last 15 % or so for
-  validation, which ``heldout_rmse`` does here with a fit of its own.
+- All points are fitted, whatever the method (but for a collapsed tail); the paper keeps its last 15 % or so
+  for validation, which ``heldout_rmse`` does here with a fit of its own, of the points before a collapse.
 - A forecast beyond the last point is the curve's, plus what its noise remembers of the last
   residual, averaged with the median of the last 8 scores.  That constant weighs one half at the
   last point, and as much less as the compute lies further ahead; after a collapse it is all.
@@ -26,7 +26,7 @@ from switchpoint.analysis.points import check_points
 from switchpoint.analysis.posterior import MIN_ROBUST, TRIM, Posterior, posterior
 from switchpoint.analysis.sigmoid import MAX_SCORE, SCALERL_HALF_WIDTH, PaperSettings, paper, scalerl
 from switchpoint.errors import InputError
-from switchpoint.tables import check_columns, numbers, refuse
+from switchpoint.tables import check_columns, refuse
 
 METHODS = ("default", "paper", "scalerl")
 MAX_WIDTH = 5.0  # points; a wider 95 % interval leaves the ceiling unidentified
@@ -78,8 +78,9 @@ def fit_curves(
     median of three; ``noise_sd`` and ``autocorrelation`` describe one evaluation's noise; ``alpha`` is the
     share of points in the trimmed fit, None without one.  ``curve`` is the fitted curve with the 95 % band of
     itself up to four times the compute, ``gains`` what further compute is expected to add.  ``heldout_rmse``
-    is the error of the forecast of the last 15 % of the points, ``heldout_rmse_naive`` that of the median of
-    the last 8 fitted scores.  ``predictions`` holds ``{exaflops, score, ci95}`` in the order asked; ci95 is
+    is the error of the forecast of the last 15 % of the points (before a collapse), ``heldout_rmse_naive`` that of
+    the median of the last 8 fitted scores.  ``n_used`` points are fitted; ``n_dropped`` are not, outliers and those of
+    a collapse.  ``predictions`` holds ``{exaflops, score, ci95}`` in the order asked; ci95 is
     for one new evaluation.  ``decomposition`` has the parts of Eq. 10 and 12 where the points tell the base's
     score.
     """
@@ -95,8 +96,7 @@ def fit_curves(
         check_columns(predict, ["run", "exaflops"], "predict")
         if unit != points["unit"].iloc[0]:
             raise InputError(f"predict counts {unit}, the points {points['unit'].iloc[0]}; give one unit")
-        where = numbers(predict, "exaflops")
-        refuse(predict, where < 0, "exaflops", "give the compute since the run's start, 0 or more")
+        where = units.amounts(predict, unit)
         names = predict["run"].astype(str)
         refuse(predict, ~names.isin(runs), "run", f"the points have {', '.join(runs)}")
         asked |= {run: where[names == run].to_numpy() for run in names.unique()}
@@ -172,6 +172,17 @@ def collapse_start(score: np.ndarray) -> int:
     return start if n - start >= TAIL else n
 
 
+def n_before_collapse(score: np.ndarray, method: str) -> int:
+    """How many points the method has to fit: the published ones know no collapse."""
+    return collapse_start(score) if method == "default" else len(score)
+
+
+def collapse_words(n_points: int, n: int, n_used: int) -> str:
+    """What was fitted of a run whose points after the first ``n`` collapsed."""
+    outliers = f", but for {n - n_used} outlier{'s' if n - n_used > 1 else ''}" if n_used < n else ""
+    return f"the last {n_points - n} points collapsed; fitted on the {n} before{outliers}"
+
+
 def forecast(fit: Posterior, score: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Expected scores at compute ``at``, of shape (k,), and draws of new evaluations, (draws, k).
 
@@ -209,6 +220,7 @@ def fit_run(rows: pd.DataFrame, asked: np.ndarray, method: str, settings: PaperS
     phase = rows["phase"].iloc[0] if "phase" in rows else None
     rows = rows[rows["exaflops"] > 0]
     x, score = rows["exaflops"].to_numpy(), rows["score"].to_numpy()
+    n = n_before_collapse(score, method)
     estimate = estimate_ceiling(x, score, p_start, method, settings)
     a, ends = estimate["a"], estimate["a_ci95"]
     entry = {
@@ -217,13 +229,9 @@ def fit_run(rows: pd.DataFrame, asked: np.ndarray, method: str, settings: PaperS
         "p_start": p_start,
         "plasticity": None if a is None else a - p_start,
         "plasticity_ci95": [None if end is None else end - p_start for end in ends],
-        "observed_peak": float(score.max()) if len(score) else None,
-        "observed_peak_smoothed": float(running_median(score, 3).max()) if len(score) > 2 else None,
-        "unit": str(rows["unit"].iloc[0]) if len(x) else None,
-        "x_last": float(x[-1]) if len(x) else None,
-        "score_last": float(score[-1]) if len(x) else None,
+        **observed(rows),
         "n_dropped": len(x) - estimate["n_used"],
-        **held_out_errors(x, score, p_start, method, settings),
+        **held_out_errors(x[:n], score[:n], p_start, method, settings),
         "predictions": predictions_at(x, score, p_start, method, settings, asked),
     }
     if pd.isna(p_0) or phase == "base":
@@ -234,17 +242,44 @@ def fit_run(rows: pd.DataFrame, asked: np.ndarray, method: str, settings: PaperS
     return entry | {"decomposition": decompose(float(p_0), p_start, entry)}
 
 
+def observed(rows: pd.DataFrame) -> dict:
+    """The part of an entry that needs no fit; ``rows`` has the points after the start."""
+    score = rows["score"].to_numpy()
+    some = len(score) > 0
+    return {
+        "observed_peak": float(score.max()) if some else None,
+        "observed_peak_smoothed": float(running_median(score, 3).max()) if len(score) > 2 else None,
+        "unit": str(rows["unit"].iloc[0]) if some else None,
+        "x_last": float(rows["exaflops"].iloc[-1]) if some else None,
+        "score_last": float(score[-1]) if some else None,
+    }
+
+
+def unfitted(rows: pd.DataFrame, reason: str) -> dict:
+    """The entry of a run that is not fitted for this reason; ``rows`` are its points as ``check_rows`` returns them."""
+    return {
+        **not_fitted(reason, []),
+        "method": "default",
+        "p_start": None,
+        "plasticity": None,
+        "plasticity_ci95": [None, None],
+        **observed(rows),
+        "n_dropped": len(rows),
+        "heldout_rmse": None,
+        "heldout_rmse_naive": None,
+        "predictions": [],
+        "decomposition": None,
+    }
+
+
 def estimate_ceiling(
     x: np.ndarray, score: np.ndarray, p_start: float, method: str, settings: PaperSettings
 ) -> dict:
     """The part of an entry that depends on the method."""
-    n = collapse_start(score) if method == "default" else len(x)
+    n = n_before_collapse(score, method)
     flags = ["collapsed_tail"] if n < len(x) else []
-    fall = f"the last {len(x) - n} points collapsed; fitted on the {n} before" if flags else None
     if n < MIN_FITTED:
-        reason = f"{n} points, fewer than {MIN_POINTS}"
-        ends = {"a_ci95": [None, None], "c_mid_ci95": [None, None], "b_ci95": [None, None]}
-        return NOT_FITTED | ends | {"status": "unidentified", "reason": reason, "flags": flags}
+        return not_fitted(f"{n} points, fewer than {MIN_POINTS}", flags)
     if method != "default":
         return published_estimate(x, score, p_start, method, settings)
     fit = posterior(x[:n], score[:n], p_start)
@@ -263,6 +298,8 @@ def estimate_ceiling(
     reason = why_open(n, verdicts, fit, high - low)
     if reason:  # it may be reached already
         low = min(low, np.quantile(fit.curves(x[n - 1 : n]), 0.025))
+    n_used = int(fit.used.sum())
+    fall = collapse_words(len(x), n, n_used) if n < len(x) else None
     status = "collapsed" if fall else "unidentified" if reason else "identified"
     middle = np.median(fit.curves(x[:n][fit.used]), axis=0)
     return {
@@ -284,10 +321,16 @@ def estimate_ceiling(
         "r2_train": explained_variance(score[:n][fit.used], middle),
         "noise_sd": float(np.median(fit.noise)),
         "autocorrelation": fit.autocorrelation,
-        "n_used": int(fit.used.sum()),
+        "n_used": n_used,
         "curve": curve_with_band(fit, x[-1]),
         "gains": expected_gains(fit, x[n - 1]),
     }
+
+
+def not_fitted(reason: str, flags: list[str]) -> dict:
+    """The part of an entry that depends on the method, of a run that none can fit."""
+    ends = {"a_ci95": [None, None], "c_mid_ci95": [None, None], "b_ci95": [None, None]}
+    return NOT_FITTED | ends | {"status": "unidentified", "reason": reason, "flags": flags}
 
 
 def with_interval(name: str, drawn: np.ndarray) -> dict:

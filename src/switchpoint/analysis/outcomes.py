@@ -44,6 +44,7 @@ def rl_outcomes(
     rl = points[(points["phase"] == "rl") & (points["benchmark"] == "overall")]
     rl = rl.sort_values(["run", "exaflops"])
     first, last = (rl.drop_duplicates("run", keep=keep).set_index("run") for keep in ("first", "last"))
+    first = first[first["exaflops"] == 0]  # without its start a run has none to gain on
     started = runs[runs["run"].isin(last.index) & (runs["parent"] != "base")].sort_values("run")
     # Two names of one start (a listed step that is also the minimum) are one run of that seed.
     started = started.drop_duplicates(SAME_START)

@@ -31,28 +31,42 @@ def check_points(table: pd.DataFrame, benchmark: str = "overall") -> pd.DataFram
     exaflops within a run; of a ``curves.csv`` also phase and p_0, the base model's score (NaN without one).  InputError names the row,
     or the run without a start.
     """
+    points = check_rows(table, benchmark)
+    if without := without_start(points):
+        run, reason = next(iter(without.items()))
+        raise InputError(f"{file_of(table)}run {run}: {reason}")
+    return points
+
+
+def without_start(points: pd.DataFrame) -> dict[str, str]:
+    """The runs that ``check_points`` refuses for their lack of a start, with the reason and the fix."""
+    column = units.column_of(points["unit"].iloc[0])
+    reason = f"no start; add its row at {column} 0, or p_start to its rows"
+    return dict.fromkeys(points.loc[points["p_start"].isna(), "run"].unique(), reason)
+
+
+def check_rows(table: pd.DataFrame, benchmark: str = "overall") -> pd.DataFrame:
+    """What ``check_points`` returns, where runs may lack a start: their p_start is NaN."""
     table, unit = units.own_names(table, "points")
-    points, chosen = check_scores(table, benchmark, "points")
-    points["p_start"] = start_scores(table, points, chosen)
+    points, chosen = check_scores(table, unit, benchmark, "points")
+    points["p_start"] = start_scores(table, points, chosen, unit)
     # Of a curves.csv all runs count together: the scores of a weak model may stay below one point.
     owner = (chosen if "phase" in table else points["run"]).where(chosen)
     refuse(table, fractions(points[["score", "p_start"]], owner), "score", FRACTIONS)
     if "phase" in table:
         points = points.assign(phase=table["phase"], p_0=base_score(table, points, chosen))
     points = points[chosen].assign(unit=unit)
-    missing = points.loc[points["p_start"].isna(), "run"].unique()
-    if len(missing):
-        where = f"{file_of(table)}run {missing[0]}"
-        raise InputError(f"{where}: no start; add its row at exaflops 0, or p_start to its rows")
     return pd.concat([rows.sort_values("exaflops") for _, rows in points.groupby("run", sort=False)])
 
 
-def check_scores(table: pd.DataFrame, benchmark: str, name: str) -> tuple[pd.DataFrame, pd.Series]:
+def check_scores(table: pd.DataFrame, unit: str, benchmark: str, name: str) -> tuple[pd.DataFrame, pd.Series]:
     """run, exaflops and score of every row, checked, and a mask of the rows of the benchmark.
 
-    ``name`` is what the errors call a table that is no file.
+    ``table`` has the program's names, the errors those of a file in ``unit``; ``name`` is what they call a table that
+    is no file.
     """
-    check_columns(table, ["run", "exaflops", "score"], name)
+    compute, shown = units.column_of(unit), units.in_names_of(unit, table)
+    check_columns(shown, ["run", compute, "score"], name)
     chosen = pd.Series(True, table.index)
     if "benchmark" in table:
         refuse(table, table["benchmark"].isna(), "benchmark", "name the benchmark")
@@ -63,19 +77,14 @@ def check_scores(table: pd.DataFrame, benchmark: str, name: str) -> tuple[pd.Dat
             raise InputError(f"{where}no rows of benchmark {benchmark!r}; there are {known}")
     if "phase" in table:
         refuse(table, ~table["phase"].isin(["base", "sft", "rl"]), "phase", "give base, sft or rl")
-    exaflops, score = numbers(table, "exaflops"), numbers(table, "score")
-    refuse(table, exaflops < 0, "exaflops", "give the compute since the run's start, 0 or more")
+    exaflops, score = units.amounts(table, unit), numbers(table, "score")
     refuse(table, (score < 0) | (score > MAX_SCORE), "score", "give points from 0 to 100")
     points = pd.DataFrame({"run": table["run"].astype(str), "exaflops": exaflops, "score": score})
     keys = points.assign(benchmark=table.get("benchmark", benchmark))[["run", "exaflops", "benchmark"]]
-    refuse(table, keys.duplicated(), "exaflops", "its run has a point there already; keep one, or their mean")
+    refuse(shown, keys.duplicated(), compute, "its run has a point there already; keep one, or their mean")
     if "step" in table:
-        refuse(
-            table,
-            compute_falls(table, keys),
-            "exaflops",
-            "its run had spent more by an earlier step; mend one",
-        )
+        falls = compute_falls(table, keys)
+        refuse(shown, falls, compute, "its run had spent more by an earlier step; mend one")
     return points, chosen
 
 
@@ -101,7 +110,7 @@ def compute_falls(table: pd.DataFrame, keys: pd.DataFrame) -> np.ndarray:
     return falls.reindex(range(len(keys)), fill_value=False).to_numpy()
 
 
-def start_scores(table: pd.DataFrame, points: pd.DataFrame, chosen: pd.Series) -> pd.Series:
+def start_scores(table: pd.DataFrame, points: pd.DataFrame, chosen: pd.Series, unit: str) -> pd.Series:
     """P_start of every row: its run's anchor, else the p_start column, else the base for SFT runs."""
     anchors = points[chosen & (points["exaflops"] == 0)]
     start = points["run"].map(anchors.set_index("run")["score"])
@@ -112,7 +121,8 @@ def start_scores(table: pd.DataFrame, points: pd.DataFrame, chosen: pd.Series) -
         first = given.groupby(points["run"]).transform("first")
         refuse(table, (given - first).abs() > 1e-9, "p_start", "its run began with another; give one")
         off = (first - start).abs() > 0.1
-        refuse(table, off, "p_start", "the run's row at exaflops 0 scores otherwise; make them agree")
+        at = f"{units.column_of(unit)} 0"
+        refuse(table, off, "p_start", f"the run's row at {at} scores otherwise; make them agree")
         start = start.fillna(first)
     if "phase" in table:
         start = start.mask(start.isna() & (table["phase"] == "sft"), base_score(table, points, chosen))

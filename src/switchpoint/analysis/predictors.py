@@ -442,7 +442,7 @@ def oriented_predictors(models: pd.DataFrame, columns: list[str]) -> np.ndarray:
 
 
 def pass_columns(table: pd.DataFrame) -> list[str]:
-    """The columns pass_<k>, by k."""
+    """The columns ``pass_<k>``, by k."""
     names = [name for name in table if re.fullmatch(r"pass_[1-9]\d*", str(name))]
     return sorted(names, key=lambda name: int(name.removeprefix("pass_")))
 

@@ -37,7 +37,7 @@ def rank(table: pd.DataFrame, k: int | None = None) -> dict:
     Returns ``predictor``; ``favourites``; ``filter`` ({applied, reason}); ``val_loss`` (as
     ``predictors.loss_reading``); ``noise`` ({level, errors}: the column that each predictor's error is of, None where
     there is none and any difference counts); ``n_kept``, ``n_dropped``; ``models``, best first, each {place, model,
-    pass_<k>, pass_1, their errors ``..._se`` where known, val_loss, exaflops, tied_with, dropped, spared}.  ``place`` is 1
+    ``pass_<k>``, pass_1, their errors ``..._se`` where known, val_loss, exaflops, tied_with, dropped, spared}.  ``place`` is 1
     and the number of kept models clearly above it, None for the dropped; ``tied_with`` the kept models that are neither
     above nor below it; ``dropped`` and ``spared`` say why it was dropped, or would have been but for noise.  Of one
     place the higher comes first, of equal ones the cheaper.  ``notes``; ``ignored_columns``.  InputError names the row, or the

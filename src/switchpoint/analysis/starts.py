@@ -41,7 +41,7 @@ def check_runs(runs: pd.DataFrame) -> pd.DataFrame:
 def rl_points(curves: pd.DataFrame, runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The RL points of every RL run that has any, by compute; without the start's own score at 0."""
     curves, unit = units.own_names(curves, "curves")
-    points, chosen = check_scores(curves, "overall", "curves")
+    points, chosen = check_scores(curves, unit, "overall", "curves")
     refuse(curves, fractions(points[["score"]], chosen.where(chosen)), "score", FRACTIONS)
     for column in {"se", "n"} & set(curves):
         points[column] = pd.to_numeric(curves[column], errors="coerce").astype(float)
@@ -70,9 +70,11 @@ def rl_runs(runs: pd.DataFrame, points: dict) -> tuple[pd.DataFrame, list[str]]:
     unknown = sequential & runs["sft_exaflops"].isna()
     runs["sft_exaflops"] = runs["sft_exaflops"].mask(unknown, 0.0)
     runs["sft_known"] = ~unknown
-    for column in ("start_step", "sft_exaflops"):
-        runs[column] = numbers(runs.assign(**{column: runs[column].where(sequential, 0)}), column)
-        refuse(runs, runs[column] < 0, column, "give a number of 0 or more")
+    unit = next((rows["unit"].iloc[0] for rows in points.values()), units.EXAFLOPS)
+    cost = units.column_of(unit, "sft_exaflops")
+    for column, name in (("start_step", "start_step"), ("sft_exaflops", cost)):
+        runs[column] = numbers(runs.assign(**{name: runs[column].where(sequential, 0)}), name)
+        refuse(units.in_names_of(unit, runs), runs[column] < 0, name, "give a number of 0 or more")
     refuse(runs, runs["start_step"] % 1 != 0, "start_step", "give the checkpoint's step, a whole number")
     runs["start"] = [
         f"{run.set}-{run.start_step:.0f}" if run.parent != "base" else f"base ({run.algorithm})"
@@ -89,7 +91,7 @@ def rl_runs(runs: pd.DataFrame, points: dict) -> tuple[pd.DataFrame, list[str]]:
     if unknown.any():
         names = ", ".join(runs.loc[unknown, "run"])
         remarks.append(
-            f"What SFT before {names} had cost is unknown (sft_exaflops in runs), and left out of all compute."
+            f"What SFT before {names} had cost is unknown ({cost} in runs), and left out of all compute."
         )
     remarks += [f"{run.run} ({run.status}) has no RL points." for run in kept[kept["without"]].itertuples()]
     return kept.sort_values("run"), remarks

@@ -173,6 +173,15 @@ def seed_words(seeds: list[dict], fits: dict) -> list[str]:
     return words
 
 
+def algorithm_words(algorithm: str | None, seeds: list[dict]) -> list[str]:
+    """Which runs from SFT checkpoints are compared, and which are not."""
+    if algorithm is None:
+        return []
+    others = sorted({seed["algorithm"] for seed in seeds if seed["parent"] != "base"} - {algorithm})
+    left = f", not those of {listed(others)}" if others else ""
+    return [f"The starts are compared by their runs of {algorithm}{left}."]
+
+
 def basis_words(ranked: list[dict], basis: str) -> list[str]:
     """What the comparison rests on, and what weakens it."""
     reasons = []

@@ -1,6 +1,7 @@
 """The commands that analyse anybody's runs.  Thin, as the stages are."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -40,7 +41,7 @@ def fit(
     from switchpoint.analysis.points import read_points
     from switchpoint.report import terminal
 
-    check_out(out, points, predict, settings)
+    check_out("fit", out, points, predict, settings)
     asked = None if predict is None else tables.read_csv(predict)
     chosen = None if settings is None else tables.read_csv(settings)
     result = ceilings.fit_curves(read_points(points, benchmark), asked, method, chosen)
@@ -69,7 +70,7 @@ def phases(
         for line in watch_losses(losses, every):
             typer.echo(line)
         return
-    check_out(out, losses, examples)
+    check_out("phases", out, losses, examples)
     table = None if examples is None else read_examples(examples)
     result = label_phases(tables.read_csv(losses), table)
     write(out, result)
@@ -86,7 +87,7 @@ def rank_command(
     from switchpoint.analysis import ranking
     from switchpoint.report import predictors_text
 
-    check_out(out, table)
+    check_out("rank", out, table)
     result = ranking.rank(tables.read_csv(table), k)
     write(out, result)
     typer.echo(predictors_text.show_rank(result))
@@ -103,7 +104,7 @@ def predict_command(
     from switchpoint.analysis import predictors
     from switchpoint.report import predictors_text
 
-    check_out(out, table)
+    check_out("predict", out, table)
     result = predictors.predict(tables.read_csv(table), repeats, calibration)
     write(out, result)
     typer.echo(predictors_text.show_predict(result))
@@ -127,7 +128,7 @@ def advise(
     from switchpoint.analysis.points import check_points
     from switchpoint.report import terminal
 
-    check_out(out, curves, runs, ceilings, phases, predictors, results)
+    check_out("advise", out, curves, runs, ceilings, phases, predictors, results)
     points = tables.read_csv(curves)
     result = advice.advise(
         points,
@@ -163,11 +164,14 @@ def report(
             given or (str(folder / file) if (folder / file).is_file() else None)
             for given, file in ((runs, "runs.csv"), (losses, "losses.csv"))
         )
-    check_out(out, curves, runs, losses)
+    check_out("report", out, curves, runs, losses)
+    warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the browser draws the page's texts
     inputs = own.inputs_of(*(path and tables.read_csv(path) for path in (curves, runs, losses)))
     files.write_text(out, page.render(inputs, name))
     if advice := inputs.get("advice"):
         typer.echo("\n".join([advice["headline"], *advice["summary"].values()]))
+    for sentence in own.not_fitted_words(inputs["ceilings"]):
+        typer.echo(sentence)
     typer.echo(f"the page is {out}")
 
 
@@ -217,7 +221,7 @@ def published_command(
     from switchpoint.published.claim_table import claims_text, count_line, recompute_claims, write_claims
     from switchpoint.published.data import check_folder
 
-    check_out(out, folder)
+    check_out("published", out, folder)
     check_folder(folder)
     claims = recompute_claims(folder)
     if out:
@@ -259,6 +263,6 @@ def grade(
 
     from switchpoint.grading.grader import grade_file
 
-    check_out(out, pairs)
+    check_out("grade", out, pairs)
     counts = grade_file(pairs, out, extraction, workers)
     typer.echo(json.dumps(counts))

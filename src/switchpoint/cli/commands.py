@@ -50,6 +50,8 @@ def main() -> None:
 
     In a log the last line of one that ended well is ``plan.FINISHED``, which tells it from one that failed.
     """
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # names may have letters that the terminal lacks
     try:
         app()
     except InputError as error:

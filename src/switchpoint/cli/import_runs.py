@@ -30,6 +30,7 @@ def import_command(
     exaflops_per_step: Annotated[float | None, typer.Option(help="Instead: exaFLOPs of every step.")] = None,
     weights: Annotated[Texts, typer.Option(help="BENCHMARK=PROBLEMS: computes `overall`.")] = [],  # noqa: B006
     scale: Annotated[float | None, typer.Option(help="Times the scores: 100 for fractions.")] = None,
+    score_range: Annotated[str | None, typer.Option(help="LOW:HIGH of the scores, which become 0 to 100: -1:1 for rewards of -1 and 1.")] = None,
     p_start: Annotated[Texts, typer.Option(help="[RUN:][BENCHMARK=]SCORE before the first step, in the unit of the scores.")] = [],  # noqa: B006
     run: Annotated[str | None, typer.Option(help="The name of the only run.")] = None,
     one_run: Annotated[bool, typer.Option("--one-run", help="The paths are parts of one run (or of the runs that they name).")] = False,
@@ -39,11 +40,18 @@ def import_command(
     algorithm: Annotated[Texts, typer.Option(help="[RUN=]NAME of an RL run's algorithm.")] = [],  # noqa: B006
     seed: Annotated[Texts, typer.Option(help="RUN=N: the run's number among those that start alike.")] = [],  # noqa: B006
     sft_exaflops: Annotated[Texts, typer.Option("--sft-exaflops", "--sft-compute", help="[RUN=]X: what the SFT before RL had cost, in the unit of the compute.")] = [],  # noqa: B006
-    force: Annotated[bool, typer.Option("--force", help="Replace what an earlier import wrote into the folder.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
 ) -> None:  # fmt: skip
     """Turns logs and tables of any trainer into curves.csv, losses.csv and runs.csv; prints what was read, guessed and left."""
     from switchpoint.importer import folder, points
-    from switchpoint.importer.options import ALL, Options, parse_by_run, parse_numbers, parse_pairs
+    from switchpoint.importer.options import (
+        ALL,
+        Options,
+        parse_by_run,
+        parse_numbers,
+        parse_pairs,
+        parse_range,
+    )
 
     is_file = out.endswith(".csv") or (os.path.exists(out) and not os.path.isdir(out))
     check_place(out, is_file, force, paths)
@@ -56,10 +64,11 @@ def import_command(
     if per_step and cumulative:
         raise InputError("--per-step and --cumulative exclude each other; give one")
     options = Options(
-        run=run, phase=parse_by_run(phase, "--phase"), column=parse_pairs(column, "--column"),
+        run=run, phase=parse_by_run(phase, "--phase"), column=parse_pairs(column, "--column", first=True),
         score=parse_pairs(score, "--score"), loss=loss, exaflops=exaflops, exaflops_per_step=exaflops_per_step,
         compute=parse_by_run(compute, "--compute"), nature="per step" if per_step else "cumulative" if cumulative else None, gpus=gpus,
         mean_length=mean_length, weights=parse_numbers(weights, "--weights"), scale=scale,
+        score_range=parse_range(score_range),
         p_start=parse_numbers(p_start, "--p-start"), one_run=one_run, step=parse_numbers(step, "--step", ALL),
         parent=parse_by_run(parent, "--parent"), algorithm=parse_by_run(algorithm, "--algorithm"),
         seed=parse_numbers(seed, "--seed", ALL), sft_exaflops=parse_numbers(sft_exaflops, "--sft-exaflops", ALL),
@@ -73,8 +82,8 @@ def check_place(out: str, is_file: bool, force: bool, paths: list[str]) -> None:
     from switchpoint.importer import folder
 
     if is_file or not os.path.isdir(out):
-        check_out(out, *paths)
+        check_out(None if force else "import", out, *paths)
         return
     for name in folder.OUTPUTS:
-        check_out(str(Path(out, name)), *(path for path in paths if not Path(path).is_dir()))
+        check_out(None, str(Path(out, name)), *(path for path in paths if not Path(path).is_dir()))
     folder.check_folder(out, force)

@@ -1,10 +1,27 @@
-"""What commands share: where they may write (never over what they read), and how their help ends."""
+"""What commands share: where they may write (never over what they read or did not write), and how their help ends."""
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
 from switchpoint.errors import InputError
+
+EARLIER = {
+    "fit": r'\{\s*"runs": ',
+    "phases": r'\{\s*"runs": ',
+    "rank": r'\{\s*"predictor": ',
+    "predict": r'\{\s*"verdict": .*\s*"n_calibration": ',
+    "advise": r'\{\s*"verdict": .*\s*"headline": ',
+    "report": r'<!DOCTYPE html>(?s:.)*<a class="skip" href="#main">Skip to the findings</a>',
+    "import": r"run,phase,step,(exaflops|compute),",
+    "grade": r'\{"correct": ',
+    "published": r'\{\s*"claims": |id,claim,|\| # \| claim \|',
+    "lock": r'\{\s*"name": .*\s*"revision": ',
+    "decontaminate": r"benchmark,n,",
+}
+"""How a file begins that a command wrote before, which it may replace; decontaminate's is its sweep.csv."""
+BEGINNING = 2**20  # bytes
 
 
 def example(words: str) -> str:
@@ -12,10 +29,11 @@ def example(words: str) -> str:
     return f"Example: `switchpoint {words}`"
 
 
-def check_out(out: str | None, *inputs: str | None) -> None:
+def check_out(command: str | None, out: str | None, *inputs: str | None) -> None:
     """InputError unless the file ``out`` can be written and is none of the inputs (nor of a folder that is one).
 
-    Asked before anything is computed.  Folders that are missing are made when the file is written.
+    What is there has to be empty or of an earlier call of ``command``; None replaces any file.  Asked before anything
+    is computed.  Folders that are missing are made when the file is written.
     """
     if out is None:
         return
@@ -31,12 +49,24 @@ def check_out(out: str | None, *inputs: str | None) -> None:
             problem = "is no regular file"
         elif path.exists() and not os.access(path, os.W_OK):
             problem = "is write-protected"
+        elif command and path.exists() and not is_earlier(command, path):
+            problem = f"is there, and is no earlier output of {command}"
         else:
             with tempfile.NamedTemporaryFile(dir=above, prefix=f".{path.name}.", suffix=".tmp"):
                 return
     except OSError as error:
         problem = f"cannot be written ({str(error.strerror).lower()})"
     raise InputError(f"--out {out}: {problem}; name another file")
+
+
+def is_earlier(command: str, path: Path) -> bool:
+    """Whether an existing file is empty or seems to be what an earlier call of the command wrote."""
+    proof = path.with_name("sweep.csv") if command == "decontaminate" else path
+    if not proof.exists():
+        return False
+    with proof.open("rb") as file:
+        head = file.read(BEGINNING).decode("utf-8", errors="replace")
+    return not head or re.match(EARLIER[command], head) is not None
 
 
 def holds(given: Path, path: Path) -> bool:

@@ -361,17 +361,20 @@ def browse_samples(job: Job, out: PathOption) -> None:
 
 @app.command()
 def write_report(
-    job: Job, analysis: PathOption, data: PathOption, out: PathOption, results: PathOption
+    job: Job, analysis: PathOption, data: PathOption, out: PathOption, parts: PathOption, results: PathOption
 ) -> None:
-    """Writes the report, and the results as Markdown tables."""
+    """Writes the report, its figures and tables one by one, and the results as Markdown tables."""
     from switchpoint.report import page
+    from switchpoint.report import parts as one_by_one
     from switchpoint.report.study_tables import arms_markdown, results_markdown
 
     asked = jobs.ReportJob.load(job)
     inputs = page.load(Path(analysis), Path(data)) | {"samples": paths.SAMPLES}
     tables_of_arms = arms_markdown(inputs["arms"], inputs["arm_comparisons"])
     files.write_text(results, results_markdown(inputs["pooled_results"]) + tables_of_arms)
-    files.write_text(out, page.render(inputs, asked.study, asked.hyperparameters))
+    content = page.content_of(inputs, asked.hyperparameters)
+    one_by_one.write(content, parts)
+    files.write_text(out, page.assemble(content, asked.study))
 
 
 @app.command()

@@ -71,7 +71,7 @@ def lock(
     from switchpoint.data import locks
 
     out = out or f"{path[0]}.lock"
-    check_out(out, *path)
+    check_out("lock", out, *path)
     locks.write_lock(path, out, revision)
 
 
@@ -95,7 +95,7 @@ def decontaminate(
     """
     from switchpoint.data import decontaminate as screening
 
-    check_out(f"{out}/kept.jsonl", *train, *benchmarks)
+    check_out("decontaminate", f"{out}/kept.jsonl", *train, *benchmarks)
     if not 0 < threshold < 1:
         raise InputError(f"--threshold is {threshold}; give a cosine between 0 and 1")
     counts = screening.screen_files(train, benchmarks, embedder, match_numbers, out, threshold)

@@ -1,0 +1,1 @@
+"""Logs of other trainers and harnesses as curves, losses and runs."""

@@ -7,6 +7,7 @@ import pandas as pd
 from switchpoint import tables
 from switchpoint.errors import InputError
 from switchpoint.importer.compute import Axis, spending
+from switchpoint.importer.curves import check_names
 from switchpoint.importer.options import Options, of_run
 from switchpoint.importer.runs import path_name
 
@@ -14,6 +15,8 @@ from switchpoint.importer.runs import path_name
 def csv_rows(path: str, options: Options, axis: Axis | None, counts: Counter) -> pd.DataFrame:
     """Points of a csv file: long, with a column of scores, or with a column per benchmark (``--score``)."""
     raw = tables.read_csv(path)
+    if raw.empty:
+        raise InputError(f"{path}: has a header and no rows; give a table that has some")
     axis = None if axis == Axis("exaflops") else axis  # its column is called so
     per_step = options.exaflops_per_step
     fields = ["run", "phase", "step", "exaflops", "exaflops_total"]
@@ -37,12 +40,15 @@ def csv_rows(path: str, options: Options, axis: Axis | None, counts: Counter) ->
     table = pd.DataFrame({"run": options.run or path_name(path), "benchmark": "overall"} | columns)
     if "phase" not in table:
         table["phase"] = [of_run(options.phase, run) or "rl" for run in table["run"]]
+    table["where"] = [f"{path}: line {line}, run {run}" for line, run in table["run"].items()]
+    check_names(table)
     if per_step is not None:
         table["exaflops"] = pd.to_numeric(table["step"], errors="coerce") * per_step
-    table["where"] = [f"{path}: line {line}, run {run}" for line, run in table["run"].items()]
     if axis is not None:
         table["exaflops"] = costs(table, raw[axis.tag] if axis.tag else None, axis, options)
-    parts = [table.assign(benchmark=name, score=raw[column]) for column, name in options.score.items()]
+    parts = [
+        table.assign(benchmark=name, score=raw[column], tag=column) for column, name in options.score.items()
+    ]
     rows = pd.concat(parts or [table], ignore_index=True)
     blank = rows["score"].isna()
     counts["rows"] += len(raw)

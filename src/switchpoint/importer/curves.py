@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
+from switchpoint import tables
 from switchpoint.analysis.points import MAX_SCORE, check_points
 from switchpoint.errors import InputError
 from switchpoint.importer.options import of_run
@@ -31,30 +32,41 @@ def refuse_row(rows: pd.DataFrame, bad: pd.Series, problem: str) -> None:
         raise InputError(f"{row['where']}: {problem.format(**row)}")
 
 
-def check_rows(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with a run, a phase and a benchmark, and numbers where numbers belong."""
-    unnamed = rows["run"].isna() | rows["run"].eq("")
-    refuse_row(rows, unnamed, "no run; name it with --run NAME, or (csv) --column run=COLUMN")
+def check_rows(rows: pd.DataFrame, unit: str) -> pd.DataFrame:
+    """The rows with a run, a phase and a benchmark, and numbers where numbers belong; ``unit`` is for the errors."""
+    check_names(rows)
     refuse_row(rows, ~rows["phase"].isin(["base", "sft", "rl"]), "phase is {phase}; give base, sft or rl")
     refuse_row(rows, rows["benchmark"].isna(), "no benchmark; name it")
     rows = rows.astype({"run": str, "benchmark": str})
     for name in [name for name in NUMBERS if name in rows]:
         values = pd.to_numeric(rows[name], errors="coerce").astype(float)
         blank = rows[name].isna() & (name not in ("exaflops", "score"))
-        refuse_row(rows, ~np.isfinite(values) & ~blank, f"{name} is {{{name}}}; give a finite number")
+        called = unit if name == "exaflops" else name
+        refuse_row(
+            rows, ~np.isfinite(values) & ~blank, f"{called} is {{{name}}}; {tables.number_fix(rows[name])}"
+        )
         if name in ("step", "n"):
-            refuse_row(rows, (values < 0) | (values % 1 > 0), f"{name} is {{{name}}}; give a whole number")
+            whole = values.isna() | ((values >= 0) & (values < 2**53) & (values % 1 == 0))
+            refuse_row(rows, ~whole, f"{name} is {{{name}}}; give a whole number")
         rows[name] = values
     refuse_row(
-        rows, rows["exaflops"] < 0, "exaflops is {exaflops:g}; give what was spent since the run's start"
+        rows, rows["exaflops"] < 0, f"{unit} is {{exaflops:g}}; give what was spent since the run's start"
     )
     if "exaflops_total" in rows:
         rows["spent"] = rows["exaflops_total"] - rows["exaflops"]
     return rows
 
 
-def with_starts(rows: pd.DataFrame, p_start: dict[str, float], weights: dict[str, float]) -> pd.DataFrame:
-    """The rows and, at exaflops 0, what their p_start and ``--p-start`` add."""
+def check_names(rows: pd.DataFrame) -> None:
+    """Raises InputError at the first row of no run."""
+    unnamed = rows["run"].isna() | rows["run"].eq("")
+    refuse_row(rows, unnamed, "no run; name it with --run NAME, or (csv) --column run=COLUMN")
+
+
+def with_starts(
+    rows: pd.DataFrame, p_start: dict[str, float], weights: dict[str, float], unit: str
+) -> pd.DataFrame:
+    """The rows and, at no compute, what their p_start and ``--p-start`` add."""
     own = rows.assign(p_start=rows.get("p_start", np.nan), where=rows["where"] + ", p_start")
     given = [given_start(rows, key, score, weights) for key, score in p_start.items()]
     starts = pd.concat([own, *given]).dropna(subset="p_start")
@@ -63,14 +75,19 @@ def with_starts(rows: pd.DataFrame, p_start: dict[str, float], weights: dict[str
     there = pd.MultiIndex.from_frame(starts[key]).isin(pd.MultiIndex.from_frame(rows[key]))
     rows = pd.concat([rows, starts[~there].drop_duplicates(key)], ignore_index=True)
     again = rows.duplicated(POINT)
-    refuse_row(rows, again, "run {run} has a point of {benchmark} at {exaflops:g} exaflops already; keep one")
+    refuse_row(
+        rows, again, f"run {{run}} has a point of {{benchmark}} at {{exaflops:g}} {unit} already; keep one"
+    )
     return rows
 
 
 def given_start(rows: pd.DataFrame, key: str, score: float, weights: dict[str, float]) -> pd.DataFrame:
     """The row of a ``--p-start``, whose key is ``BENCHMARK`` or ``RUN:BENCHMARK``."""
-    run, _, benchmark = key.rpartition(":")
-    if not run or run not in set(rows["run"]):
+    named = [run for run in rows["run"].unique() if key.startswith(f"{run}:")]
+    if named:
+        run = max(named, key=len)
+        benchmark = key.removeprefix(f"{run}:")
+    else:
         run, benchmark = rows["run"].iloc[0], key
         if rows["run"].nunique() > 1:
             fix = "map a column to p_start, or give RUN:BENCHMARK=SCORE"
@@ -82,25 +99,43 @@ def given_start(rows: pd.DataFrame, key: str, score: float, weights: dict[str, f
     return first.assign(benchmark=benchmark, p_start=score, where="--p-start")
 
 
-def scale_scores(rows: pd.DataFrame, scale: float | None) -> pd.DataFrame:
+def scale_scores(
+    rows: pd.DataFrame, scale: float | None, score_range: tuple[float, float] | None
+) -> pd.DataFrame:
     """The rows with scores in points; ``fraction`` marks those that are fractions by definition."""
-    fraction = rows["fraction"].astype("boolean").fillna(False) if "fraction" in rows else rows["score"] < 0
-    for source, of_source in rows[~fraction].groupby(rows.get("source", "scores"), sort=False):
-        if scale is None and of_source["score"].between(0, 1).all():
-            raise InputError(f"{source}: all scores lie within 0..1; if they are fractions give --scale 100")
-        highest = of_source.groupby("run")["score"].max()
-        if scale is None and (highest <= 1).any() and (highest > 1).any() and len(of_source) > 1:
-            raise InputError(
-                f"{source}: the scores of {highest.index[highest <= 1][0]} lie within 0..1, those of "
-                f"{highest.index[highest > 1][0]} do not; import fractions apart, with --scale 100 (or --scale 1 if they are points)"
-            )
+    no = pd.Series(False, rows.index)
+    low, high = score_range or (0.0, np.nan)
+    scale = scale if score_range is None else MAX_SCORE / (high - low)
+    fraction = rows["fraction"].astype("boolean").fillna(False) if "fraction" in rows else no
+    if scale is None:
+        for source, of_source in rows[~fraction].groupby(rows.get("source", "scores"), sort=False):
+            refuse_unclear(of_source, source)
     factor = pd.Series(scale or np.where(fraction, MAX_SCORE, 1.0), rows.index)
     # Rounded, so that 0.55 does not become 55.00000000000001.
-    scaled = {name: (rows[name] * factor).round(10) for name in ("score", "se") if name in rows}
-    rows = rows.assign(**{name: rows[name].where(factor == 1, column) for name, column in scaled.items()})
+    zero = {name: low if name == "score" else 0.0 for name in ("score", "se") if name in rows}
+    scaled = {name: ((rows[name] - at) * factor).round(10) for name, at in zero.items()}
+    same = (factor == 1) & (low == 0)
+    rows = rows.assign(**{name: rows[name].where(same, column) for name, column in scaled.items()})
     outside = ~rows["score"].between(0, MAX_SCORE)
-    refuse_row(rows, outside, "score is {score:g} points; they go from 0 to 100, mend it or --scale")
+    fix = "mend it or --scale, or give --score-range LOW:HIGH"
+    refuse_row(rows, outside, f"score is {{score:g}} points; they go from 0 to 100, {fix}")
     return rows
+
+
+def refuse_unclear(rows: pd.DataFrame, source: str) -> None:
+    """Raises InputError where it is not clear whether the scores of a source are points."""
+    no = pd.Series(False, rows.index)
+    if rows["score"].between(0, 1).all():
+        raise InputError(f"{source}: all scores lie within 0..1; if they are fractions give --scale 100")
+    is_reward = rows["tag"].astype(str).str.contains("reward", case=False) if "tag" in rows else no
+    fix = "give --score-range LOW:HIGH, as --score-range -1:1"
+    refuse_row(rows, is_reward, f"the reward {{score:g}} has no scale of its own; {fix}")
+    highest = rows.groupby("run")["score"].max()
+    if (highest <= 1).any() and (highest > 1).any():
+        raise InputError(
+            f"{source}: the scores of {highest.index[highest <= 1][0]} lie within 0..1, those of "
+            f"{highest.index[highest > 1][0]} do not; import fractions apart, with --scale 100 (or --scale 1 if they are points)"
+        )
 
 
 def with_overall(rows: pd.DataFrame, weights: dict[str, float], counts: Counter) -> pd.DataFrame:
@@ -141,12 +176,12 @@ def curves_table(rows: pd.DataFrame, weights: dict[str, float], sft_exaflops) ->
     return rows[COLUMNS].astype({"step": "Int64", "n": "Int64"}).sort_values(POINT, ignore_index=True)
 
 
-def unfittable_benchmarks(points: pd.DataFrame) -> dict[str, str]:
+def unfittable_benchmarks(points: pd.DataFrame, unit: str) -> dict[str, str]:
     """Benchmarks that lack a start, with the reason."""
-    reasons = {}
+    reasons, written = {}, in_unit(points, unit)
     for name in points["benchmark"].unique():
         try:
-            check_points(points, name)
+            check_points(written, name)
         except InputError as error:
             reasons[name] = str(error)
     return reasons

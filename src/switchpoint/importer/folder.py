@@ -13,7 +13,7 @@ from switchpoint import files
 from switchpoint.errors import InputError
 from switchpoint.importer import curves
 from switchpoint.importer.gathering import Gathered, gather, prepared, summary_of
-from switchpoint.importer.options import Options, of_run
+from switchpoint.importer.options import Options, of_run, spelled, with_runs
 from switchpoint.importer.runs import run_rows
 
 OUTPUTS = ("curves.csv", "losses.csv", "runs.csv")
@@ -35,6 +35,7 @@ def import_folder(paths: list[str], out: str, file_format: str | None, options: 
     and has nothing in it now is removed.
     """
     formats, found = gather(paths, file_format, options)
+    options = with_runs(found.phases, options)
     rows = prepared(found, options) if found.rows else None
     table, said = run_rows(found.phases, found.last, options)
     found.said += said
@@ -50,7 +51,7 @@ def import_folder(paths: list[str], out: str, file_format: str | None, options: 
     written["runs.csv"] = table
     for name, lacking in (("curves.csv", "scores"), ("losses.csv", "validation losses")):
         if name not in written:
-            found.said.append(f"There is no {name}: the logs have no {lacking}.")
+            found.said.append(f"There is no {name}: no {lacking} are known in the logs.")
             files.remove(Path(out, name))
     for name, values in written.items():
         files.write_text(Path(out, name), curves.in_unit(values, found.unit).to_csv(index=False))
@@ -67,7 +68,9 @@ def with_costs(
         given = of_run(options.sft_exaflops, row.run) if row.algorithm not in (None, "sft") else None
         costs.append(sft_cost(row, rows, found) if given is None or row.parent == "base" else given)
         if pd.isna(costs[-1]):
-            found.said.append(f"What {row.run}'s SFT had cost is not known: give --sft-exaflops {row.run}=X.")
+            option = "--sft-exaflops" if found.unit == "exaflops" else "--sft-compute"
+            fix = spelled(option, f"{row.run}=X")
+            found.said.append(f"What {row.run}'s SFT had cost is not known: give {fix}.")
     lowest = {part["run"].iloc[0]: part["loss"].min() for part in found.losses}
     return table.assign(sft_exaflops=costs, val_loss=table["run"].map(lowest).astype(float))
 
@@ -121,7 +124,7 @@ def lacking_starts(points: pd.DataFrame) -> list[str]:
     lacking = [run for run in points["run"].unique() if run not in set(anchored)]
     if not lacking:
         return []
-    fix = f"give --p-start {lacking[0]}:BENCHMARK=SCORE"
+    fix = "give " + spelled("--p-start", f"{lacking[0]}:BENCHMARK=SCORE")
     return [f"fit needs the score before the first step, which {', '.join(lacking)} did not log: {fix}."]
 
 
@@ -133,12 +136,32 @@ def with_overall(rows: pd.DataFrame, found: Gathered) -> pd.DataFrame:
     if len(benchmarks) == 1:
         found.said.append(f"overall is {benchmarks[0]}, the only benchmark.")
         return pd.concat([rows, rows.assign(benchmark="overall")], ignore_index=True)
-    numbers = rows.groupby("benchmark")["n"].agg(["min", "max"]) if "n" in rows else pd.DataFrame()
-    known = len(numbers) and numbers.notna().all(axis=None) and (numbers["min"] == numbers["max"]).all()
-    if known and len({name.partition("/")[0] for name in benchmarks}) == len(benchmarks):
+    numbers = numbers_of_problems(rows)
+    if len(tasks := tasks_of(rows)) == len(benchmarks) and numbers.keys() == set(benchmarks):
         found.said.append("overall is the mean of the benchmarks, weighted by their numbers of problems.")
-        found.weights = numbers["max"].to_dict()
+        found.weights = numbers
         return curves.with_overall(rows, found.weights, found.counts)
-    fix = " ".join(f"--weights {name}=PROBLEMS" for name in benchmarks)
-    found.said.append(f"There is no overall score, which fit and advise read: give {fix}.")
+    pairs = [f"{own[0]}={numbers.get(own[0], 'PROBLEMS')}" for own in tasks.values()]
+    fix = " ".join(spelled("--weights", pair) for pair in pairs)
+    several = [f"{task} ({', '.join(own)})" for task, own in tasks.items() if len(own) > 1]
+    choice = f"; one metric a task, of {'; '.join(several)}" if several else ""
+    found.said.append(f"There is no overall score, which fit and advise read: give {fix}{choice}.")
     return rows
+
+
+def tasks_of(rows: pd.DataFrame) -> dict[str, list[str]]:
+    """The benchmarks that are metrics of one task, by task; a benchmark of a format without tasks is its own."""
+    tasks: dict[str, list[str]] = {}
+    for row in rows.drop_duplicates("benchmark").itertuples():
+        task = getattr(row, "task", None)
+        tasks.setdefault(row.benchmark if pd.isna(task) else task, []).append(row.benchmark)
+    return tasks
+
+
+def numbers_of_problems(rows: pd.DataFrame) -> dict[str, int]:
+    """The number of problems of every benchmark that has the same wherever it was evaluated."""
+    if "n" not in rows:
+        return {}
+    numbers = rows.groupby("benchmark")["n"].agg(["min", "max", "count", "size"])
+    same = (numbers["min"] == numbers["max"]) & (numbers["count"] == numbers["size"])
+    return numbers.loc[same, "max"].astype(int).to_dict()

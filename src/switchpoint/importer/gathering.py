@@ -11,18 +11,19 @@ from switchpoint.errors import InputError
 from switchpoint.importer import curves, logs, retu
 from switchpoint.importer.compute import Axis, Spending, parse_axis, spending
 from switchpoint.importer.csv_tables import csv_rows
-from switchpoint.importer.options import ALL, Options, check_options, check_runs, of_run
+from switchpoint.importer.options import ALL, Options, check_options, of_run, spelled
 from switchpoint.importer.runs import named_logs
-from switchpoint.importer.tags import Score, is_rl, validation_losses
+from switchpoint.importer.tags import SCORE_LIKE, Score, is_rl, likest_scores, validation_losses
 from switchpoint.importer.values import Log
 from switchpoint.tables import listed
 
 TABLES = ("csv", "retu", "published")
 SENTENCES = {
     "cut_off": "{n} records were cut off by the end of their file, and left.",
-    "restarts": "{n} times a log went back in steps: what was logged later counts.",
+    "restarts": "{n} times a log went back in steps: what was logged later counts, and what stood beyond is left.",
     "values_damaged": "{n} numbers have something else printed into them, and were left.",
     "values_averaged": "{n} cells of charts are means of several logged values (their __MIN and __MAX differ).",
+    "steps_of_before": "{n} records of W&B have no step of the trainer, and were taken at the last one before.",
     "steps_from_0": "prime-rl counts steps from 0: its step n is after n + 1 updates here.",
     "evaluations_without_step": "{n} evaluations name no checkpoint's step, and were left.",
     "scores_again": "{n} scores were logged with another value before at their step: the last counts, "
@@ -47,6 +48,7 @@ class Gathered:
     counts: Counter = field(default_factory=Counter)
     said: list[str] = field(default_factory=list)
     weights: dict[str, float] = field(default_factory=dict)
+    unused: set[str] = field(default_factory=set)
     unit: str = "exaflops"
 
 
@@ -77,7 +79,6 @@ def gather(paths: list[str], file_format: str | None, options: Options) -> tuple
         if run in found.phases:
             raise InputError(f"{log.path}: run {run} is in another file, too; rename one with --run")
         gather_log(run, log, options, found)
-    check_runs(found.phases, options)
     return list(dict.fromkeys(formats)), found
 
 
@@ -138,7 +139,7 @@ def check_score_tags(runs: dict[str, Log], options: Options) -> None:
 
 def tags_text(tags: set[str]) -> str:
     """The tags for a message."""
-    return listed(sorted(tags)) if tags else "none (is it another --format?)"
+    return listed(likest_scores(tags)) if tags else "none (is it another --format?)"
 
 
 def gather_log(run: str, log: Log, options: Options, found: Gathered) -> None:
@@ -146,17 +147,21 @@ def gather_log(run: str, log: Log, options: Options, found: Gathered) -> None:
     scores = chosen_scores(run, log, options, found)
     loss = loss_tag(run, log, options, found)
     if not scores and loss is None:
-        raise InputError(f"{log.path}: give --score TAG=BENCHMARK; the tags are {tags_text(log.tags)}")
+        losses = validation_losses(log.tags)
+        fix = f"give --loss TAG, of {listed(losses)}, or" if losses else "give"
+        raise InputError(f"{log.path}: {fix} --score TAG=BENCHMARK; the tags are {tags_text(log.tags)}")
     phase = phase_of(run, log, loss, options, found)
     found.phases[run], found.last[run] = phase, int(log.values["step"].max())
-    wanted = {*scores, loss, options.exaflops} - {None}
+    beside = {tag for score in scores.values() for tag in (score.error, score.number)}
+    wanted = {*scores, *beside, loss, options.exaflops} - {None}
     steps = log.values.loc[log.values["tag"].isin([*scores]), "step"].nunique()
     found.counts["steps"] += log.values["step"].nunique()
     found.counts["steps_without_score"] += log.values["step"].nunique() - steps
     found.counts["unused_tags"] += len(log.tags - wanted)
+    found.unused |= log.tags - wanted
     spent = spending_of(run, log, bool(scores), phase, options, found)
     if scores:
-        rows = score_rows(run, log, scores, found).assign(run=run, phase=phase, source=log.path)
+        rows = score_rows(log, scores, options, found).assign(run=run, phase=phase, source=log.path)
         found.rows.append(rows.assign(exaflops=compute_of(rows, spent, options, found)))
     if loss is not None:
         rows = loss_rows(log, loss, found)
@@ -170,16 +175,23 @@ def chosen_scores(run: str, log: Log, options: Options, found: Gathered) -> dict
     mapped = {tag: name for tag, name in options.score.items() if tag in log.tags}
     if not mapped:
         for tag, score in log.scores.items():
-            found.said.append(
-                f"{run}: {tag} is {score.benchmark}, a fraction, times {options.scale or 100:g}."
-            )
-            if score.is_reward:
-                found.said[-1] += " It is a mean reward: a score where the reward is 1 or 0."
+            how = f"a fraction, times {options.scale or 100:g}"
+            if options.score_range is not None:
+                how = "from {:g} to {:g}, as you say".format(*options.score_range)
+            found.said.append(f"{run}: {tag} is {score.benchmark}, {how}.")
+            if score.is_reward and options.score_range is None:
+                found.said[-1] += (
+                    " It is a mean reward: a score where the reward is 1 or 0, else give --score-range LOW:HIGH."
+                )
         return log.scores
     chosen = {
         tag: log.scores.get(tag, Score(name, True))._replace(benchmark=name) for tag, name in mapped.items()
     }
-    if options.scale is None and (known := [tag for tag, score in chosen.items() if not score.is_reward]):
+    if (
+        options.scale is None
+        and options.score_range is None
+        and (known := [tag for tag, score in chosen.items() if not score.is_reward])
+    ):
         found.said.append(f"{run}: {', '.join(known)} are fractions by their format, times 100.")
     return chosen
 
@@ -207,7 +219,7 @@ def phase_of(run: str, log: Log, loss: str | None, options: Options, found: Gath
     is_sft = loss is not None or bool(validation_losses(log.tags))
     reason = "SFT, by its validation loss"
     if not is_sft:
-        reason = f"taken as RL: a guess that --phase {run}=sft corrects"
+        reason = f"taken as RL: a guess that {spelled('--phase', f'{run}=sft')} corrects"
     found.said.append(f"{run} is {reason}.")
     return "sft" if is_sft else "rl"
 
@@ -256,17 +268,18 @@ def compute_of(
     return values
 
 
-def score_rows(run: str, log: Log, scores: dict[str, Score], found: Gathered) -> pd.DataFrame:
+def score_rows(log: Log, scores: dict[str, Score], options: Options, found: Gathered) -> pd.DataFrame:
     """The scores of a log, with their standard errors and numbers of problems where it has them."""
     rows = log.values[log.values["tag"].isin([*scores])]
+    rows = rows.assign(task=rows["tag"].map(lambda tag: scores[tag].task or scores[tag].benchmark))
     blank = rows["value"].isna()
     if len(rows) > blank.sum():
         found.counts["scores_nan"] += int(blank.sum())
         rows = rows[~blank]
     found.counts["scores_again"] += int(rows["again"].sum())
     beyond = rows["tag"].map(lambda tag: scores[tag] == log.scores.get(tag) and scores[tag].is_reward)
-    beyond &= ~rows["value"].between(0, 1)
-    fix = "map the tag, --score TAG=BENCHMARK with --scale"
+    beyond &= ~rows["value"].between(0, 1) & (options.score_range is None)
+    fix = "give --score-range LOW:HIGH, as --score-range -1:1"
     curves.refuse_row(rows, beyond, f"the reward {{value:g}} is no share of right answers; {fix}")
     logged = zip(log.values["tag"], log.values["step"], strict=True)
     beside = dict(zip(logged, log.values["value"], strict=True))
@@ -300,8 +313,9 @@ def prepared(found: Gathered, options: Options) -> pd.DataFrame:
         rows = rows.drop_duplicates([*curves.POINT, "score"])
         refuse_conflict(rows)
     found.counts["scores"] = len(rows)
-    rows = curves.with_starts(curves.check_rows(rows), options.p_start, found.weights)
-    return curves.scale_scores(rows, options.scale)
+    rows = curves.check_rows(rows, found.unit)
+    rows = curves.with_starts(rows, options.p_start, found.weights, found.unit)
+    return curves.scale_scores(rows, options.scale, options.score_range)
 
 
 def refuse_conflict(rows: pd.DataFrame) -> None:
@@ -314,12 +328,18 @@ def refuse_conflict(rows: pd.DataFrame) -> None:
         )
 
 
+def unused_words(tags: set[str]) -> list[str]:
+    """What to say of the tags that were not used: the likest to scores."""
+    like = [tag for tag in likest_scores(tags) if SCORE_LIKE.search(tag)]
+    return [f"Not used, and taken by --score TAG=BENCHMARK: {listed(like)}."] if like else []
+
+
 def summary_of(formats: list[str], found: Gathered, points: pd.DataFrame | None) -> dict:
     """What was read and left, as the command prints it."""
     counts = {name: count for name, count in sorted(found.counts.items()) if count or name not in SENTENCES}
     said = [text.format(n=counts[name]) for name, text in SENTENCES.items() if counts.get(name)]
     numbers = {} if points is None else points["run"].value_counts(sort=False).to_dict()
-    reasons = {} if points is None else curves.unfittable_benchmarks(points)
+    reasons = {} if points is None else curves.unfittable_benchmarks(points, found.unit)
     benchmarks = {} if points is None else points["benchmark"].value_counts().to_dict()
     return {
         "format": ", ".join(formats),
@@ -331,5 +351,5 @@ def summary_of(formats: list[str], found: Gathered, points: pd.DataFrame | None)
         "benchmarks": {str(name): int(count) for name, count in benchmarks.items()},
         "counts": counts,
         "not_fittable": reasons,
-        "said": [*found.said, *said],
+        "said": [*found.said, *unused_words(found.unused), *said],
     }

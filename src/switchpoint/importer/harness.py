@@ -11,6 +11,7 @@ from pathlib import Path
 
 from switchpoint import files
 from switchpoint.errors import InputError
+from switchpoint.importer.options import spelled
 from switchpoint.importer.records import parse_json
 from switchpoint.importer.tags import harness_scores
 from switchpoint.importer.values import Log, merged, table_of
@@ -64,7 +65,9 @@ def read_results(path: Path, steps: dict[str, float], counts: Counter) -> Log:
         step = steps.get(str(file), steps.get(str(path))) if steps else None
         step = step_of(model, file) if step is None else step
         if step is None:
-            raise InputError(f"{file}: no step in its path or model {model!r:.80}; give --step {file}=N")
+            raise InputError(
+                f"{file}: no step in its path or model {model!r:.80}; give {spelled('--step', f'{file}=N')}"
+            )
         results = lm_eval_values(document) if kind == "lm-eval" else lighteval_values(document)
         values = table_of([(str(file), step, results)], str(file), counts)
         logs.append(Log(str(file), None, values, harness_scores(values["tag"])))
@@ -101,7 +104,7 @@ def run_of(model: str) -> str | None:
 
 def lm_eval_values(document: dict) -> dict[str, object]:
     """Tags and values of the tasks; of the groups, which are means of tasks, nothing."""
-    groups = {name for name, tasks in (document.get("group_subtasks") or {}).items() if tasks}
+    groups = groups_of(document)
     numbers = document.get("n-samples") or {}
     values: dict[str, object] = {}
     for task, metrics in document["results"].items():
@@ -111,6 +114,17 @@ def lm_eval_values(document: dict) -> dict[str, object]:
         counted = numbers.get(task)
         values[f"{task}/n"] = counted.get("effective") if isinstance(counted, dict) else counted
     return values
+
+
+def groups_of(document: dict) -> set[str]:
+    """The groups among the results: as the file lists them, else those with tasks indented below them."""
+    listed = {name for name, tasks in (document.get("group_subtasks") or {}).items() if tasks}
+    listed |= set(document.get("groups") or {})
+    results = [name for name, metrics in document["results"].items() if isinstance(metrics, dict)]
+    aliases = [str(document["results"][name].get("alias", name)) for name in results]
+    depths = [len(alias) - len(alias.lstrip(" ")) for alias in aliases]
+    above = {name for name, own, below in zip(results, depths, depths[1:], strict=False) if below > own}
+    return listed | above
 
 
 def lighteval_values(document: dict) -> dict[str, object]:

@@ -39,6 +39,8 @@ def format_of(path: str) -> str:
     found = console.format_of(place)
     if found is None and place.suffix == ".csv":
         return "wandb" if wandb_exports.kind_of(read_cells(path)[0]) else "csv"
+    if not head.strip():
+        raise InputError(f"{path}: is empty; give a log that holds something")
     if found is None:
         raise InputError(f"{path}: its content is of no known format; {CHOICES}")
     return found

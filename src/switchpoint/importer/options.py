@@ -1,6 +1,7 @@
 """What the files do not say: the options of an import, and which formats take them."""
 
-from dataclasses import dataclass, field
+import shlex
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -22,7 +23,7 @@ class Options:
     """The options of an import.
 
     ``score`` maps tags (csv: columns) to benchmarks, ``column`` fields of a point to columns; ``p_start`` is in the
-    unit of the scores, and ``scale`` multiplies both.  What differs by run is a value for all, or a dict of values by
+    unit of the scores; ``scale`` multiplies both, or ``score_range`` (their lowest and highest) becomes 0 to 100.  What differs by run is a value for all, or a dict of values by
     run (``ALL`` for the others).
     """
 
@@ -39,6 +40,7 @@ class Options:
     mean_length: float | None = None
     weights: dict[str, float] = field(default_factory=dict)
     scale: float | None = None
+    score_range: tuple[float, float] | None = None
     p_start: dict[str, float] = field(default_factory=dict)
     one_run: bool = False
     step: dict[str, float] = field(default_factory=dict)
@@ -51,7 +53,7 @@ class Options:
 OF_RUNS = {"parent", "algorithm", "seed", "sft_exaflops"}
 COMMON = OF_RUNS | {
     "run", "phase", "score", "exaflops_per_step", "compute", "nature", "gpus", "mean_length", "weights", "scale",
-    "p_start", "one_run",
+    "score_range", "p_start", "one_run",
 }  # fmt: skip
 USES = {
     **dict.fromkeys(FORMATS, COMMON | {"exaflops", "loss"}),
@@ -61,11 +63,16 @@ USES = {
 }
 
 
-def parse_pairs(texts: list[str], option: str) -> dict[str, str]:
-    """``["a=x", ..]`` as ``{"a": "x"}``, split at the last ``=``; InputError naming the option."""
+def spelled(option: str, text: str) -> str:
+    """The option as a shell takes it, whatever the text has in it."""
+    return f"{option} {shlex.quote(text)}"
+
+
+def parse_pairs(texts: list[str], option: str, first: bool = False) -> dict[str, str]:
+    """``["a=x", ..]`` as ``{"a": "x"}``, split at the last ``=`` (or the first); InputError naming the option."""
     values: dict[str, str] = {}
     for text in texts:
-        name, _, value = text.rpartition("=")
+        name, _, value = text.partition("=") if first else text.rpartition("=")
         if not (name.strip() and value.strip()) or name in values:
             raise InputError(f"{option} {text}: give {option} NAME=VALUE, each name once")
         values[name] = value
@@ -88,6 +95,19 @@ def parse_numbers(texts: list[str], option: str, bare: str = "overall") -> dict[
         return {bare if name == "\0" else name: float(value) for name, value in values.items()}
     except ValueError as error:
         raise InputError(f"{option}: {error}; give {option} NAME=NUMBER") from error
+
+
+def parse_range(text: str | None) -> tuple[float, float] | None:
+    """``-1:1`` as its two numbers, the lower first."""
+    if text is None:
+        return None
+    try:
+        low, high = map(float, text.split(":"))
+    except ValueError:
+        low, high = np.nan, np.nan
+    if not (np.isfinite([low, high]).all() and low < high):
+        raise InputError(f"--score-range {text}: give LOW:HIGH, as --score-range -1:1")
+    return low, high
 
 
 def of_run(value: object, run: str):
@@ -114,6 +134,8 @@ def check_options(formats: list[str], options: Options) -> None:
             if number % 1:
                 wanted = "the number of problems" if name == "weights" else "a whole number"
                 raise InputError(f"--{name} {key}={number:g}: give {wanted}")
+    if options.scale is not None and options.score_range is not None:
+        raise InputError("--scale and --score-range exclude each other; give one")
     if sum(map(bool, (options.compute, options.exaflops, options.exaflops_per_step))) > 1:
         raise InputError("give the compute in one way: --compute, --exaflops TAG or --exaflops-per-step X")
     phases = options.phase.values() if isinstance(options.phase, dict) else [options.phase]
@@ -123,16 +145,40 @@ def check_options(formats: list[str], options: Options) -> None:
         raise InputError("--per-step or --cumulative is of the tag of --compute; give it, too")
 
 
-def check_runs(phases: dict[str, str], options: Options) -> None:
-    """Raises InputError where an option names a run that there is not, or one of RL's names another."""
+def with_runs(phases: dict[str, str], options: Options) -> Options:
+    """The options with what they say of each of these runs.
+
+    InputError where one names a run that there is not, or one of RL's names another.
+    """
     runs = set(phases)
     for name in ("phase", "parent", "algorithm", "seed", "sft_exaflops", "compute"):
-        value = getattr(options, name)
-        unknown = [run for run in value if run not in runs | {ALL}] if isinstance(value, dict) else []
-        if unknown:
-            option = f"--{name.replace('_', '-')} {unknown[0]}=.."
-            raise InputError(f"{option}: there is no such run; the runs are {', '.join(sorted(runs))}")
+        if isinstance(value := getattr(options, name), dict):
+            options = replace(options, **{name: by_run(value, f"--{name.replace('_', '-')}", runs)})
     for name in ("parent", "algorithm"):
         if others := [run for run in getattr(options, name) if phases.get(run, "rl") != "rl"]:
-            fix = f"leave it out, or give --phase {others[0]}=rl"
+            fix = f"leave it out, or give {spelled('--phase', f'{others[0]}=rl')}"
             raise InputError(f"--{name} {others[0]}=..: it is of phase {phases[others[0]]}, not RL; {fix}")
+    return options
+
+
+def by_run(given: dict, option: str, runs: set[str]) -> dict:
+    """The values of an option by run; InputError where it names none of these, or one twice."""
+    values = {}
+    for name, value in given.items():
+        if name not in runs | {ALL}:
+            name, value = split_at_run(f"{name}={value}", option, runs)
+        if name in values:
+            raise InputError(f"{option} {name}=..: is given twice; give it once")
+        values[name] = value
+    return values
+
+
+def split_at_run(text: str, option: str, runs: set[str]) -> tuple[str, str]:
+    """``RUN=VALUE`` divided where both may have an ``=``: behind the name of a run, or a parent of all runs."""
+    marks = [at for at, letter in enumerate(text) if letter == "=" and text[:at] in runs]
+    if marks:
+        return text[: marks[-1]], text[marks[-1] + 1 :]
+    if text in runs or text.rpartition("@")[0] in runs:
+        return ALL, text
+    name = text.rpartition("=")[0]
+    raise InputError(f"{option} {name}=..: there is no such run; the runs are {', '.join(sorted(runs))}")

@@ -11,7 +11,7 @@ from switchpoint import files
 from switchpoint.errors import InputError
 from switchpoint.importer import curves
 from switchpoint.importer.gathering import gather, prepared, summary_of
-from switchpoint.importer.options import Options
+from switchpoint.importer.options import Options, with_runs
 
 
 def import_files(paths: list[str], out: str, file_format: str | None, options: Options) -> dict:
@@ -32,6 +32,7 @@ def import_points(paths: list[str], file_format: str | None, options: Options) -
     row or step, and the fix.
     """
     formats, found = gather(paths, file_format, options)
+    options = with_runs(found.phases, options)
     if not found.rows:
         raise InputError(f"{paths[0]}: no scores there; map the tags or columns that hold them")
     rows = prepared(found, options)

@@ -31,8 +31,16 @@ def read_records(path: Path, file_format: str, counts: Counter) -> Iterator[Reco
         if "step" not in record:
             counts["records_without_step"] += 1
             continue
-        values = of_data_set({tag: value for tag, value in values.items() if tag != "step"})
+        values = of_data_set(flat({tag: value for tag, value in values.items() if tag != "step"}))
         yield where, in_updates(record["step"], values, counts), values
+
+
+def flat(values: dict, before: str = "") -> dict:
+    """The values with those of objects within, by tags as ``eval/acc``."""
+    found: dict = {}
+    for tag, value in values.items():
+        found |= flat(value, f"{before}{tag}/") if isinstance(value, dict) else {f"{before}{tag}": value}
+    return found
 
 
 def of_data_set(values: dict) -> dict:

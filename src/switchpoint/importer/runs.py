@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from switchpoint.errors import InputError
-from switchpoint.importer.options import Options, of_run
+from switchpoint.importer.options import Options, of_run, spelled
 from switchpoint.importer.values import Log, merged
 from switchpoint.study.names import RunName
 
@@ -105,7 +105,7 @@ def run_rows(
             and row["start_step"] > last.get(row["parent"], np.inf)
         ):
             raise InputError(
-                f"--parent {row['run']}={row['parent']}@{row['start_step']}: its log ends at step {last[row['parent']]}; give a "
+                f"{spelled('--parent', '{run}={parent}@{start_step}'.format(**row))}: its log ends at step {last[row['parent']]}; give a "
                 "step that it reached"
             )
         if row["start_step"] is None and row["parent"] in last:
@@ -113,7 +113,7 @@ def run_rows(
             said.append(f"{row['run']} starts at step {row['start_step']} of {row['parent']}, its last.")
         if row["start_step"] is None and row["algorithm"] not in (None, "sft"):
             raise InputError(
-                f"--parent {row['run']}={row['parent']}: is not imported; give its step, {row['parent']}@STEP"
+                f"{spelled('--parent', '{run}={parent}'.format(**row))}: is not imported; give its step, {row['parent']}@STEP"
             )
         row["seed"] = of_run(options.seed, row["run"]) if options.seed else row["seed"]
     tell_apart(rows, options, said)
@@ -172,7 +172,8 @@ def parent_of(run: str, sft: list[str], options: Options, said: list[str]) -> tu
             return ("base" if int(rest) == 0 else origin), int(rest)
     parent = sft[0] if len(sft) == 1 else "base"
     reason = "the only SFT run here" if len(sft) == 1 else "the base model"
-    said.append(f"{run} starts from {parent}, {reason}: a guess that --parent {run}=PARENT@STEP corrects.")
+    fix = spelled("--parent", f"{run}=PARENT@STEP")
+    said.append(f"{run} starts from {parent}, {reason}: a guess that {fix} corrects.")
     return parent, None if parent != "base" else 0
 
 
@@ -185,7 +186,8 @@ def algorithm_of(run: str, options: Options, said: list[str]) -> str:
     found = next((name for name in ALGORITHMS if f"_{name}_" in words), None)
     where = "by its name" if found else "a guess"
     found = found or "grpo"
-    said.append(f"{run} is of the algorithm {found}, {where}; --algorithm {run}=NAME corrects it.")
+    fix = spelled("--algorithm", f"{run}=NAME")
+    said.append(f"{run} is of the algorithm {found}, {where}; {fix} corrects it.")
     return found
 
 

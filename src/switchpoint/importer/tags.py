@@ -40,13 +40,24 @@ CUMULATIVE = {
 """By definition of the trainers; it decides where the data do not."""
 
 
+SCORE_LIKE = re.compile(
+    r"^(?!.*(?:stderr|[/_]std$)).*(?:acc|score|reward|pass|exact|match|correct|solve|mean@|avg@|maj@|best@|f1|(?:^|[/_])em(?:$|[/_]))",
+    re.IGNORECASE,
+)
+EVALUATED = re.compile(r"(?:^|[/_-])(?:eval|val|valid|validation|test)", re.IGNORECASE)
+
+
 class Score(NamedTuple):
-    """A tag of scores: of which benchmark, and the tags of its standard error and number of problems, if any."""
+    """A tag of scores: of which benchmark, and the tags of its standard error and number of problems, if any.
+
+    ``task`` is the same of all metrics of one task, where a format has several of each.
+    """
 
     benchmark: str
     is_reward: bool = False
     error: str | None = None
     number: str | None = None
+    task: str | None = None
 
 
 def known_scores(tags: Iterable[str]) -> dict[str, Score]:
@@ -71,8 +82,22 @@ def harness_scores(tags: Iterable[str]) -> dict[str, Score]:
     for tag, found in matches.items():
         task, error = found["task"], f"{found['task']}/{found['metric']}_stderr{found['filter'] or ''}"
         name = task if len(of_task[task]) == 1 else tag
-        scores[tag] = Score(name, False, error if error in tags else None, f"{task}/n")
+        of_problems = not found["metric"].startswith(
+            "inst_level"
+        )  # of ifeval: a problem has several instructions
+        number = f"{task}/n" if of_problems else None
+        scores[tag] = Score(name, False, error if error in tags else None, number, task)
     return scores
+
+
+def likest_scores(tags: Iterable[str]) -> list[str]:
+    """The tags, those first that look most like scores of an evaluation."""
+
+    def unlike(tag: str) -> tuple:
+        is_like, is_evaluated = bool(SCORE_LIKE.search(tag)), bool(EVALUATED.search(tag))
+        return not (is_like and is_evaluated), not is_like, not is_evaluated, tag
+
+    return sorted(tags, key=unlike)
 
 
 def validation_losses(tags: Iterable[str]) -> list[str]:

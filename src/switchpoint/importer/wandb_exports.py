@@ -4,7 +4,8 @@
   ``log`` and the columns ``_step``, ``_runtime``, ``_timestamp``; several runs where a column names them.
 - A chart has the x axis first, then columns ``RUN - TAG`` with their ``__MIN`` and ``__MAX``.
 
-The step of a row is the trainer's own where it logged one (``STEPS``): ``_step`` counts the calls of ``log``.
+The step of a row is the trainer's own where the run logged one (``STEPS``), in that call or in one before: ``_step``
+counts the calls of ``log``.
 """
 
 from collections import Counter
@@ -17,7 +18,7 @@ import pandas as pd
 from switchpoint import tables
 from switchpoint.errors import InputError
 from switchpoint.importer.records import in_updates, json_records, of_data_set
-from switchpoint.importer.values import Record
+from switchpoint.importer.values import CLOCK, Record
 
 STEPS = (
     "train/global_step", "eval/global_step", "trainer/global_step", "training/global_step", "global_step", "step",
@@ -47,23 +48,49 @@ def read_export(path: Path, counts: Counter) -> Runs:
         table = tables.read_csv(path)
         if kind_of(list(table)) != "history":
             return chart_runs(table, path, counts)
-        rows = [(f"{path}: line {line}", row.dropna().to_dict()) for line, row in table.iterrows()]
-    runs: Runs = {}
+        given = table.notna().to_numpy()
+        rows = [
+            (
+                f"{path}: line {line}",
+                {tag: row[tag] for tag, there in zip(table, known, strict=True) if there},
+            )
+            for line, row, known in zip(table.index, table.to_dict("records"), given, strict=True)
+        ]
+    of_runs: dict[str | None, list[tuple[str, dict]]] = {}
     for where, row in sorted(rows, key=lambda one: call_of(one[1])):
-        step = next((row[tag] for tag in STEPS if isinstance(row.get(tag), int | float)), None)
         name = next((str(row[column]) for column in RUNS if column in row), None)
-        if step is None or np.isnan(step):
+        of_runs.setdefault(name, []).append((where, row))
+    return {name: list(history_records(calls, counts)) for name, calls in of_runs.items()}
+
+
+def history_records(calls: list[tuple[str, dict]], counts: Counter) -> Iterator[Record]:
+    """The records of a run, by its calls of ``log`` in their order; calls before any step are of step 0."""
+    of_trainer = [tag for tag in STEPS[:-1] if any(number_in(row, tag) is not None for _, row in calls)]
+    step = 0.0
+    for where, row in calls:
+        found = (number_in(row, tag) for tag in of_trainer or STEPS[-1:])
+        own = next((number for number in found if number is not None), None)
+        if own is None and not of_trainer:
             counts["records_without_step"] += 1
             continue
+        step = step if own is None else own
         values = of_data_set({tag: as_float(value) for tag, value in row.items() if tag not in OWN})
-        runs.setdefault(name, []).append((where, in_updates(float(step), values, counts), values))
-    return runs
+        counts["steps_of_before"] += own is None and bool(values)
+        if (clock := number_in(row, "_timestamp")) is not None:
+            values[CLOCK] = clock
+        yield where, in_updates(step, values, counts), values
+
+
+def number_in(row: dict, tag: str) -> float | None:
+    """The number that a row has of a tag, None where it has none."""
+    value = row.get(tag)
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return float(value) if is_number and not np.isnan(value) else None
 
 
 def call_of(row: dict) -> float:
     """Which call of ``log`` made a row; 0 of all where that is not known."""
-    call = row.get("_step")
-    return float(call) if isinstance(call, int | float) and not np.isnan(call) else 0.0
+    return number_in(row, "_step") or 0.0
 
 
 def as_float(value) -> object:
@@ -84,7 +111,7 @@ def chart_runs(table: pd.DataFrame, path: Path, counts: Counter) -> Runs:
         if axis in TIMES and f"{name} - _step" not in table:
             raise InputError(f"{path}: its x axis is {axis}; export the chart with Step as its x axis")
         low, high = (table.get(f"{column}{end}", table[column]) for end in ("__MIN", "__MAX"))
-        counts["values_averaged"] += int((low != high)[table[column].notna()].sum())
+        counts["values_averaged"] += int((low < high)[table[column].notna()].sum())
         runs.setdefault(name, []).extend(points_of(path, steps, table[column], tag))
     return {name: sorted(records, key=lambda record: record[1]) for name, records in runs.items()}
 

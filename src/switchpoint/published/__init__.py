@@ -1,0 +1,1 @@
+"""The papers' claims, recomputed from their released points."""

@@ -19,6 +19,7 @@ ANALYSIS_TABLES = [
 ]  # fmt: skip
 ANALYSIS_DOCUMENTS = ["phases", "ceilings", "advice", "predictors", "loss_correlation"]
 DATA_TABLES = ["statistics", "strata", "sources", "overlaps"]
+ANSWER = "The answer"
 WORDS = {
     "SFT, RL": "supervised fine-tuning on expert answers; reinforcement learning on the model's own.",
     "Start": "what RL starts from: <code>Full-200</code> is the checkpoint after 200 steps of SFT on the data set Full; base "
@@ -51,14 +52,23 @@ def load(analysis_directory: str | Path, data_directory: str | Path) -> dict:
 
 
 def render(inputs: dict, study_name: str, hyperparameters: dict[str, dict] | None = None) -> str:
-    """The page; ``inputs`` as of ``load``, or what there is of them; ``hyperparameters`` {section: {key: value}}, as run."""
+    """The page; ``inputs`` and ``hyperparameters`` as of ``content_of``."""
+    return assemble(content_of(inputs, hyperparameters), study_name)
+
+
+def content_of(inputs: dict, hyperparameters: dict[str, dict] | None = None) -> dict[str, list[str]]:
+    """What stands in every section, by its title: first the answer, then those that have anything.
+
+    ``inputs`` as of ``load``, or what there is of them; ``hyperparameters`` {section: {key: value}}, as run.
+    """
     inputs = (
         dict.fromkeys([*ANALYSIS_TABLES, *ANALYSIS_DOCUMENTS, *DATA_TABLES])
         | {"unit": EXAFLOPS, "samples": None, "sft_known": True}
         | inputs
     )
     inputs["curve_problems"] = "the monitoring problems" if tested(inputs) else "the problems of the curves"
-    sections = {
+    content = {
+        ANSWER: answer(inputs),
         "Compute and scores": score_blocks(inputs),
         "Algorithms at equal compute": arm_blocks(inputs),
         "What RL adds": gain_blocks(inputs),
@@ -67,7 +77,12 @@ def render(inputs: dict, study_name: str, hyperparameters: dict[str, dict] | Non
         "What tells it before RL": predictor_blocks(inputs),
         "Runs, data and settings": setting_blocks(inputs, hyperparameters or {}),
     }
-    sections = {title: blocks for title, blocks in sections.items() if blocks}
+    return {title: blocks for title, blocks in content.items() if blocks}
+
+
+def assemble(content: dict[str, list[str]], study_name: str) -> str:
+    """The page of its sections."""
+    sections = {title: blocks for title, blocks in content.items() if title != ANSWER}
     names = {title: title.lower().replace(" ", "-").replace(",", "") for title in sections}
     body = [
         f'<section aria-labelledby="{names[title]}"><h2 id="{names[title]}">{title}</h2>{"".join(blocks)}</section>'
@@ -78,8 +93,8 @@ def render(inputs: dict, study_name: str, hyperparameters: dict[str, dict] | Non
         title=html.escape(f"{study_name}: when to switch from SFT to RL"),
         heading=html.escape(f"{study_name}: where to start RL"),
         style=part("page.css"),
-        script=part("vendor/sortable.min.js") + part("vendor/sortable.a11y.min.js") + part("page.js"),
-        answer=answer(inputs),
+        script=script(),
+        answer="\n".join(content[ANSWER]),
         contents="\n".join(f'<li><a href="#{name}">{title}</a></li>' for name, title in contents),
         sections="\n".join(body),
         words="<dl>" + "".join(f"<dt>{name}</dt><dd>{words}</dd>" for name, words in WORDS.items()) + "</dl>",
@@ -91,12 +106,28 @@ def part(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
+def script() -> str:
+    """What makes tables sort."""
+    return part("vendor/sortable.min.js") + part("vendor/sortable.a11y.min.js") + part("page.js")
+
+
 def tested(inputs: dict) -> bool:
     """Whether there are scores on test problems."""
     return inputs["pooled_results"] is not None
 
 
-def block(name: str, title: str, caption: str, body: str | Table, data: pd.DataFrame | None = None) -> str:
+class Block(str):
+    """A figure or a table as it stands on the page; by themselves its name, title and caption, the ``svg`` of a figure, and the
+    text of the csv file, if there is one."""
+
+    name: str
+    title: str
+    caption: str
+    svg: str | None
+    csv: str
+
+
+def block(name: str, title: str, caption: str, body: str | Table, data: pd.DataFrame | None = None) -> Block:
     """A figure (SVG, with its ``data``) or a table, under its title and caption, with what there is to download."""
     if isinstance(body, Table):
         drawn, text = body.html(), body.csv()
@@ -111,20 +142,23 @@ def block(name: str, title: str, caption: str, body: str | Table, data: pd.DataF
         if text
         else ""
     )
-    return (
+    made = Block(
         f'\n<figure id="{name}"><figcaption><h3>{html.escape(title)}</h3><p>{html.escape(caption)}</p></figcaption>\n'
         f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(title)}">{drawn}</div>{get}</figure>'
     )
+    made.name, made.title, made.caption, made.csv = name, title, caption, text
+    made.svg = None if isinstance(body, Table) else body
+    return made
 
 
-def answer(inputs: dict) -> str:
+def answer(inputs: dict) -> list[str]:
     """The verdict, three sentences, the starts; and every reason, folded."""
     advice = inputs["advice"]
     if not advice:
-        return (
+        return [
             '<section class="answer" aria-labelledby="answer"><h2 id="answer">The answer</h2><p class="verdict">How high every run can get is below; '
             "where to start RL needs a table of what each run starts from (runs.csv).</p></section>"
-        )
+        ]
     summary = advice.get("summary") or {}
     sentences = [html.escape(summary[key]) for key in ("why", "sure", "next") if key in summary]
     lines = [
@@ -144,7 +178,7 @@ def answer(inputs: dict) -> str:
                   analysis_tables.start_table(advice))
         )  # fmt: skip
     reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in advice["reasons"])
-    return "\n".join([*lines, f"<details><summary>Every reason</summary><ul>{reasons}</ul></details>"])
+    return [*lines, f"<details><summary>Every reason</summary><ul>{reasons}</ul></details>"]
 
 
 def starts_caption(advice: dict, inputs: dict) -> str:

@@ -1,0 +1,1 @@
+"""A study: its configuration, what it expands to, its jobs and their names."""

@@ -26,7 +26,7 @@ from switchpoint.study.quantities import (
 )
 from switchpoint.study.resources import Resources
 from switchpoint.study.scale import tiny
-from switchpoint.study.sources import Base, Gguf, Hub, StepRange
+from switchpoint.study.sources import Base, Pretrained, StepRange
 from switchpoint.study.strict import Strict
 from switchpoint.study.templates import TEMPLATES
 from switchpoint.study.values import Extraction, Name, Optimizer, SavedSteps, Seed, Seeds, distinct
@@ -67,8 +67,8 @@ class Model(Strict):
 
     base: Base | None = Field(
         None,
-        description="A Hugging Face model directory, or where `convert_base` gets one: a GGUF file (`kind: gguf`) or "
-        "the hub (`kind: hub`); none: `pretrain` makes one.",
+        description="A Hugging Face model directory, or where `convert_base` gets one: the tiny base model that comes with "
+        "the package (`kind: tiny`), a GGUF file (`kind: gguf`) or the hub (`kind: hub`); none: `pretrain` makes one.",
     )
     pretrain: list[PretrainingStage] = Field(
         default=[
@@ -101,9 +101,9 @@ class Model(Strict):
         return EngineSettings(by=self.engine, zero_stage=self.zero_stage, dtype=self.dtype)
 
     @property
-    def converted(self) -> Gguf | Hub | None:
+    def converted(self) -> Pretrained | None:
         """The pretrained model that a rule makes the base of, where no directory is given and none is pretrained."""
-        return self.base if isinstance(self.base, Gguf | Hub) else None
+        return self.base if isinstance(self.base, Pretrained) else None
 
 
 class Sft(Optimizer):
@@ -314,11 +314,11 @@ class Expected(Strict):
 class Study(Strict):
     """One study."""
 
-    study: Name = Field(description="Its name; results go to results/<study>.")
+    study: Name = Field(description="Its name; results go to `results/<study>`.")
     scale: Literal["full", "tiny"] = Field(
         "full",
         description="tiny: all of the study's jobs in miniature, to try them: tiny models of the same architectures, generated "
-        "rows, a step for each checkpoint; results go to results/<study>_tiny.",
+        "rows, a step for each checkpoint; results go to `results/<study>_tiny`.",
     )
     seed: Seed = Field(0, description="Seed of data generation and selection.")
     model: Model
@@ -330,7 +330,7 @@ class Study(Strict):
     plan: Expected = Field(Expected(), description="What `switchpoint plan` reckons with.")
     resources: Resources = Field(Resources(), description="What the jobs of each stage need.")
     tensorboard: bool = Field(
-        False, description="Show the steps of SFT and RL in results/<study>/logs/tensorboard, too."
+        False, description="Show the steps of SFT and RL in `results/<study>/logs/tensorboard`, too."
     )
 
     @model_validator(mode="after")
@@ -452,7 +452,7 @@ def check_files(study: Study) -> None:
         if isinstance(directory, str):
             check_model(study, key, directory)
     locks = {f"data.sources.{name}.lock": source.lock for name, source in study.data.sources.items()}
-    if study.model.converted:
+    if study.model.converted and study.model.converted.lock:
         locks["model.base.lock"] = study.model.converted.lock
         check_template(study.model.converted.chat_template)
     for key, lock in locks.items():

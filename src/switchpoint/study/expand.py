@@ -1,18 +1,20 @@
 """What a study expands to: its runs, the job of every stage, and the inputs of every rule.
 
 The Snakefile only asks, and the commands that plan ask the same, so both always agree.  It computes from the
-configuration alone and reads nothing but which files a given model directory holds.
+configuration alone and reads nothing but which files a given model directory holds, and the tiny base model.
 """
 
 import functools
 import itertools
+from pathlib import Path
 
+from switchpoint import files
 from switchpoint.study import jobs, paths
 from switchpoint.study.algorithms import Algorithm, numbers_of
 from switchpoint.study.config import Arm, Optimizer, Sft, Study
 from switchpoint.study.names import RunName, Start
 from switchpoint.study.resources import Needs
-from switchpoint.study.sources import Dataset
+from switchpoint.study.sources import Dataset, TinyBase
 from switchpoint.study.templates import template_hash
 
 # Raise a stage's number when its results change: its jobs, and all below, run again.
@@ -26,7 +28,7 @@ RECIPES = {
     "sft": 4,
     "rl": 4,
     "evaluate": 4,
-    "analyze": 2,
+    "analyze": 3,
     "browse": 1,
     "report": 2,
 }
@@ -47,7 +49,7 @@ class Expansion:
     # Paths.
 
     def path(self, template: str, **fields) -> str:
-        """A path template under results/<study>, filled in (Snakemake wildcards may stay)."""
+        """A path template under ``results/<study>``, filled in (Snakemake wildcards may stay)."""
         root = paths.ROOT.format(study=self.study.study)
         return f"{root}/{template.format(**fields)}" if fields else f"{root}/{template}"
 
@@ -221,7 +223,11 @@ class Expansion:
 
     def convert_job(self) -> jobs.ConvertJob:
         """Of `convert_base`."""
-        return jobs.ConvertJob(recipe=RECIPES["convert"], source=self.study.model.converted)
+        source, digest = self.study.model.converted, None
+        if source.toy or isinstance(source, TinyBase):
+            parts = map(Path, paths.given_model(paths.TINY_BASE))
+            digest = files.digest({part.name: files.sha256(part) for part in parts})
+        return jobs.ConvertJob(recipe=RECIPES["convert"], source=source, tiny_base=digest)
 
     def ingest_job(self, name: str) -> jobs.IngestJob:
         """Of `ingest`."""

@@ -16,7 +16,7 @@ from switchpoint.flops import Architecture
 from switchpoint.study import paths
 from switchpoint.study.expand import Expansion
 from switchpoint.study.names import RunName
-from switchpoint.study.sources import Hub
+from switchpoint.study.sources import Hub, TinyBase
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +101,8 @@ def architecture_of(study: Expansion) -> Architecture | None:
     if Path(study.base, "config.json").is_file():
         return flops.architecture(study.base)
     converted = study.study.model.converted
+    if isinstance(converted, TinyBase):
+        return flops.architecture(paths.TINY_BASE)
     name = converted.name.rpartition("/")[2] if isinstance(converted, Hub) and not converted.toy else None
     return flops.BUNDLED.get(name)
 

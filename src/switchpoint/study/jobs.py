@@ -6,7 +6,9 @@ it makes the fingerprint of its resumable state.
 
 import functools
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_serializer
 
 from switchpoint import files
 from switchpoint.study.algorithms import Algorithm
@@ -74,7 +76,13 @@ class ConvertJob(Job):
     """Make the base model of a pretrained one."""
 
     stage: Literal["convert"] = "convert"
-    source: Pretrained
+    source: Annotated[Pretrained, Field(discriminator="kind")]
+    tiny_base: str | None = None  # the digest of the tiny base's files, where the model is made of them
+
+    @model_serializer(mode="wrap")
+    def others_do_not_tell_of_it(self, dump) -> dict:
+        """Without a digest that is None, so that the jobs of other models are what they were."""
+        return {key: value for key, value in dump(self).items() if (key, value) != ("tiny_base", None)}
 
 
 class IngestJob(Job):

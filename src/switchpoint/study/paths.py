@@ -3,6 +3,7 @@
 from pathlib import Path
 
 ROOT = "results/{study}"
+TINY_BASE = Path(__file__).parents[1] / "tiny-base"  # a model directory, which comes with the package
 MODEL_FILES = [
     "config.json",
     "generation_config.json",
@@ -49,6 +50,7 @@ EVALUATION = "evaluations/{group}"
 PART = "evaluations/parts/{part}/{group}"
 ANALYSIS = "analysis"
 REPORT = "report.html"
+PARTS = "report"
 SAMPLES = "samples.html"
 BLOCKS = "samples"
 TENSORBOARD = "logs/tensorboard"

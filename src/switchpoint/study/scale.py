@@ -22,7 +22,7 @@ def tiny(study: dict) -> dict:
     model, data = study["model"], study["data"]
     model |= {"rollouts": "torch", "engine": "torch", "dtype": "float32", "max_length": MAX_LENGTH}
     is_toy = isinstance(model.get("base"), dict)
-    if is_toy:
+    if is_toy and model["base"]["kind"] != "tiny":
         # A template's special tokens are its own tokenizer's.
         model["base"] |= {"toy": True, "chat_template": None}
     for source in data["sources"].values():

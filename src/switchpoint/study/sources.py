@@ -241,6 +241,15 @@ class Hub(PretrainedModel):
     )
 
 
+class TinyBase(Strict):
+    """The tiny base model that comes with the package, as `pretrain` makes it where nothing is given."""
+
+    kind: Literal["tiny"]
+    lock: ClassVar[None] = None
+    chat_template: ClassVar[None] = None
+    toy: ClassVar[bool] = False
+
+
 def form_of(base) -> str:
     """How a base is given: as a directory, or as a section of some kind."""
     if isinstance(base, str):
@@ -248,12 +257,15 @@ def form_of(base) -> str:
     return str(base.get("kind") if isinstance(base, dict) else getattr(base, "kind", None))
 
 
-Pretrained = Annotated[Gguf | Hub, Field(discriminator="kind")]
+Pretrained = Gguf | Hub | TinyBase
 Base = Annotated[
-    Annotated[Directory, Tag("directory")] | Annotated[Gguf, Tag("gguf")] | Annotated[Hub, Tag("hub")],
+    Annotated[Directory, Tag("directory")]
+    | Annotated[TinyBase, Tag("tiny")]
+    | Annotated[Gguf, Tag("gguf")]
+    | Annotated[Hub, Tag("hub")],
     Discriminator(
         form_of,
         custom_error_type="base",
-        custom_error_message="Give a model directory, or a section of kind gguf or hub",
+        custom_error_message="Give a model directory, or a section of kind tiny, gguf or hub",
     ),
 ]

@@ -1,7 +1,7 @@
 """YAML files, read without surprises."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import yaml
@@ -48,6 +48,22 @@ def read_yaml(path: str | Path) -> dict:
         problem = " ".join(str(getattr(error, "problem", None) or error).split())
         where = f", line {mark.line + 1}" if mark else ""
         raise InputError(f"{path}{where}: not valid YAML ({shown(problem, str)}); mend the line") from None
+
+
+def check_files(read: Iterable[str | Path], given: Iterable[str | Path]) -> None:
+    """Checks all configuration files that are ``read``, of which the command line gave some.
+
+    InputError as of ``read_yaml``, and for a study that was given beside another one that a workflow around this one reads
+    by itself: Snakemake would merge them.
+    """
+    studies = {Path(file).resolve(): file for file in read if "study" in read_yaml(file)}
+    asked = [studies.pop(path) for path in {Path(file).resolve() for file in given} if path in studies]
+    if asked and studies:
+        own = next(iter(studies.values()))
+        raise InputError(
+            f"{asked[0]} and {own} are two studies, which Snakemake would merge; name the one that you want in the line "
+            f"`configfile: {str(own)!r}` of workflow/Snakefile, without --configfile"
+        )
 
 
 def check_depth(text: str, path: str | Path) -> None:

@@ -1,4 +1,4 @@
-"""A pretrained base model, out of a GGUF file or from the hub, as the model directory that all else reads.
+"""A pretrained base model, the tiny one, out of a GGUF file or from the hub, as the model directory that all else reads.
 
 Its weights are in float32, whatever they were: those of a quantized file are what it stands for.
 """
@@ -19,7 +19,6 @@ from switchpoint.training.job_run import JobRun
 
 # What transformers raises for a GGUF file that is damaged, or of an architecture that it does not know.
 UNREADABLE = (*models.UNREADABLE, NotImplementedError, struct.error)
-TOY = "assets/tiny-base"
 NAMES = ("architectures", "model_type", "transformers_version")  # of a configuration, that are no sizes
 TEMPLATE = (  # its own has no system's words
     "{% for message in messages %}{{ message['content'] }}"
@@ -38,11 +37,13 @@ def run(job: ConvertJob, out: str, state: str) -> None:
     InputError where there is no such model, where it is another one than its lock says, and where it cannot be read.
     """
     source = job.source
-    inputs = {"lock": source.lock} | ({"template": source.chat_template} if source.chat_template else {})
-    job_run = JobRun(job, inputs, state)
+    inputs = {"lock": source.lock, "template": source.chat_template}
+    job_run = JobRun(job, {name: file for name, file in inputs.items() if file}, state)
     if source.toy:
         directory = miniature(source.architecture, job_run.state / "unpacked")
-        name, origin = f"A tiny {source.architecture} model", f"{TOY}, in another architecture"
+        name, origin = f"A tiny {source.architecture} model", "the tiny base model, in another architecture"
+    elif source.kind == "tiny":
+        directory, name, origin = paths.TINY_BASE, "The tiny base model", "the package switchpoint"
     elif source.kind == "gguf":
         file = find(source)
         locks.check_lock(file, source.lock)
@@ -59,12 +60,16 @@ def run(job: ConvertJob, out: str, state: str) -> None:
 
 
 def miniature(architecture: str, directory: Path) -> Path:
-    """The directory, with a tiny model of an architecture: the weights are those of ``TOY`` as far as it has the same."""
+    """The directory, with a tiny model of an architecture: the weights are the tiny base's as far as it has the same."""
     import torch
     import transformers
     from safetensors.torch import load_file
 
-    sizes = {key: value for key, value in files.read_json(f"{TOY}/config.json").items() if key not in NAMES}
+    sizes = {
+        key: value
+        for key, value in files.read_json(paths.TINY_BASE / "config.json").items()
+        if key not in NAMES
+    }
     torch.manual_seed(0)
     try:
         model = transformers.AutoModelForCausalLM.from_config(
@@ -77,12 +82,12 @@ def miniature(architecture: str, directory: Path) -> Path:
             f"({reason}); give the model_type of the model's config.json"
         ) from None
     own = model.state_dict()
-    given = load_file(f"{TOY}/model.safetensors")
+    given = load_file(paths.TINY_BASE / "model.safetensors")
     same = {name: one for name, one in given.items() if name in own and own[name].shape == one.shape}
     model.load_state_dict(same, strict=False)
     model.save_pretrained(directory)
     for file in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copyfile(f"{TOY}/{file}", directory / file)
+        shutil.copyfile(paths.TINY_BASE / file, directory / file)
     (directory / "chat_template.jinja").write_text(TEMPLATE, encoding="utf-8")
     return directory
 

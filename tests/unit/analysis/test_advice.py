@@ -539,3 +539,12 @@ def test_the_highest_may_always_be_the_best(pairs):
     loss, rival = loss_bound(estimates, errors, int(estimates.argmax()))
     assert loss >= 0
     assert (rival is None) == (able.sum() == 1)
+
+
+def test_the_algorithm_that_is_compared_is_named():
+    assert "The starts are compared by their runs of grpo." in run({20: [60.0], 30: [70.0]})["reasons"]
+    (curves, runs), (more, others) = study({20: [60.0], 30: [70.0]}), study({20: [65.0]}, algorithm="dapo")
+    advice = advise(
+        pd.concat([curves, more[more["phase"] == "rl"]]), pd.concat([runs, others[:1]]), {"runs": {}}
+    )
+    assert "The starts are compared by their runs of grpo, not those of dapo." in advice["reasons"]

@@ -105,6 +105,19 @@ def test_collapsed_tail():
     assert found["observed_peak"] == points["score"].max()
 
 
+def test_of_a_collapsed_run_the_points_before_count():
+    """The held-out error and the numbers of points are of what was fitted, and the reason says which."""
+    whole, collapsed = curve(), curve(n=45, x_max=30)
+    whole.loc[9, "score"] = 40.0
+    collapsed["score"] = [*whole["score"], *[2.0] * 15]
+    before, found = fit(whole), fit(collapsed)
+    for key in ("heldout_rmse", "heldout_rmse_naive", "n_used", "a"):
+        assert found[key] == before[key]
+    assert found["heldout_rmse"] > 0
+    assert (found["n_used"], found["n_dropped"]) == (29, 16)
+    assert found["reason"] == "the last 15 points collapsed; fitted on the 30 before, but for 1 outlier"
+
+
 def test_collapse_needs_the_whole_tail_and_a_real_fall():
     flat = 70 + np.tile([0.2, -0.2, 0.1], 6)
     assert collapse_start(flat) == len(flat)

@@ -570,6 +570,7 @@ def test_commands(tmp_path):
     written = json.loads(out.read_text())
     assert written == predict(pd.read_csv(path), repeats=7)
     assert written["predictors"]["pass_64"]["r2"]["used"] == 7
+    out = out.with_name("rank.json")
     shown = CliRunner().invoke(app, ["rank", str(path), "--out", str(out), "--k", "64"])
     assert shown.exit_code == 0, shown.output
     assert json.loads(out.read_text()) == rank(pd.read_csv(path), 64)

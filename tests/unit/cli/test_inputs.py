@@ -36,7 +36,7 @@ CASES = {
     "a.parquet": ("compare a.parquet b.parquet", SAMPLES),
     "b.parquet": ("compare a.parquet b.parquet", SAMPLES),
     "e.parquet": ("phases losses.csv --examples e.parquet --out out.json", pd.read_csv(io.StringIO(FILES["examples.csv"]))),
-    "config.json": ("flops config.json --batch-size 8 --mean-length 100", (ROOT / "assets/tiny-base/config.json").read_bytes()),
+    "config.json": ("flops config.json --batch-size 8 --mean-length 100", (ROOT / "src/switchpoint/tiny-base/config.json").read_bytes()),
     "table.csv": ("import table.csv --out out.csv", FILES["points.csv"].encode()),
     "verl.jsonl": (f"import verl.jsonl --format verl {TAGS}", LOG.encode()),
     "trainer_state.json": (f"import trainer_state.json {TAGS}", json.dumps(STATE).encode()),

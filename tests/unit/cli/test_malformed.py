@@ -1,6 +1,8 @@
 """Files that people get wrong: every one ends with one line that names the file, the place and the fix."""
 
 import json
+import os
+import subprocess
 import sys
 
 import pytest
@@ -79,6 +81,7 @@ def run(tmp_path, monkeypatch, capsys):
                 path.mkdir()
             elif content is not None:
                 path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        (tmp_path / "out.json").unlink(missing_ok=True)  # of another command, perhaps
         monkeypatch.setattr(sys, "argv", ["switchpoint", *COMMANDS[command].split(), *options])
         with pytest.raises(SystemExit) as ended:
             cli.main()
@@ -165,7 +168,7 @@ CELLS = [
     ("points.csv", 3, "score", "nan", "row 3 (line 4, run a): score is nan; give a finite number"),
     ("points.csv", 3, "score", "NaN", "row 3 (line 4, run a): score is nan; give a finite number"),
     ("points.csv", 3, "score", "True", "row 3 (line 4, run a): score is 'True'; give a finite number"),
-    ("points.csv", 3, "score", "55 %", "row 3 (line 4, run a): score is '55 %'; give a finite number"),
+    ("points.csv", 3, "score", "55 %", "row 3 (line 4, run a): score is '55 %'; write the numbers without %"),
     ("points.csv", 3, "p_start", "31", "row 3 (line 4, run a): p_start is 31; its run began with another"),
     ("points.csv", 3, "p_start", "130", "row 3 (line 4, run a): p_start is 130; give points from 0 to 100"),
     ("points.csv", 3, "p_start", "low", "row 3 (line 4, run a): p_start is 'low'; give points from 0 to 100"),
@@ -257,7 +260,7 @@ WHOLE = [
      "row 7 (line 8, run b): score is 0.4; no score is above 1"),
     ("fit", "points.csv", without(POINTS, "p_start"), "run a: no start; add its row at exaflops 0, or p_start to its rows"),
     ("fit", "points.csv", POINTS.replace(",30\n", ",\n"), "run a: no start; add its row at exaflops 0"),
-    ("fit", "points.csv", POINTS.replace("a,3,55", 'a,3,"5,5"'), "row 3 (line 4, run a): score is '5,5'; give a finite"),
+    ("fit", "points.csv", POINTS.replace("a,3,55", 'a,3,"5,5"'), "row 3 (line 4, run a): score is '5,5'; write 30,5 as 30.5"),
     ("fit", "points.csv", POINTS.replace("a,3,55", "a,3,5,5"), "line 4 has 5 cells and the header 4; write 1,000 as 1000"),
     ("fit", "points.csv", POINTS.replace("a,3", '"a\n",3').replace("a,4,57", "a,4,-57"), "row 4 (line 6, run a): score is -57"),
     ("fit", "points.csv", "\n" + POINTS.replace("a,4,57", "\n\na,4,-57"), "row 4 (line 8, run a): score is -57"),
@@ -451,3 +454,17 @@ def test_a_weak_model_may_score_below_one_point(run):
     weak = CURVES.replace("a-20/seed_0,rl,0,0.0,overall,56.0", "a-20/seed_0,rl,0,0.0,overall,0.5")
     assert "0.5,0.5" in weak
     assert run("advise", curves_csv=weak)[0] == 0
+
+
+def test_names_that_the_terminal_lacks(tmp_path):
+    """They are printed as escapes, and square brackets as they are; drawing them warns of nothing."""
+    name = "[bold]x :smile: 学 🚀"
+    (tmp_path / "points.csv").write_text(POINTS.replace("a,", f"{name},"), encoding="utf-8")
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    for command in (["fit", "points.csv"], ["report", "points.csv", "--out", "page.html"]):
+        words = [sys.executable, "-m", "switchpoint", *command]
+        done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+        if command[0] == "fit":
+            assert "[bold]x :smile:" in done.stdout
+            assert "\\U0001f680" in done.stdout

@@ -11,6 +11,7 @@ from switchpoint import files
 from switchpoint.cli import commands as cli
 from switchpoint.cli import outputs
 from switchpoint.errors import InputError
+from switchpoint.published import claim_table
 
 # Command, its inputs, what computes in it, and its output.
 COMMANDS = {
@@ -109,19 +110,76 @@ def test_an_output_that_must_not_be_written(here, monkeypatch, capsys, command):
     assert {path: path.read_bytes() for path in here.rglob("*") if path.is_file()} == whole
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_file_of_others_is_not_replaced(here, monkeypatch, capsys, command):
+    """The user's notes, another table, another command's result."""
+    computing = COMMANDS[command][1]
+    monkeypatch.setattr(computing, lambda *_: pytest.fail("it computed"))
+    notes = {
+        "notes.txt": "to do\n",
+        "mine.csv": "run,acc\na,1\n",
+        "other.json": '{\n  "mine": 1\n}\n',
+        "my.html": "<!DOCTYPE html>",
+    }
+    for out, text in notes.items():
+        Path(out).write_text(text)
+        said = message(monkeypatch, capsys, command, out)
+        assert f": is there, and is no earlier output of {command.split()[0]};" in said
+        assert Path(out).read_text() == text
+
+
+AGAIN = [
+    "fit points.csv --out x.json", "phases losses.csv --out x.json", "rank models.csv --out x.json",
+    "predict models.csv --repeats 5 --out x.json", "report points.csv --out x.html", "lock points.csv --out x.lock",
+    "advise --curves curves.csv --runs runs.csv --ceilings fits.json --out x.json", "import points.csv --out x.csv",
+    "grade pairs.jsonl --workers 1 --out x.jsonl",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", AGAIN)
+def test_the_same_command_again_replaces_its_output(here, monkeypatch, capsys, command):
+    (here / "pairs.jsonl").write_text('{"gold": "1", "response": "1"}\n')
+    out = Path(command.split()[-1])
+    out.touch()  # as mktemp makes one
+    monkeypatch.setattr(sys, "argv", ["switchpoint", *command.split()])
+    found = []
+    for _ in range(2):
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == 0, capsys.readouterr()
+        found.append(out.read_bytes())
+    assert found[0] == found[1] != b""
+
+
+def test_another_file_is_replaced_by_an_import_that_is_forced(here, monkeypatch):
+    Path("mine.csv").write_text("run,acc\na,1\n")
+    monkeypatch.setattr(sys, "argv", ["switchpoint", "import", "points.csv", "--out", "mine.csv", "--force"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+    assert Path("mine.csv").read_text().startswith("run,phase,step,exaflops,")
+
+
+def test_the_output_of_published_is_known(here):
+    claim = {"id": "1", "claim": "c", "source": "s", "recomputation": "r", "verdict": "holds"}
+    for name in ("claims.json", "claims.csv", "claims.md"):
+        claim_table.write_claims([claim], name)
+        assert outputs.is_earlier("published", Path(name))
+
+
 def test_an_output_without_permission(here, monkeypatch):
     out = here / "old.json"
     out.write_text("old")
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != out)
     with pytest.raises(InputError, match=r"old\.json: is write-protected; name another file"):
-        outputs.check_out(str(out))
+        outputs.check_out("rank", str(out))
 
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(outputs.tempfile, "NamedTemporaryFile", refuse)
     with pytest.raises(InputError, match=r"new\.json: cannot be written \(permission denied\)"):
-        outputs.check_out(str(here / "new.json"))
+        outputs.check_out("rank", str(here / "new.json"))
 
 
 def test_an_output_in_a_folder_that_is_missing_is_made_and_an_old_one_replaced(here, monkeypatch, capsys):
@@ -132,6 +190,6 @@ def test_an_output_in_a_folder_that_is_missing_is_made_and_an_old_one_replaced(h
         assert ended.value.code == 0
         assert files.read_json(out)["predictor"] == "pass_8"
     assert sorted(path.name for path in (here / "a/b").iterdir()) == ["out.json"]
-    assert outputs.check_out(None, "models.csv") is None
-    assert outputs.check_out("new/out.json", "models.csv", None, "gone.csv") is None
+    assert outputs.check_out("rank", None, "models.csv") is None
+    assert outputs.check_out("rank", "new/out.json", "models.csv", None, "gone.csv") is None
     assert not Path("new").exists()

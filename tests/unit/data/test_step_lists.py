@@ -74,7 +74,7 @@ def test_pretraining_documents_round_trip(key, stage, share):
 
 
 def test_the_shipped_tokenizer_is_the_generated_one():
-    shipped = Tokenizer("assets/tiny-base")
+    shipped = Tokenizer("src/switchpoint/tiny-base")
     assert shipped.fast.get_vocab() == TOKENIZER.get_vocab()
     assert shipped.template == tiny_base.CHAT_TEMPLATE
     prompt = shipped.render_prompt("Start with 3. (1) add 4.", template("retu"))
@@ -83,7 +83,7 @@ def test_the_shipped_tokenizer_is_the_generated_one():
 
 def test_a_template_that_the_model_refuses_is_named():
     with pytest.raises(InputError, match=r"refuses model\.template"):
-        Tokenizer("assets/tiny-base").render_prompt("Start with 3.", template("qwen_boxed"))
+        Tokenizer("src/switchpoint/tiny-base").render_prompt("Start with 3.", template("qwen_boxed"))
 
 
 def test_a_system_message_is_refused():

@@ -185,7 +185,7 @@ def test_every_csv_score_is_a_point_or_counted(tmp_path_factory, found, start):
 
 
 def test_a_file_of_no_known_format(tmp_path):
-    for name, text in {"log.txt": "nothing", "x": "", "log.jsonl": "[1]\n"}.items():
+    for name, text in {"log.txt": "nothing", "x": "a\n", "log.jsonl": "[1]\n"}.items():
         (tmp_path / name).write_text(text)
         with pytest.raises(InputError, match=rf"{name}: .*give --format csv, verl, trl, tensorboard"):
             format_of(str(tmp_path / name))

@@ -92,7 +92,7 @@ def test_p_start_without_step_0(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"score": {"acc": "math"}}, "log.jsonl: no tag acc; the tags are perf/mfu, val-core/gsm8k/acc"),
+        ({"score": {"acc": "math"}}, "log.jsonl: no tag acc; the tags are val-core/gsm8k/acc/mean@1, .*perf/mfu"),
         ({"exaflops_per_step": None, "exaflops": "flops"}, "no tag flops; the tags are"),
         ({"exaflops_per_step": None}, "give the compute in one way: --exaflops TAG or --exaflops-per-step X"),
         ({"exaflops": "perf/mfu"}, "give the compute in one way"),

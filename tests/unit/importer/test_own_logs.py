@@ -1,4 +1,4 @@
-"""Every command of the page on one's own runs, on the example logs, as it stands there."""
+"""Every command of the pages on one's own runs, on the example logs, as it stands there."""
 
 import re
 import shlex
@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from switchpoint.cli.commands import app
 
 ROOT = Path(__file__).parents[3]
-PAGE = (ROOT / "docs/own-runs.md").read_text(encoding="utf-8")
+PAGE = "".join((ROOT / "docs" / page).read_text(encoding="utf-8") for page in ("tutorial.md", "own-runs.md"))
 SECTION = PAGE[PAGE.index("## Four runs in five minutes") : PAGE.index("## How high can it get")]
 COMMANDS = re.findall(r"^switchpoint (.+)$", SECTION.replace("\\\n", " "), re.MULTILINE)
 

@@ -1,5 +1,7 @@
 """The page of anybody's runs, from files as they come."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -117,3 +119,36 @@ def test_a_peak_above_its_ceiling_is_said():
     said = findings.above_ceilings(fits, ["a", "b", "c"])
     assert "the peak of a does" in said
     assert findings.above_ceilings(fits, ["b", "c"]) == ""
+
+
+def no_start(curves: pd.DataFrame, *names: str) -> pd.DataFrame:
+    """The curves without the first points of the runs."""
+    return curves[~(curves["run"].isin(names) & (curves["step"] == 0))]
+
+
+def test_a_run_without_a_start_is_drawn_and_named(curves, runs, tmp_path):
+    """The others are fitted as before; no gain is counted from a score that is no start."""
+    left = read(tmp_path, "left.csv", no_start(curves, "code-s1"))
+    inputs, whole = own.inputs_of(left, runs), own.inputs_of(curves, runs)
+    fits = inputs["ceilings"]["runs"]
+    reason = "no start; add its row at compute 0, or p_start to its rows"
+    assert fits["code-s1"]["reason"] == reason
+    assert {run: fits[run] for run in fits if run != "code-s1"} == {
+        run: fit for run, fit in whole["ceilings"]["runs"].items() if run != "code-s1"
+    }
+    assert len(inputs["pooled_curves"]) == len(left)
+    assert inputs["outcomes"]["p_start"].tolist() == pytest.approx(whole["outcomes"]["p_start"], abs=0.4)
+    html = page.render(inputs, "mine")
+    assert reason in html
+    assert not re.search(r"\bnan\b", html)
+    assert own.not_fitted_words(inputs["ceilings"]) == [f"code-s1 is drawn and not fitted: {reason}."]
+
+
+@pytest.mark.parametrize("sets", [["code"], ["code", "math"]])
+def test_no_run_of_a_set_has_a_start(curves, runs, tmp_path, sets):
+    without = [run for run in curves["run"].unique() if any(name in run for name in sets)]
+    left = read(tmp_path, "left.csv", no_start(curves, *without))
+    for inputs in (own.inputs_of(left, runs), own.inputs_of(left)):
+        assert len(own.not_fitted_words(inputs["ceilings"])) == 3 * len(sets)
+        assert len(inputs["pooled_curves"]) == len(left)
+        assert "no start; add its row at compute 0" in page.render(inputs, "mine")

@@ -1,7 +1,9 @@
 """The report on small synthetic studies."""
 
+import base64
 import json
 import re
+from html import escape
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -18,7 +20,7 @@ from switchpoint.analysis.outcomes import highest_outcomes, measure_outcomes, rl
 from switchpoint.analysis.phases import label_phases
 from switchpoint.analysis.pooling import pool_curves, pool_results
 from switchpoint.analysis.predictors import predict
-from switchpoint.report import analysis_tables, figures, findings, formatting, page, study_tables
+from switchpoint.report import analysis_tables, figures, findings, formatting, page, parts, study_tables
 from switchpoint.scores import PAIRED_COLUMNS
 
 SCALE = 1e-8
@@ -255,6 +257,33 @@ class Text(HTMLParser):
 
 def words(source: str) -> str:
     return " ".join(Text(source).words)
+
+
+def test_figures_and_tables_one_by_one_are_those_of_the_page(inputs, html, tmp_path):
+    (tmp_path / "parts/figures").mkdir(parents=True)
+    (tmp_path / "parts/figures/of_before.svg").write_text("")
+    parts.write(page.content_of(inputs, HYPERPARAMETERS), tmp_path / "parts")
+    made = {
+        path.relative_to(tmp_path / "parts").as_posix(): path.read_text()
+        for path in (tmp_path / "parts").rglob("*.*")
+    }
+    contents = json.loads(made.pop("contents.json"))
+    assert list(contents) == re.findall(r'<figure id="(.*?)"', html)
+    sections = [re.sub(r"<.*?>", "", one) for one in re.findall(r"<h2 id=.*?</h2>", html)]
+    for name, said in contents.items():
+        assert said["category"].partition(". ")[2] in sections
+        title = f"<h3>{escape(said['labels']['finding'])}</h3>"
+        assert f'<figure id="{name}"><figcaption>{title}' in html
+        assert made.pop(f"captions/{name}.html").startswith(f"<p><strong>{title[4:-5]}</strong></p><p>")
+        if figure := made.pop(f"figures/{name}.svg", None):
+            assert figure in html
+            continue
+        table = made.pop(f"tables/{name}.html")
+        Text(table)
+        assert table.partition("<body>")[2].partition("<script>")[0] in html
+        link = base64.b64encode(made.pop(f"tables/{name}.csv").encode()).decode()
+        assert f'download="{name}.csv" href="data:text/csv;base64,{link}"' in table
+    assert made == {}
 
 
 def test_the_page_is_deterministic(inputs, html):

@@ -69,8 +69,8 @@ def test_what_is_not_known_yet_is_said(tmp_path, monkeypatch):
 
 
 def test_the_weights_are_those_of_the_file():
-    size = (ROOT / "assets/tiny-base/model.safetensors").stat().st_size
-    assert 4 * n_weights(ROOT / "assets/tiny-base") == pytest.approx(size, rel=0.01)
+    size = (ROOT / "src/switchpoint/tiny-base/model.safetensors").stat().st_size
+    assert 4 * n_weights(ROOT / "src/switchpoint/tiny-base") == pytest.approx(size, rel=0.01)
 
 
 def test_bytes_are_shown_in_their_unit():

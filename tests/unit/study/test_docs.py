@@ -74,7 +74,10 @@ def test_rows_read_by_hand():
     assert TABLES["Sft"]["decay"][:3] == ["number, > 0, ≤ 1", "share", "`0.2`"]
     assert TABLES["RlDefaults"]["max_logprob_gap"][:3] == ["number, > 0; or `null`", "nats", "`null`"]
     assert TABLES["Evaluation"]["pass_at"][:2] == ["list of counts, each once; or `null`", "samples"]
-    assert TABLES["Model"]["base"][0] == "text; or [Gguf](#gguf); or [Hub](#hub); or `null`"
+    assert (
+        TABLES["Model"]["base"][0]
+        == "text; or [TinyBase](#tinybase); or [Gguf](#gguf); or [Hub](#hub); or `null`"
+    )
     assert TABLES["TrainingSet"]["source"][0] == "name; or list of names, 1 or more, each once; or `null`"
     assert TABLES["Arm"]["algorithm"][0] == ", ".join(f"`{name}`" for name in ALGORITHMS)
     assert TABLES["Needs"]["memory"][:3] == ["number, 1 to 100,000", "GB", "`4`"]

@@ -1,5 +1,6 @@
 """A study in miniature has the jobs of the whole one, and generated rows pass as the real data's do."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -8,13 +9,14 @@ import pytest
 from switchpoint.data import sources
 from switchpoint.errors import InputError
 from switchpoint.study import config as studies
+from switchpoint.study import paths
 from switchpoint.study.expand import Expansion
 from switchpoint.study.jobs import IngestJob
 from switchpoint.study.sources import BENCHMARK_SCHEMAS, DATASETS, FILTERS, BenchmarkFile, Dataset
 from switchpoint.study.yaml_file import read_yaml
 
 ROOT = Path(__file__).parents[3]
-STUDIES = [ROOT / "config.yaml", *sorted(ROOT.glob("config/*.yaml"))]
+STUDIES = sorted(ROOT.glob("config/*.yaml"))  # config.yaml is a link to the default study
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
@@ -65,6 +67,23 @@ def test_no_architecture_no_tiny_model():
     del config["model"]["base"]["architecture"]
     with pytest.raises(InputError, match="a tiny model needs its `architecture`"):
         studies.parse(config)
+
+
+def test_what_is_made_of_the_tiny_base_is_made_again_when_its_files_change(monkeypatch, tmp_path):
+    hub = read_yaml(ROOT / "config/single-gpu.yaml")
+    made_of_it = [
+        Expansion(studies.parse(one)) for one in (read_yaml(ROOT / "config.yaml"), hub | {"scale": "tiny"})
+    ]
+    other = Expansion(studies.parse(hub))
+    before = [study.convert_job().text for study in (*made_of_it, other)]
+    monkeypatch.setattr(paths, "TINY_BASE", shutil.copytree(paths.TINY_BASE, tmp_path / "base"))
+    (tmp_path / "base/README.md").write_text("another card")
+    assert [study.convert_job().text for study in (*made_of_it, other)] == before
+    with (tmp_path / "base/model.safetensors").open("ab") as file:
+        file.write(b" ")
+    assert not {study.convert_job().text for study in made_of_it} & set(before)
+    assert other.convert_job().text == before[-1]
+    assert "tiny_base" not in before[-1]  # the job is what it was before there was such a key
 
 
 def ingested(source, tmp_path) -> pd.DataFrame:

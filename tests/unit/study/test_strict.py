@@ -96,8 +96,8 @@ def test_anchors_merges_and_odd_but_plain_forms_are_taken(tmp_path):
     plain = studies.load(ROOT / "config.yaml")
     path.write_text(yaml.safe_dump(yaml.safe_load(TEXT) | {"seed": 0}))
     assert studies.load(path) == plain
-    defaults = "model: &model\n  base: assets/tiny-base\n"
-    merged = TEXT.replace("model:\n  base: assets/tiny-base\n", defaults) + "x: {<<: *model, base: other}\n"
+    defaults = "model: &model\n  base: {kind: tiny}\n"
+    merged = TEXT.replace("model:\n  base: {kind: tiny}\n", defaults) + "x: {<<: *model, base: other}\n"
     path.write_bytes(b"\xef\xbb\xbf" + merged.encode())
     assert yaml_file.read_yaml(path)["x"] == {"base": "other"}
     path.write_text(TEXT.replace("seed: 0", "seed: 1_000", 1))

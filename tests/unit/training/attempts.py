@@ -22,7 +22,7 @@ from switchpoint.training.limit import Limit
 from switchpoint.training.rl import loop
 
 ROOT = Path(__file__).parents[3]
-BASE = str(ROOT / "assets/tiny-base")
+BASE = str(ROOT / "src/switchpoint/tiny-base")
 JOBS = ["sft", *ALGORITHMS]
 STEPS, SAVED = 12, [5, 12]
 PAUSE = 0.02  # seconds before each step, so that a signal comes amid them on a fast machine, too

@@ -189,12 +189,12 @@ def test_vllm_stops_at_every_end(tmp_path):
 
 
 def test_the_shipped_base_ends_as_before():
-    policy = models.load("assets/tiny-base")
+    policy = models.load("src/switchpoint/tiny-base")
     assert policy.ends == {policy.tokenizer.eos_token_id} == {policy.tokenizer.turn_end_id}
 
 
 def test_an_end_that_the_model_does_not_know_is_named(tmp_path):
-    directory = shutil.copytree("assets/tiny-base", tmp_path / "model")
+    directory = shutil.copytree("src/switchpoint/tiny-base", tmp_path / "model")
     tokens = json.loads((directory / "tokenizer.json").read_text())
     tokens["added_tokens"].append(tokens["added_tokens"][0] | {"id": 80, "content": "<|im_end|>"})
     tokens["model"]["vocab"]["<|im_end|>"] = 80

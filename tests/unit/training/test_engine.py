@@ -27,7 +27,7 @@ LENGTHS = [(5, 9), (2, 1), (7, 4), (3, 12), (4, 6), (1, 3), (6, 2), (9, 7)]
 
 
 def make_engine(microbatch_size: int = 32, learning_rate: float = 1e-3) -> Engine:
-    policy = models.load("assets/tiny-base")
+    policy = models.load("src/switchpoint/tiny-base")
     numbers = Optimizer(learning_rate=learning_rate, microbatch_size=microbatch_size)
     return Engine(policy.model, numbers, policy.tokenizer.pad_token_id)
 
@@ -299,9 +299,11 @@ def test_recomputed_activations_change_no_update(known):
     """Of our decoder, and of transformers' models."""
     losses, weights = [], []
     for recompute in (False, True):
-        policy = models.load("assets/tiny-base")
+        policy = models.load("src/switchpoint/tiny-base")
         model = (
-            policy.model if known else transformers.AutoModelForCausalLM.from_pretrained("assets/tiny-base")
+            policy.model
+            if known
+            else transformers.AutoModelForCausalLM.from_pretrained("src/switchpoint/tiny-base")
         )
         numbers = Optimizer(learning_rate=1e-3, gradient_checkpointing=recompute)
         engine = Engine(model, numbers, policy.tokenizer.pad_token_id)
@@ -312,7 +314,7 @@ def test_recomputed_activations_change_no_update(known):
 
 
 def test_recomputed_activations_are_not_kept():
-    model, kept = models.load("assets/tiny-base").model, []
+    model, kept = models.load("src/switchpoint/tiny-base").model, []
     for recompute in (False, True):
         sizes = []
 

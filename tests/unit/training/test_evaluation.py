@@ -39,7 +39,7 @@ def make_sampling(temperature=1.0, max_new_tokens=40, seed=0) -> Sampling:
 
 @pytest.fixture(scope="module")
 def sampled():
-    policy = models.load("assets/tiny-base")
+    policy = models.load("src/switchpoint/tiny-base")
     prompts = [
         rollouts.Prompt(policy.tokenizer.render_prompt(text, RETU), f"{text}/{n}")
         for n in range(8)
@@ -144,7 +144,7 @@ def run(problems: str, directory, part=(0, 1), samples: int = 3, limit: Limit | 
     """The samples file that an evaluation writes."""
     out = str(directory / f"out_{part[0]}")
     state = str(directory / f"state_{part[0]}")
-    evaluation.run(make_job(samples), ["assets/tiny-base"], [problems], out, state, part, limit)
+    evaluation.run(make_job(samples), ["src/switchpoint/tiny-base"], [problems], out, state, part, limit)
     return (directory / f"out_{part[0]}/samples.parquet").read_bytes()
 
 
@@ -221,7 +221,7 @@ def write(table, path):
     real(table, path)
     print("block", flush=True)
 tables.write_parquet = write
-evaluation.run(EvaluateJob.read(sys.argv[1], "job"), ["assets/tiny-base"], [sys.argv[2]], sys.argv[3], sys.argv[4])
+evaluation.run(EvaluateJob.read(sys.argv[1], "job"), ["src/switchpoint/tiny-base"], [sys.argv[2]], sys.argv[3], sys.argv[4])
 """
 
 
@@ -278,10 +278,14 @@ def test_win_rates_resume_at_the_next_block(problems, tmp_path, small_blocks, mo
     samples = {"test": {"pool": 2}}
     job = job.model_copy(update={"settings": job.settings.model_copy(update={"samples": samples})})
     with pytest.raises(KeyboardInterrupt):
-        evaluation.measure_win_rates(job, "assets/tiny-base", problems, str(tmp_path / "state"))
-    _, resumed = evaluation.measure_win_rates(job, "assets/tiny-base", problems, str(tmp_path / "state"))
+        evaluation.measure_win_rates(job, "src/switchpoint/tiny-base", problems, str(tmp_path / "state"))
+    _, resumed = evaluation.measure_win_rates(
+        job, "src/switchpoint/tiny-base", problems, str(tmp_path / "state")
+    )
     assert len(sampled) == 3 + 14
     assert len(set(sampled)) == 16
-    _, whole = evaluation.measure_win_rates(job, "assets/tiny-base", problems, str(tmp_path / "other"))
+    _, whole = evaluation.measure_win_rates(
+        job, "src/switchpoint/tiny-base", problems, str(tmp_path / "other")
+    )
     pd.testing.assert_frame_equal(resumed, whole)
     assert len(whole) == 80

@@ -16,7 +16,7 @@ from switchpoint.study.config import Optimizer
 from switchpoint.training import llama_parameters, models
 from switchpoint.training.engine.torch import Engine
 
-BASE = "assets/tiny-base"
+BASE = "src/switchpoint/tiny-base"
 TABLE = pd.DataFrame({"run": "rl/grpo/base/seed_0", "score": range(20_000)})
 
 

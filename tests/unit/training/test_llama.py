@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from switchpoint.training import llama
 from switchpoint.training.llama_parameters import Llama
 
-TINY_BASE = Path(__file__).parents[3] / "assets" / "tiny-base"
+TINY_BASE = Path(__file__).parents[3] / "src/switchpoint/tiny-base"
 SMALL = {
     "vocab_size": 40,
     "hidden_size": 32,

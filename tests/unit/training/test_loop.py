@@ -23,7 +23,7 @@ from switchpoint.training.rl.dynamic_sampling import Group, Question
 from switchpoint.training.rollouts.sampler import Rollout, Sampler
 
 ROOT = Path(__file__).parents[3]
-BASE = ROOT / "assets/tiny-base"
+BASE = ROOT / "src/switchpoint/tiny-base"
 
 
 def with_arm(algorithm: str, **rl) -> dict:

@@ -22,7 +22,7 @@ from switchpoint.training.engine.batch import Sequence
 from switchpoint.training.engine.torch import Engine
 from switchpoint.training.tokenizer import Tokenizer
 
-BASE = "assets/tiny-base"
+BASE = "src/switchpoint/tiny-base"
 RETU = Template(name="retu", sha256=templates.template_hash("retu"))
 VLLM = """
 import json, sys

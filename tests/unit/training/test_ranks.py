@@ -10,7 +10,7 @@ from processes import ROOT, found_by
 
 from switchpoint.training import models
 
-BASE = ROOT / "assets/tiny-base"
+BASE = ROOT / "src/switchpoint/tiny-base"
 
 # Every engine on the same batches: rows of many lengths, and fewer rows than processes have micro-batches.
 UPDATES = """
@@ -55,7 +55,7 @@ def rl_loss(numbers):
 
 def updates(settings, batches, loss_of):
     configure(0)
-    policy = models.load("assets/tiny-base")
+    policy = models.load("src/switchpoint/tiny-base")
     optimizer = Optimizer(learning_rate=3e-4, microbatch_size=2, gradient_checkpointing=checkpointing)
     engine = open_engine(settings, policy.model, optimizer, 0)
     figures = [engine.step(rows, loss_of) for rows in batches]
@@ -123,7 +123,7 @@ rows = [Sequence(list(range(5, 9 + n)), list(range(20, 30 + n))) for n in range(
 
 def engine():
     configure(0)
-    model = models.load("assets/tiny-base").model
+    model = models.load("src/switchpoint/tiny-base").model
     settings = EngineSettings(by="deepspeed", zero_stage=stage)
     return open_engine(settings, model, Optimizer(learning_rate=1e-3, microbatch_size=2), 0)
 
@@ -155,7 +155,7 @@ from switchpoint.study.config import EngineSettings, Optimizer
 from switchpoint.training import models
 from switchpoint.training.engine.open import open_engine
 
-engine = open_engine(EngineSettings(by="deepspeed"), models.load("assets/tiny-base").model, Optimizer(learning_rate=1.0), 0)
+engine = open_engine(EngineSettings(by="deepspeed"), models.load("src/switchpoint/tiny-base").model, Optimizer(learning_rate=1.0), 0)
 try:
     engine.load(Path(sys.argv[1], "state.pt"))
 except InputError as error:

@@ -42,7 +42,11 @@ def measure(directory: Path) -> dict:
     }  # fmt: skip
     config["evaluation"] = {"temperature": 0.7, "max_new_tokens": 120}
     config["arms"] = [{"algorithm": "dapo_dc", "starts": ["S-3"]}]
-    study, files, base = Expansion(studies.parse(config)), inputs(directory), str(ROOT / "assets/tiny-base")
+    study, files, base = (
+        Expansion(studies.parse(config)),
+        inputs(directory),
+        str(ROOT / "src/switchpoint/tiny-base"),
+    )
     out, state = str(directory / "out"), str(directory / "state")
     sft.run(study.sft_job("S", 0), [1, 2, 3], base, files["data"], files["validation"], out, state)
     loop.run(

@@ -31,7 +31,7 @@ def train(directory: Path, tensorboard: str | None = None) -> None:
     out, state = str(directory / NAME), str(directory / "state" / NAME)
     log = str(directory / f"logs/{NAME}.log")
     sft.run(
-        job, [1, 2], str(ROOT / "assets/tiny-base"), data, validation, out, state,
+        job, [1, 2], str(ROOT / "src/switchpoint/tiny-base"), data, validation, out, state,
         log=log, tensorboard=tensorboard,
     )  # fmt: skip
 

@@ -102,7 +102,7 @@ def test_a_state_takes_what_the_plan_says(job, request):
     stopped, _ = request.getfixturevalue(job)
     saves = list(stopped.glob("state/**/state_*.pt"))
     assert len(saves) == 2
-    expected = n_weights("assets/tiny-base") * plan.STATE
+    expected = n_weights("src/switchpoint/tiny-base") * plan.STATE
     assert sum(path.stat().st_size for path in saves) == pytest.approx(expected, rel=0.03)
 
 

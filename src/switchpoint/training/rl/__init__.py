@@ -1,0 +1,1 @@
+"""RL from one start: objectives, advantages, dynamic sampling, the loop."""

@@ -188,9 +188,9 @@ def aggregate(
 ) -> torch.Tensor:
     """Token losses to one number; the counts are those of the whole update batch.
 
-    token_mean           sum over tokens / n_tokens (Eq. 3; DAPO)
-    seq_mean_token_mean  mean over sequences of each sequence's token mean (original GRPO)
-    seq_sum_const        sum over tokens / max_tokens (the official code of GRPO, DAPO-d, LUFFY, SRFT and UPT)
+    - ``token_mean``: sum over tokens / n_tokens (Eq. 3; DAPO)
+    - ``seq_mean_token_mean``: mean over sequences of each sequence's token mean (original GRPO)
+    - ``seq_sum_const``: sum over tokens / max_tokens (the official code of GRPO, DAPO-d, LUFFY, SRFT and UPT)
     """
     if how == "token_mean":
         return (losses * mask).sum() / n_tokens

@@ -1,0 +1,1 @@
+"""What samples: our own sampler, or vLLM."""
