@@ -8,7 +8,7 @@ Deviations
 ----------
 - A collapsed tail is cut off before the default's fit, by the rule of ``collapse_start``.
 - All points are fitted, whatever the method (but for a collapsed tail); the paper keeps its last 15 % or so
-  for validation, which ``heldout_rmse`` does here with a fit of its own, of the points before a collapse.
+  for validation, which ``heldout_rmse`` does here with a fit of its own.
 - A forecast beyond the last point is the curve's, plus what its noise remembers of the last
   residual, averaged with the median of the last 8 scores.  That constant weighs one half at the
   last point, and as much less as the compute lies further ahead; after a collapse it is all.
@@ -78,7 +78,7 @@ def fit_curves(
     median of three; ``noise_sd`` and ``autocorrelation`` describe one evaluation's noise; ``alpha`` is the
     share of points in the trimmed fit, None without one.  ``curve`` is the fitted curve with the 95 % band of
     itself up to four times the compute, ``gains`` what further compute is expected to add.  ``heldout_rmse``
-    is the error of the forecast of the last 15 % of the points (before a collapse), ``heldout_rmse_naive`` that of
+    is the error of the forecast of the last 15 % of all points, a collapse too, ``heldout_rmse_naive`` that of
     the median of the last 8 fitted scores.  ``n_used`` points are fitted; ``n_dropped`` are not, outliers and those of
     a collapse.  ``predictions`` holds ``{exaflops, score, ci95}`` in the order asked; ci95 is
     for one new evaluation.  ``decomposition`` has the parts of Eq. 10 and 12 where the points tell the base's
@@ -172,11 +172,6 @@ def collapse_start(score: np.ndarray) -> int:
     return start if n - start >= TAIL else n
 
 
-def n_before_collapse(score: np.ndarray, method: str) -> int:
-    """How many points the method has to fit: the published ones know no collapse."""
-    return collapse_start(score) if method == "default" else len(score)
-
-
 def collapse_words(n_points: int, n: int, n_used: int) -> str:
     """What was fitted of a run whose points after the first ``n`` collapsed."""
     outliers = f", but for {n - n_used} outlier{'s' if n - n_used > 1 else ''}" if n_used < n else ""
@@ -220,7 +215,6 @@ def fit_run(rows: pd.DataFrame, asked: np.ndarray, method: str, settings: PaperS
     phase = rows["phase"].iloc[0] if "phase" in rows else None
     rows = rows[rows["exaflops"] > 0]
     x, score = rows["exaflops"].to_numpy(), rows["score"].to_numpy()
-    n = n_before_collapse(score, method)
     estimate = estimate_ceiling(x, score, p_start, method, settings)
     a, ends = estimate["a"], estimate["a_ci95"]
     entry = {
@@ -231,7 +225,7 @@ def fit_run(rows: pd.DataFrame, asked: np.ndarray, method: str, settings: PaperS
         "plasticity_ci95": [None if end is None else end - p_start for end in ends],
         **observed(rows),
         "n_dropped": len(x) - estimate["n_used"],
-        **held_out_errors(x[:n], score[:n], p_start, method, settings),
+        **held_out_errors(x, score, p_start, method, settings),
         "predictions": predictions_at(x, score, p_start, method, settings, asked),
     }
     if pd.isna(p_0) or phase == "base":
@@ -276,7 +270,7 @@ def estimate_ceiling(
     x: np.ndarray, score: np.ndarray, p_start: float, method: str, settings: PaperSettings
 ) -> dict:
     """The part of an entry that depends on the method."""
-    n = n_before_collapse(score, method)
+    n = collapse_start(score) if method == "default" else len(x)
     flags = ["collapsed_tail"] if n < len(x) else []
     if n < MIN_FITTED:
         return not_fitted(f"{n} points, fewer than {MIN_POINTS}", flags)
