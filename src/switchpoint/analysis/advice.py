@@ -30,7 +30,15 @@ import numpy as np
 import pandas as pd
 
 from switchpoint.analysis import budget, starts, words
-from switchpoint.analysis.comparisons import FAMILY_ERROR, MAX_LOSS, critical, loss_bound, possible_bests
+from switchpoint.analysis.comparisons import (
+    FAMILY_ERROR,
+    MAX_LOSS,
+    SEED_SD,
+    critical,
+    half_width,
+    loss_bound,
+    possible_bests,
+)
 from switchpoint.analysis.instability import instability
 from switchpoint.analysis.starts import BASES
 from switchpoint.units import say, say_range, unit_of
@@ -111,6 +119,12 @@ def advise(
     }
 
 
+def spread_of(compared: list[dict]) -> tuple[float, float]:
+    """The spread of seeds of the starts' last scores, with its degrees of freedom."""
+    known = next((start for start in compared if start["final_sd"] is not None), None)
+    return (known["final_sd"], known["final_dof"] or math.inf) if known else (SEED_SD, math.inf)
+
+
 def target_of(choice: dict) -> str | None:
     """The start that the others are set against: the recommended one, else the highest."""
     target = max(
@@ -158,7 +172,14 @@ def choose_start(candidates: list[dict]) -> dict:
 def with_estimate(start: dict, basis: str) -> dict:
     """The start with what it is compared on: ``estimate``, its error and what that is made of."""
     names = ("", "_se", "_own", "_sd", "_dof", "_limit")
-    return start | {f"estimate{name}": start[f"{basis}{name}"] for name in names}
+    found = {f"estimate{name}": start[f"{basis}{name}"] for name in names}
+    estimate, error = found["estimate"], found["estimate_se"]
+    half = None if error is None else half_width(error, found["estimate_dof"] or math.inf)
+    return (
+        start
+        | found
+        | {"estimate_ci95": [None, None] if half is None else [estimate - half, estimate + half]}
+    )
 
 
 def measured(compared: list[dict]) -> tuple[np.ndarray, np.ndarray, float]:
@@ -300,15 +321,18 @@ def compare_at_equal_compute(compared: list[dict], target: str | None, fits: dic
     what RL compute the other needs for the score that the target's curve ends at.
     """
     curves, totals, omitted = {}, {}, []
+    sd, dof = spread_of(compared)
     for start in compared:
         seed_curves = {run: budget.curve_of(fits["runs"].get(run) or {}) for run in start["runs"]}
         omitted += [run for run, curve in seed_curves.items() if curve is None]
         if seeds := [curve for curve in seed_curves.values() if curve is not None]:
-            curves[start["start"]] = budget.pool_curves(seeds)
-            totals[start["start"]] = budget.pool_curves(seeds, start["sft_exaflops"])
+            curves[start["start"]] = budget.pool_curves(seeds, sd, dof)
+            totals[start["start"]] = budget.pool_curves(seeds, sd, dof, start["sft_exaflops"])
     if not all(start["sft_known"] for start in compared):
         totals = {}  # nothing is known of all compute
-    equal = budget.equal_compute([start for start in compared if start["start"] in curves], curves, totals)
+    equal = budget.equal_compute(
+        [start for start in compared if start["start"] in curves], curves, totals, dof
+    )
     words = [
         f"{name}: {max(rows, key=lambda row: (row['n_measured'], row['exaflops']))['words']}"
         for name, rows in (("Equal RL compute", equal["rl"]), ("Equal total compute", equal["total"]))

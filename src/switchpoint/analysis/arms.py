@@ -3,19 +3,20 @@
 An arm is called by its runs' directory without the seed: ``rl/<algorithm>/<start>``, or ``sft/<set>``.
 """
 
+import math
 from collections import Counter
 
 import numpy as np
 import pandas as pd
 
 from switchpoint.analysis import budget
-from switchpoint.analysis.comparisons import Z95, possible_bests
+from switchpoint.analysis.comparisons import Z95, half_width, possible_bests, spread_of_seeds
 from switchpoint.analysis.identity import identify, of_runs
 from switchpoint.analysis.pooling import interval_ends, pool_over_seeds
 from switchpoint.scores import STATUSES
 
 ARM = ["arm", "set", "algorithm", "start"]
-CURVE_COLUMNS = [*ARM, "seeds", "exaflops_total", "score", "se"]
+CURVE_COLUMNS = [*ARM, "seeds", "exaflops_total", "score", "se", "dof"]  # dof: of the standard errors
 COMPARISON_COLUMNS = [
     "exaflops_total", *ARM, "score", "low", "high", "difference", "difference_low", "difference_high",
     "may_lead",
@@ -44,11 +45,18 @@ def arm_curves(curves: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         named[arm["arm"]] = dict(arm[ARM])
         arms.setdefault(arm["arm"], []).append(measured_curve(pd.concat([first, rows])))
     parts = []
+    ends = {arm: min(seed["x_last"] for seed in seeds) for arm, seeds in arms.items()}
+    sd, dof = spread_of_seeds(
+        [
+            [float(np.interp(ends[arm], seed["x"], seed["score"])) for seed in seeds]
+            for arm, seeds in arms.items()
+        ]
+    )
     for arm, seeds in arms.items():
-        curve = budget.pool_curves(seeds)
+        curve = budget.pool_curves(seeds, sd, dof)
         table = pd.DataFrame({"exaflops_total": curve["x"], "score": curve["score"]})
         error = (curve["high"] - curve["low"]) / (2 * Z95)
-        parts.append(table.assign(**named[arm], seeds=len(seeds), se=error))
+        parts.append(table.assign(**named[arm], seeds=len(seeds), se=error, dof=dof))
     return pd.concat(parts)[CURVE_COLUMNS] if parts else pd.DataFrame(columns=CURVE_COLUMNS)
 
 
@@ -62,26 +70,30 @@ def measured_curve(points: pd.DataFrame) -> dict:
 def compare_arms(curves: pd.DataFrame) -> pd.DataFrame:
     """The arms at equal total compute, highest first: for every start of several RL arms, at what all of these reach.
 
-    ``curves`` is what ``arm_curves`` returns; every arm that is measured at a budget is compared, one that lacks a
+    ``curves`` is what ``arm_curves`` returns; every arm is compared, one that ended before with its best so far, one that lacks a
     standard error left out.  ``difference`` is to the highest there, with its 95 % interval from both errors, as if
     they were independent; ``may_lead`` says whether the arm may be the best there, with a family error of 5 %
     (``comparisons``).  Columns ``COMPARISON_COLUMNS``.
     """
     known = curves.groupby("arm", sort=False).filter(lambda rows: rows["se"].notna().all())
     of_arms = {arm: measured_curve(rows) for arm, rows in known.groupby("arm", sort=False)}
-    names = known[ARM].drop_duplicates("arm")
-    compared = []
+    names, compared = known[ARM].drop_duplicates("arm"), []
+    dof = float(known["dof"].iloc[0]) if len(known) else math.inf
     for _, arms in names[names["algorithm"] != "sft"].groupby("start"):
         if len(arms) > 1:
             reached = min(of_arms[arm]["x_last"] for arm in arms["arm"])
-            compared.append(budget.compare_at(reached, {arm: arm for arm in of_arms}, of_arms))
+            compared.append(
+                budget.compare_at(reached, {arm: arm for arm in of_arms}, of_arms, dof, carry=True)
+            )
     compared = sorted(filter(None, compared), key=lambda comparison: comparison["exaflops"])
     if not compared:
         return pd.DataFrame(columns=COMPARISON_COLUMNS)
-    return pd.concat(map(against_highest, compared)).merge(names, on="arm")[COMPARISON_COLUMNS]
+    return pd.concat([against_highest(one, dof) for one in compared]).merge(names, on="arm")[
+        COMPARISON_COLUMNS
+    ]
 
 
-def against_highest(comparison: dict) -> pd.DataFrame:
+def against_highest(comparison: dict, dof: float) -> pd.DataFrame:
     """The rows of a comparison at one budget, each with its difference to the first, the highest."""
     table = pd.DataFrame(
         [{"arm": row["group"], "score": row["score"], "low": row["ci95"][0], "high": row["ci95"][1]}
@@ -89,14 +101,14 @@ def against_highest(comparison: dict) -> pd.DataFrame:
     )  # fmt: skip
     score, error = table["score"].to_numpy(), ((table["high"] - table["low"]) / (2 * Z95)).to_numpy()
     difference = score - score[0]
-    half = Z95 * np.hypot(error, error[0])
+    half = half_width(np.hypot(error, error[0]), dof)
     half[0] = np.nan  # to itself there is none
     return table.assign(
         exaflops_total=comparison["exaflops"],
         difference=difference,
         difference_low=difference - half,
         difference_high=difference + half,
-        may_lead=possible_bests(score, error),
+        may_lead=possible_bests(score, error, dof),
     )
 
 

@@ -16,7 +16,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from switchpoint.analysis.comparisons import Z95, possible_bests
+from switchpoint.analysis.comparisons import Z95, error_of_mean, possible_bests
 from switchpoint.units import say, scale_of, unit_of
 
 THRESHOLD = 0.5  # points by doubling the RL compute; less is not worth it
@@ -134,11 +134,11 @@ def curve_of(fit: dict) -> dict | None:
     return arrays | {"x_last": end, "unit": unit_of(fit)}
 
 
-def pool_curves(curves: list[dict], offset: float = 0.0) -> dict:
+def pool_curves(curves: list[dict], sd: float, dof: float, offset: float = 0.0) -> dict:
     """The mean curve of a start's seeds as far as all go, its compute ``offset`` by that of SFT.
 
-    Its band is the wider of the seeds' mean band and 1.96 standard errors of their spread: seeds share
-    the problems that they are evaluated on.
+    Its band is that of ``error_of_mean`` at every point, the seeds' mean band being their own; ``sd`` and ``dof`` are the
+    spread of seeds.
     """
     end = min(curve["x"][-1] for curve in curves)
     x = np.unique(np.concatenate([curve["x"] for curve in curves]))
@@ -147,13 +147,17 @@ def pool_curves(curves: list[dict], offset: float = 0.0) -> dict:
         np.array([np.interp(x, curve["x"], curve[name]) for curve in curves])
         for name in ("score", "low", "high")
     )
-    n, mean = len(curves), score.mean(axis=0)
-    spread = Z95 * score.std(axis=0, ddof=1) / math.sqrt(n) if n > 1 else 0.0
+    mean, n = score.mean(axis=0), len(curves)
+
+    def widened(own: np.ndarray) -> np.ndarray:
+        """Half a band with the spread of seeds."""
+        return Z95 * np.array([error_of_mean(error, n, sd, dof) for error in own / Z95])
+
     return {
         "x": x + offset,
         "score": mean,
-        "low": mean - np.maximum((score - low).mean(axis=0), spread),
-        "high": mean + np.maximum((high - score).mean(axis=0), spread),
+        "low": mean - widened((score - low).mean(axis=0)),
+        "high": mean + widened((high - score).mean(axis=0)),
         "x_last": min(curve["x_last"] for curve in curves) + offset,
         "unit": unit_of(curves[0]),
     }
@@ -223,12 +227,13 @@ def crossovers(first: dict, second: dict) -> list[dict]:
     return crossings
 
 
-def equal_compute(starts: list[dict], curves: dict, totals: dict) -> dict:
+def equal_compute(starts: list[dict], curves: dict, totals: dict, dof: float = math.inf) -> dict:
     """The data sets compared at equal RL compute and at equal total compute.
 
     ``starts`` have ``start`` (a name) and ``set``; with one set, the starts themselves are compared.
     ``curves`` and ``totals`` map a start to its curve against RL compute, and against all compute, SFT
-    included.
+    included; ``dof`` the degrees of freedom of their errors.  At equal total compute a start whose data end earlier has
+    its best so far: RL may always stop.
 
     Returns ``rl`` and ``total``: where at least two groups are measured, at the ends of the starts' data (of
     those within a fifth of each other the highest), {exaflops, scores, n_measured, leader, significant,
@@ -238,26 +243,34 @@ def equal_compute(starts: list[dict], curves: dict, totals: dict) -> dict:
     """
     key = "set" if len({start["set"] for start in starts}) > 1 else "start"
     groups = {start["start"]: start[key] for start in starts}
-    return {"rl": compare_at_budgets(groups, curves), "total": compare_at_budgets(groups, totals)}
+    return {
+        "rl": compare_at_budgets(groups, curves, dof),
+        "total": compare_at_budgets(groups, totals, dof, carry=True),
+    }
 
 
-def compare_at_budgets(groups: dict[str, str], curves: dict) -> list[dict]:
+def compare_at_budgets(groups: dict[str, str], curves: dict, dof: float, carry: bool = False) -> list[dict]:
     """The comparisons along one axis of compute."""
     compared = []
     for end in sorted({curve["x_last"] for curve in curves.values()}, reverse=True):
         if not compared or end <= compared[-1]["exaflops"] / APART:
-            comparison = compare_at(end, groups, curves)
+            comparison = compare_at(end, groups, curves, dof, carry)
             compared += [comparison] if comparison else []
     return compared[::-1]
 
 
-def compare_at(budget: float, groups: dict[str, str], curves: dict) -> dict | None:
-    """The groups at one budget; None when fewer than two are measured there."""
+def compare_at(
+    budget: float, groups: dict[str, str], curves: dict, dof: float, carry: bool = False
+) -> dict | None:
+    """The groups at one budget; None when fewer than two are measured there.
+
+    ``carry``: what ended before has its best so far.
+    """
     rows = pd.DataFrame(
         [
-            {"group": groups[start], "start": start, **value_at(curve, budget)}
+            {"group": groups[start], "start": start, **value_at(curve, budget, carry)}
             for start, curve in curves.items()
-            if curve["x"][0] <= budget <= curve["x"][-1]
+            if curve["x"][0] <= budget and (carry or budget <= curve["x"][-1])
         ],
         columns=["group", "start", "score", "low", "high", "extrapolated"],
     ).sort_values(["extrapolated", "score"], ascending=[True, False], kind="stable")
@@ -265,7 +278,7 @@ def compare_at(budget: float, groups: dict[str, str], curves: dict) -> dict | No
     if measured["group"].nunique() < 2:
         return None
     errors = ((measured["high"] - measured["low"]) / (2 * Z95)).to_numpy()
-    able = set(measured["group"][possible_bests(measured["score"].to_numpy(), errors)])
+    able = set(measured["group"][possible_bests(measured["score"].to_numpy(), errors, dof)])
     leader = measured["group"].iloc[0]
     counts = rows.groupby(["group", "extrapolated"]).size()
     scores = [
@@ -298,8 +311,15 @@ def compare_at(budget: float, groups: dict[str, str], curves: dict) -> dict | No
     }
 
 
-def value_at(curve: dict, x: float) -> dict:
-    """{score, low, high, extrapolated} of the curve at compute x, within its range."""
-    values = {name: float(np.interp(x, curve["x"], curve[name])) for name in ("score", "low", "high")}
+def value_at(curve: dict, x: float, carry: bool = False) -> dict:
+    """{score, low, high, extrapolated} of the curve at compute x, within its range.
+
+    With ``carry`` the best so far of a curve whose data end before x.
+    """
     # A budget that is the curve's own end may differ from it by rounding.
-    return values | {"extrapolated": x > curve["x_last"] * (1 + 1e-9)}
+    beyond = x > curve["x_last"] * (1 + 1e-9)
+    if carry and beyond:
+        seen = curve["x"][curve["x"] <= curve["x_last"]]
+        return max((value_at(curve, at) for at in (*seen, curve["x_last"])), key=lambda value: value["score"])
+    values = {name: float(np.interp(x, curve["x"], curve[name])) for name in ("score", "low", "high")}
+    return values | {"extrapolated": beyond}

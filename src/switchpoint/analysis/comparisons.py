@@ -9,6 +9,11 @@ best is in the set with probability 95 %, whatever the errors.  On that event th
 set also bound, all at once, what is lost by taking any other (Hsu 1984): ``loss_bound``.
 
 Estimates that lie below another with next to certainty are out, and do not count in the family of the others.
+
+What another seed would have given differs, too.  The spread of seeds is estimated from all that is compared and has
+several of them together (``spread_of_seeds``), so it has more degrees of freedom than one mean gives; with a prior, that it
+is ``SEED_SD`` points, worth one more.  Where nothing has several seeds that is assumed: ScaleRL quotes ±2 points on a
+ceiling, from three repeated runs, which is about 1 point of standard deviation.
 """
 
 import math
@@ -23,7 +28,38 @@ NODES = stats.norm.ppf((np.arange(1000) + 0.5) / 1000)
 FEWER_NODES, SCALES = NODES[2::5], (np.arange(60) + 0.5) / 60  # of an integral over two variables
 MANY = 100  # estimates; the integrals of more take seconds to minutes
 FLOOR = 1e-9  # points; an error of 0 would divide by 0
+SEED_SD = 1.0  # points, of the seeds of a start; assumed where nothing has several
 HOPELESS = 1e-4  # the chance that an estimate which lies as far below another one is the higher
+
+
+def spread_of_seeds(groups: list[list[float | None]]) -> tuple[float, float]:
+    """(standard deviation, degrees of freedom) of the seeds of a start, from the values of every start's.
+
+    Infinite where it is the assumption alone.
+    """
+    known = [np.array(values, dtype=float) for values in groups if None not in values and len(values) > 1]
+    dof = sum(len(values) - 1 for values in known)
+    if not dof:
+        return SEED_SD, math.inf
+    squares = math.fsum(float(((values - values.mean()) ** 2).sum()) for values in known)
+    return math.sqrt((squares + SEED_SD**2) / (dof + 1)), dof + 1.0
+
+
+def error_of_mean(own: float | None, n: int, sd: float, dof: float) -> float | None:
+    """The standard error of a mean over ``n`` seeds, whose own errors average ``own``; ``sd`` and ``dof`` of ``spread_of_seeds``.
+
+    Seeds are evaluated on the same problems, so their own errors do not average out; they are part of the spread where that
+    is estimated, and beside it where it is assumed.  None where neither is known.
+    """
+    of_seeds = sd / math.sqrt(n)
+    if math.isinf(dof):
+        return None if own is None else math.hypot(own, of_seeds)
+    return of_seeds if own is None else max(own, of_seeds)
+
+
+def half_width(error: float | np.ndarray, dof: float) -> float | np.ndarray:
+    """Half of the 95 % interval of an estimate with that standard error, by Student's t."""
+    return float(stats.t.ppf(0.975, dof)) * error
 
 
 def critical(errors: np.ndarray, control: int, level: float = FAMILY_ERROR, dof: float = math.inf) -> float:

@@ -1,22 +1,16 @@
 """RL runs as starts: the tables of points and runs, checked, and the runs of a start pooled.
 
 A start is an SFT checkpoint, named ``<set>-<step>``, or ``base (<algorithm>)``.
-
-What another seed would have given differs, too.  The spread of seeds is estimated from all starts together that have
-several (``spread_of_seeds``), so it has more degrees of freedom than one start gives; with a prior, that it is ``SEED_SD``
-points, worth one more.  Where every start has one seed that is assumed: ScaleRL quotes ±2 points on a ceiling, from three
-repeated runs, which is about 1 point of standard deviation.
 """
 
 import math
 from collections import Counter
 
-import numpy as np
 import pandas as pd
 
 from switchpoint import units
 from switchpoint.analysis import budget
-from switchpoint.analysis.comparisons import Z95
+from switchpoint.analysis.comparisons import Z95, error_of_mean, spread_of_seeds
 from switchpoint.analysis.identity import SAME_START
 from switchpoint.analysis.points import FRACTIONS, check_scores, fractions
 from switchpoint.tables import check_columns, numbers, refuse
@@ -27,7 +21,6 @@ BASES = {
     "ceiling": "ceiling", "peak": "smoothed peak", "tested": "final test score", "final": "final score",
     "equal": "score at equal RL compute",
 }  # fmt: skip
-SEED_SD = 1.0  # points, of the seeds of a start; assumed where no start has several
 SAME_BUDGET = 1.1  # times; RL budgets nearer than this are equal
 
 
@@ -160,6 +153,7 @@ def seed_result(
         "ceiling": fit["a"] if identified else None,
         "ceiling_se": (high - low) / (2 * Z95) if identified else None,
         "last_se": error,
+        "peak": budget.smoothed_peak(*rows[["exaflops", "score"]].to_numpy(float).T)[1],
         "tested": tested and float(tested["score"]),
         "tested_se": float(tested["se"]) if tested and pd.notna(tested["se"]) else None,
         "final": float(last["score"]),
@@ -225,19 +219,6 @@ def pool_by_start(seeds: list[dict], spent: float | None = None) -> list[dict]:
     ]
 
 
-def spread_of_seeds(groups: list[list[float | None]]) -> tuple[float, float]:
-    """(standard deviation, degrees of freedom) of the seeds of a start, from the values of every start's.
-
-    Infinite where it is the assumption alone.
-    """
-    known = [np.array(values, dtype=float) for values in groups if None not in values and len(values) > 1]
-    dof = sum(len(values) - 1 for values in known)
-    if not dof:
-        return SEED_SD, math.inf
-    squares = math.fsum(float(((values - values.mean()) ** 2).sum()) for values in known)
-    return math.sqrt((squares + SEED_SD**2) / (dof + 1)), dof + 1.0
-
-
 def pool_seeds(start: str, seeds: list[dict], spreads: dict[str, tuple[float, float]]) -> dict:
     """One start: its seeds' mean compute, and what they pool to on every basis, with its error."""
     sft, rl = (math.fsum(seed[key] for seed in seeds) / len(seeds) for key in ("sft_exaflops", "rl_exaflops"))
@@ -265,10 +246,8 @@ def pool_seeds(start: str, seeds: list[dict], spreads: dict[str, tuple[float, fl
 
 def mean_over_seeds(seeds: list[dict], key: str, sd: float, dof: float) -> dict:
     """The mean over seeds as ``key``, its standard error (``_se``), the seeds' mean own one (``_own``), the spread of seeds
-    (``_sd``) with its degrees of freedom (``_dof``, None for assumed), and what limits the error: ``seeds`` or ``evaluation``.
-
-    A start's seeds are evaluated on the same problems, so their own errors do not average out; they are part of the spread
-    where there are several seeds, and beside it where it is assumed.
+    (``_sd``) with its degrees of freedom (``_dof``, None for assumed), and what limits the error (``_limit``): ``seeds`` or
+    ``evaluation``.
     """
     n = len(seeds)
     values, errors = [seed[key] for seed in seeds], [seed[f"{key}_se"] for seed in seeds]
@@ -276,11 +255,7 @@ def mean_over_seeds(seeds: list[dict], key: str, sd: float, dof: float) -> dict:
     if None in values:
         return dict.fromkeys(names)
     own = None if None in errors else math.fsum(errors) / n
-    assumed, of_seeds = math.isinf(dof), sd / math.sqrt(n)
-    if own is None:
-        error = None if assumed else of_seeds
-    else:
-        error = math.hypot(own, of_seeds) if assumed else max(own, of_seeds)
-    limit = None if error is None else "seeds" if own is None or of_seeds > own else "evaluation"
-    found = [math.fsum(values) / n, error, own, sd, None if assumed else dof, limit]
+    error = error_of_mean(own, n, sd, dof)
+    limit = None if error is None else "seeds" if own is None or sd > own * math.sqrt(n) else "evaluation"
+    found = [math.fsum(values) / n, error, own, sd, None if math.isinf(dof) else dof, limit]
     return dict(zip(names, found, strict=True))
