@@ -1,8 +1,8 @@
 """The ceilings' fit against the paper's pipeline and plain least squares, as Markdown tables.
 
-``python benchmarks/ceilings.py [--curves 600] [--points POINTS.csv]``: synthetic curves with a
-known ceiling (the generator of the tests); with ``--points`` (run, exaflops, score, p_start) also
-the forecast of the last 15 % of every run's points, beside the naive constant.
+``python benchmarks/ceilings.py [--curves 600] [--worlds 300] [--points POINTS.csv]``: synthetic curves with a
+known ceiling (the generators of the tests): sigmoids, and every kind of truth of ``worlds``; with ``--points`` (run, exaflops,
+score, p_start) also the forecast of the last 15 % of every run's points, beside the naive constant.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import pandas as pd
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "unit"))
 import synthetic
+import worlds
 
 from switchpoint.analysis import ceilings
 from switchpoint.analysis.points import check_points
@@ -60,6 +61,24 @@ def synthetic_table(count: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def judged(task: tuple[str, int]) -> dict:
+    return worlds.judged(*task)
+
+
+def world_table(count: int) -> pd.DataFrame:
+    """One row per kind of truth."""
+    rows = []
+    with ProcessPoolExecutor() as pool:
+        for name, world in worlds.WORLDS.items():
+            found = worlds.judge(
+                list(pool.map(judged, [(name, seed) for seed in range(count)], chunksize=10))
+            )
+            assumed = "yes" if name in worlds.ASSUMED else "no" if world.kind == "covered" else "–"
+            rows.append({"truth": name, "data": world.kind, "in the average": assumed} | found)
+            print(rows[-1], file=sys.stderr, flush=True)
+    return pd.DataFrame(rows)
+
+
 def held_out_table(points: pd.DataFrame) -> pd.DataFrame:
     """Mean and median RMSE over runs, and the mean difference to the naive constant with its 95 % interval.
 
@@ -98,9 +117,13 @@ def markdown(table: pd.DataFrame) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--curves", type=int, default=600)
+    parser.add_argument("--worlds", type=int, default=300)
     parser.add_argument("--points", type=Path)
     arguments = parser.parse_args()
-    print(markdown(synthetic_table(arguments.curves)))
+    if arguments.curves:
+        print(markdown(synthetic_table(arguments.curves)))
+    if arguments.worlds:
+        print("\n" + markdown(world_table(arguments.worlds)))
     if arguments.points:
         print("\n" + markdown(held_out_table(pd.read_csv(arguments.points))))
 

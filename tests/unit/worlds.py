@@ -4,13 +4,15 @@ Every curve has 8 to 40 points in one of three spacings, AR(1) noise with an aut
 changes along the curve, a third of it heavy-tailed, a gain of 5 to 20 points, and a start that is measured with noise.
 """
 
+import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import special
 
-UNSEEN = 0.1  # a truth is covered when the data leave less than this of the gain unseen
+from switchpoint.analysis.ceilings import fit_curves
 
 
 def sigmoid(rng: np.random.Generator, low: float, high: float, b: tuple[float, float]) -> Callable:
@@ -49,8 +51,9 @@ def two_steps(rng: np.random.Generator) -> Callable:
     """A fast rise and a second, later one, both over at the end."""
     share, at = rng.uniform(0.4, 0.7), rng.uniform(0.3, 0.5)
     fast, late = rng.uniform(15, 30), rng.uniform(6, 10)
-    return lambda x: share * (1 - np.exp(-fast * x)) + (1 - share) * special.expit(
-        late * np.log(np.maximum(x, 1e-12) / at)
+    return lambda x: (
+        share * (1 - np.exp(-fast * x))
+        + (1 - share) * special.expit(late * np.log(np.maximum(x, 1e-12) / at))
     )
 
 
@@ -84,46 +87,115 @@ def root(rng: np.random.Generator) -> Callable:
     return lambda x: x**power
 
 
-# Kind of truth -> (the rise to 1, whether the data cover it, whether the ceiling exists).
-WORLDS: dict[str, tuple[Callable, str]] = {
-    "sigmoid": (lambda rng: sigmoid(rng, 6, 15, (1, 3)), "covered"),
-    "sigmoid, late rise": (lambda rng: sigmoid(rng, 2, 5, (5, 9)), "covered"),
-    "exponential": (lambda rng: exponential(rng, 4, 8), "covered"),
-    "stretched exponential": (stretched, "covered"),
-    "power law": (power, "covered"),
-    "Gompertz": (gompertz, "covered"),
-    "two steps": (two_steps, "covered"),
-    "two rates": (two_rates, "covered"),
-    "straight, then flat": (kinked, "covered"),
-    "slow decline after the top": (declining, "covered"),
-    "logarithm": (logarithm, "no ceiling"),
-    "power of compute": (root, "no ceiling"),
-    "sigmoid, up to half of C": (lambda rng: sigmoid(rng, 0.15, 0.5, (1, 3)), "not covered"),
-    "exponential, one time constant": (lambda rng: exponential(rng, 0.4, 1.2), "not covered"),
-    "sigmoid, 5 to 7 points": (lambda rng: sigmoid(rng, 6, 15, (1, 3)), "too few"),
+class World(NamedTuple):
+    """A kind of truth: its rise, drawn by chance, to 1, and whether the data cover it."""
+
+    rise: Callable[[np.random.Generator], Callable]
+    kind: str = "covered"  # or: no ceiling, not covered, too few
+
+
+WORLDS = {
+    "sigmoid": World(lambda rng: sigmoid(rng, 6, 15, (1, 3))),
+    "sigmoid, late rise": World(lambda rng: sigmoid(rng, 2, 5, (5, 9))),
+    "exponential": World(lambda rng: exponential(rng, 4, 8)),
+    "stretched exponential": World(stretched),
+    "power law": World(power),
+    "Gompertz": World(gompertz),
+    "two steps": World(two_steps),
+    "two rates": World(two_rates),
+    "straight, then flat": World(kinked),
+    "slow decline after the top": World(declining),
+    "logarithm": World(logarithm, "no ceiling"),
+    "power of compute": World(root, "no ceiling"),
+    "sigmoid, up to half of C": World(lambda rng: sigmoid(rng, 0.15, 0.5, (1, 3)), "not covered"),
+    "exponential, one time constant": World(lambda rng: exponential(rng, 0.4, 1.2), "not covered"),
+    "sigmoid, 5 to 7 points": World(lambda rng: sigmoid(rng, 6, 15, (1, 3)), "too few"),
 }
+ASSUMED = [
+    "sigmoid",
+    "sigmoid, late rise",
+    "exponential",
+    "stretched exponential",
+    "power law",
+    "logarithm",
+    "power of compute",
+]
+THRESHOLD = 0.5  # points by doubling the compute, between stop and continue
 
 
-def curve(world: str, seed: int) -> dict:
-    """One curve of a world: its ``points`` (run, exaflops, score, p_start), the rest of it up to twice the compute
-    (``later``), and ``a``, the ceiling, None where there is none."""
-    rise, kind = WORLDS[world]
-    rng = np.random.default_rng([seed, list(WORLDS).index(world)])
+class Curve(NamedTuple):
+    """The points of a curve, its ceiling (None where there is none), what doubling its compute truly adds."""
+
+    points: pd.DataFrame  # run, exaflops, score, p_start
+    a: float | None
+    gain: float
+
+
+def curve(world: str, seed: int) -> Curve:
+    """One curve of a world."""
+    kind, rng = WORLDS[world].kind, np.random.default_rng([seed, list(WORLDS).index(world)])
     n = int(rng.integers(5, 8)) if kind == "too few" else int(rng.integers(8, 41))
-    share = rise(rng)
-    x = spaced(rng, n)
+    share, x = WORLDS[world].rise(rng), spaced(rng, n)
     start, gain = rng.uniform(30, 70), rng.uniform(5, 20)
-    top = max(float(share(np.linspace(0, 1, 2001)).max()), 1e-9) if world.startswith("slow") else 1.0
-    whole = 1.0 if kind != "not covered" else float(share(np.array([1.0]))[0])
-    scale = gain / whole if kind == "not covered" else gain
-    scale = min(scale, 97 - start)
-    score = start + scale * share(x) + noise(rng, x)
-    unit = 10 ** rng.uniform(-8, 3)
-    points = pd.DataFrame({"run": f"{world}-{seed}", "exaflops": x * unit, "score": score.clip(0, 100)})
+    if kind == "not covered":  # that gain is what is seen
+        gain /= float(share(np.array([1.0]))[0])
+    gain = min(gain, 97 - start)
+    score = (start + gain * share(x) + noise(rng, x)).clip(0, 100)
     measured = start + rng.uniform(0.4, 1.0) * rng.standard_normal()
-    a = None if kind == "no ceiling" else start + scale * top
-    true = lambda at: start + scale * share(at / unit)  # noqa: E731
-    return {"points": points.assign(p_start=measured), "a": a, "kind": kind, "true": true, "x_last": unit}
+    points = pd.DataFrame(
+        {
+            "run": f"{world}-{seed}",
+            "exaflops": x * 10 ** rng.uniform(-8, 3),
+            "score": score,
+            "p_start": measured,
+        }
+    )
+    # A curve that declines has its top as its ceiling, the others what they tend to.
+    top = float(share(np.linspace(0, 1, 2001)).max()) if world == "slow decline after the top" else 1.0
+    end, doubled = share(np.array([1.0, 2.0]))
+    return Curve(points, None if kind == "no ceiling" else start + gain * top, gain * float(doubled - end))
+
+
+def judged(world: str, seed: int) -> dict:
+    """How the default fit does on one curve."""
+    made = curve(world, seed)
+    (fit,) = fit_curves(made.points)["runs"].values()
+    low, high = fit["a_ci95"]
+    a, covered = math.nan, math.nan
+    if made.a is not None:
+        a, covered = made.a, float((low or 0.0) <= made.a <= (100.0 if high is None else high))
+    gains = [gain["ci95"] for gain in fit["gains"] if gain["times"] == 2]
+    (least, most) = gains[0] if gains else (math.nan, math.nan)
+    wrong = (most < THRESHOLD < made.gain) or (least > THRESHOLD > made.gain)
+    claimed = fit["status"] == "identified"
+    return {
+        "world": world,
+        "identified": claimed,
+        "covered": covered,
+        "covered, identified": covered if claimed else math.nan,
+        "false claims": float(claimed and covered != 1),
+        "error": abs(fit["a_point"] - a) if claimed else math.nan,
+        "peak's error": abs(fit["observed_peak_smoothed"] - a) if claimed else math.nan,
+        "width": high - low if claimed else math.nan,
+        "gain covered": float(least <= made.gain <= most) if gains else math.nan,
+        "wrong advice": float(wrong),
+        "held-out": fit["heldout_rmse"],
+        "naive": fit["heldout_rmse_naive"],
+    }
+
+
+def judge(rows: list[dict]) -> dict:
+    """The same of many: shares, medians of error and width, means of the held-out errors and of their difference's noise."""
+    table = pd.DataFrame(rows)
+    medians = table[["error", "peak's error", "width"]].median()
+    known = table.dropna(subset=["held-out"])
+    differences = known["held-out"] - known["naive"]
+    return {
+        **table.drop(columns=["world", "error", "peak's error", "width", "held-out", "naive"]).mean(),
+        **medians,
+        **known[["held-out", "naive"]].mean(),
+        "noise of that": differences.std() / max(len(differences), 1) ** 0.5,
+    }
 
 
 def spaced(rng: np.random.Generator, n: int) -> np.ndarray:

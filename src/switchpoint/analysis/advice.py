@@ -35,6 +35,7 @@ from switchpoint.analysis.comparisons import (
     MAX_LOSS,
     SEED_SD,
     critical,
+    critical_among,
     half_width,
     loss_bound,
     possible_bests,
@@ -147,7 +148,7 @@ def choose_start(candidates: list[dict]) -> dict:
         recommended = min(tied, key=lambda start: (start["exaflops"], start["start_step"], start["start"]))
         loss, rival = loss_bound(estimates, errors, ranked.index(recommended), dof)
         if loss > MAX_LOSS:
-            limit = critical(errors, rival, dof=dof)
+            limit = critical_among(estimates, errors, rival, dof)
             needed = words.data_that_settle(recommended, ranked[rival], limit, loss)
     reasons = [*(words.start_words(start, basis) for start in ranked), *words.basis_words(ranked, basis)]
     if needed:

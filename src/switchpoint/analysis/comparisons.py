@@ -120,6 +120,12 @@ def clearly_higher(estimates: np.ndarray, errors: np.ndarray, dof: float = math.
     return lead > limits[:, None] * np.hypot(errors[:, None], errors)
 
 
+def critical_among(estimates: np.ndarray, errors: np.ndarray, control: int, dof: float = math.inf) -> float:
+    """``critical`` of an estimate that is not hopeless, among those that are not."""
+    family = np.flatnonzero(~hopeless(estimates, errors, dof))
+    return critical(errors[family], int(np.searchsorted(family, control)), dof=dof)
+
+
 def loss_bound(
     estimates: np.ndarray, errors: np.ndarray, chosen: int, dof: float = math.inf
 ) -> tuple[float, int | None]:
@@ -128,11 +134,10 @@ def loss_bound(
     A 95 % upper bound over the possible bests, at once for every choice; 0 and None when ``chosen``
     is the only one.
     """
-    family = np.flatnonzero(~hopeless(estimates, errors, dof))
     rivals = [j for j in np.flatnonzero(possible_bests(estimates, errors, dof)) if j != chosen]
     bounds = [
         estimates[j] - estimates[chosen]
-        + critical(errors[family], int(np.searchsorted(family, j)), dof=dof) * math.hypot(errors[j], errors[chosen])
+        + critical_among(estimates, errors, j, dof) * math.hypot(errors[j], errors[chosen])
         for j in rivals
     ]  # fmt: skip
     worst = int(np.argmax(bounds)) if bounds else None

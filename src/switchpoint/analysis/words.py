@@ -116,9 +116,7 @@ def data_that_settle(chosen: dict, rival: dict, limit: float, loss: float) -> st
         for start in pair
         if start["ceiling"] is None
     ]
-    way = evaluations_that_settle(pair, goal)
-    if any(start["estimate_limit"] == "seeds" for start in pair):
-        way = seeds_that_settle(pair, goal) or way
+    way = what_settles(pair, goal)
     if longer:
         way += f", or RL twice as long to identify the ceilings ({', '.join(longer)})"
     return (
@@ -128,25 +126,32 @@ def data_that_settle(chosen: dict, rival: dict, limit: float, loss: float) -> st
     )
 
 
-def seeds_that_settle(pair: list[dict], goal: float) -> str | None:
-    """How many seeds bring the error of the difference of two starts to ``goal`` points; None where they alone do not."""
-    now, sd = min(len(start["runs"]) for start in pair), pair[0]["estimate_sd"]
-    # An assumed spread comes on top of the evaluations' error, an estimated one holds it.
-    fixed = pair[0]["estimate_dof"] is None
-    own = math.hypot(*(start["estimate_own"] or 0 for start in pair)) if fixed else 0.0
-    if goal <= own:
-        return None
-    return f"about {max(math.ceil(2 * sd**2 / (goal**2 - own**2)), now + 1)} seeds per start (now {now})"
+def what_settles(pair: list[dict], goal: float) -> str:
+    """How many seeds, and how much larger evaluations, bring the error of the difference of two starts to ``goal`` points."""
+    now, spread = min(len(start["runs"]) for start in pair), 2 * pair[0]["estimate_sd"] ** 2
+    own = math.fsum((start["estimate_own"] or 0) ** 2 for start in pair)
+    room = goal**2
+    if pair[0]["estimate_dof"] is not None:  # the larger of the two counts
+        seeds, times = spread / room, own / room
+    elif own < room:  # both add up
+        seeds, times = spread / (room - own), 1.0
+    else:
+        seeds, times = 2 * spread / room, 2 * own / room
+    ways = []
+    if math.ceil(seeds) > now:
+        ways.append(f"about {math.ceil(seeds)} seeds per start (now {now})")
+    if times > 1 or not ways:
+        ways.append(larger_evaluations(pair, times))
+    return " and ".join(ways)
 
 
-def evaluations_that_settle(pair: list[dict], goal: float) -> str:
-    """How much larger evaluations bring the error of the difference of two starts to ``goal`` points."""
-    factor = (math.hypot(*(start["estimate_own"] or 0 for start in pair)) / goal) ** 2
+def larger_evaluations(pair: list[dict], times: float) -> str:
+    """Evaluations of so many times the size, in the terms of what is compared."""
     if pair[0]["estimate"] == pair[0]["ceiling"]:
         now = min(start["n_points"] for start in pair)
-        return f"about {math.ceil(now * factor)} evaluations per RL run (now {now})"
+        return f"about {math.ceil(now * times)} evaluations per RL run (now {now})"
     now = min((start["n"] for start in pair if start["n"]), default=None)
-    size = f"about {math.ceil(now * factor)} problems (now {now})" if now else f"{factor:.1f} times the size"
+    size = f"about {math.ceil(now * times)} problems (now {now})" if now else f"{times:.1f} times the size"
     return f"evaluations of {size}"
 
 

@@ -22,7 +22,7 @@ def fit_table(ceilings: dict, runs: list[str]) -> Table:
     )
     header = [
         "Run", "Status", "P_start", "Ceiling A", "95 %", f"C_mid, {unit}", "B", "PL", "Peak", "Noise sd",
-        "Held-out (naive) RMSE", "Points (dropped)", "Why",
+        "Form (weight)", "Held-out (naive) RMSE", "Points (dropped)", "Why",
     ]  # fmt: skip
     rows = []
     for run, fit in fits.items():
@@ -33,10 +33,16 @@ def fit_table(ceilings: dict, runs: list[str]) -> Table:
             interval(fit.get("a_ci95")),
             significant(None if absent(middle) else middle * factor), number(slope, 2), number(gain),
             number(fit.get("observed_peak")), number(fit.get("noise_sd"), 2),
-            f"{number(fit.get('heldout_rmse'), 2)} ({number(fit.get('heldout_rmse_naive'), 2)})",
+            form_of(fit), f"{number(fit.get('heldout_rmse'), 2)} ({number(fit.get('heldout_rmse_naive'), 2)})",
             f"{number(fit.get('n_used'), 0)} ({number(fit.get('n_dropped'), 0)})", fit.get("reason") or "",
         ])  # fmt: skip
     return Table(header, rows)
+
+
+def form_of(fit: dict) -> str:
+    """The form that explains the points best, and its weight among all."""
+    form = fit.get("form")
+    return MISSING if absent(form) else f"{form} ({100 * fit['forms'][form]:.0f} %)"
 
 
 def decomposition_table(ceilings: dict, runs: list[str]) -> Table:

@@ -71,11 +71,12 @@ def forest(advice: dict) -> str:
         figure = Figure((WIDTH, 1.1 + 0.34 * len(known)), layout="constrained")
         axes = figure.add_subplot()
         for place, (start, kind) in enumerate(zip(known, kinds, strict=True)):
-            half = 1.96 * start["estimate_se"] if start["estimate_se"] else None
+            low, high = start["estimate_ci95"]
+            bars_of = bars(low, start["estimate"], high)
             axes.errorbar(
                 [start["estimate"]],
                 [place],
-                xerr=half and [[half], [half]],
+                xerr=bars_of,
                 capsize=3,
                 elinewidth=1.6,
                 ms=7,

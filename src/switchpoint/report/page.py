@@ -10,7 +10,7 @@ import pandas as pd
 
 from switchpoint import tables
 from switchpoint.report import analysis_tables, figures, findings, study_tables
-from switchpoint.report.formatting import Table
+from switchpoint.report.formatting import Table, number
 from switchpoint.units import EXAFLOPS
 
 ANALYSIS_TABLES = [
@@ -31,11 +31,11 @@ WORDS = {
     "Overall": "the mean of all problems of the benchmarks, in points from 0 to 100.",
     "Monitoring and test problems": "the first are evaluated again and again along a run, which draws its curve; the second once, "
     "at its end, and are many more.",
-    "Ceiling A, plasticity PL": "the score that a curve tends to with more compute, and how far that is above its start. A ceiling "
+    "Ceiling A, plasticity PL": "the score that a curve tends to with more compute, averaged over several forms of curves, and how far that is above its start. A ceiling "
     "that the data do not bound is unidentified and has no number: the last score then bounds it from below.",
     "±, 95 %, se": "± gives one standard error (se); bars and brackets give 95 % intervals, 1.96 standard errors or the fit's own. "
     "They cover the choice of problems and of samples, and with several seeds the spread of the seeds where that is larger. "
-    "One run per start tells nothing of another seed. Models are evaluated on the same problems, so their errors are not independent.",
+    "In the comparison of starts another seed counts, too: by the spread of seeds of all starts, or where each has one by an assumed one. Models are evaluated on the same problems, so their errors are not independent.",
     "Phases of SFT": "by the validation loss: adaptive while it falls, stable within 2 % of its lowest, mild overfitting up to 10 % "
     "above it, severe overfitting beyond (RETU Eq. 13-17).",
     "RETU, Quagmires": "the papers whose figures and tables these follow: Rethinking Expert Trajectory Utilization in LLM "
@@ -184,9 +184,12 @@ def answer(inputs: dict) -> list[str]:
 def starts_caption(advice: dict, inputs: dict) -> str:
     """On what the starts are compared."""
     problems = "the test problems" if "test" in advice["basis"] else inputs["curve_problems"]
+    first = advice["candidates"][0]
+    dof = first["estimate_dof"]
+    spread = f"{number(first['estimate_sd'])} points, {'assumed' if dof is None else f'on {dof:.0f} degrees of freedom'}"
     return (
         f"The {advice['basis']} of RL with {advice['algorithm']} from every SFT checkpoint, and of RL alone, on {problems}: "
-        "means over seeds with 95 % intervals. A start is excluded when another beats it by more than chance explains, with a "
+        f"means over seeds with 95 % intervals, which hold the spread of seeds, {spread}. A start is excluded when another beats it by more than chance explains, with a "
         "family error of 5 %."
     )
 
@@ -361,7 +364,8 @@ def ceiling_blocks(inputs: dict) -> list[str]:
         block(
             "fits-table", "The fitted curves in numbers",
             f"On {problems} (after RETU Table 4): P_start is the score before RL, A the ceiling, C_mid the RL compute at half the "
-            "gain, B the steepness, PL the gain from P_start to A, noise sd the standard deviation of one evaluation around the "
+            "gain, B the steepness of the sigmoid, PL the gain from P_start to A, form what explains the points best and its posterior weight "
+            "among sigmoid, exponential, stretched exponential, power law and a curve without a ceiling, over which A is averaged, noise sd the standard deviation of one evaluation around the "
             f"curve. {findings.above_ceilings(ceilings, rl_runs)}The held-out RMSE (root of the mean squared error) is the error of the forecast of the last 15 % of the points "
             "from the others; naive predicts the median of the last 8 of these. A collapsed run was fitted before its collapse.",
             analysis_tables.fit_table(ceilings, rl_runs),

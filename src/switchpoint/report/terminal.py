@@ -7,10 +7,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from switchpoint.report.analysis_tables import form_of
 from switchpoint.report.formatting import absent, interval, number, signed, signed_interval
 from switchpoint.units import say, unit_of
 
 WIDTH = 120  # where the output is no terminal
+WHOLE = 24  # characters of a name that are not folded
 
 
 def show(table: Table) -> None:
@@ -35,9 +37,12 @@ def console() -> Console:
 def table_of(header: list[str], rows: Iterable[list[str]], words: Iterable[str] = ()) -> Table:
     """A table of plain text; the columns ``words`` are sentences, which wrap, the others but the first are numbers."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    rows = list(rows)
+    longest = max((len(row[0]) for row in rows), default=0)
     for place, name in enumerate(header):
         is_text = place == 0 or name in words
-        table.add_column(name, justify="left" if is_text else "right", overflow="fold", min_width=4)
+        least = min(longest, WHOLE) if place == 0 else 4
+        table.add_column(name, justify="left" if is_text else "right", overflow="fold", min_width=least)
     for row in rows:
         table.add_row(*map(Text, row))
     return table
@@ -50,7 +55,7 @@ def fits(document: dict) -> Table:
         doubling = next((gain for gain in fit["gains"] if gain["times"] == 2), {})
         spent = fit["x_last"]
         rows.append([
-            run, fit["status"], number(fit["a"]), interval(fit["a_ci95"]), number(fit["p_start"]),
+            run, fit["status"], form_of(fit), number(fit["a"]), interval(fit["a_ci95"]), number(fit["p_start"]),
             number(fit["observed_peak"]), "" if absent(spent) else say(spent, unit_of(fit)),
             f"{signed(doubling.get('gain'))} ({signed_interval(*doubling.get('ci95', (None, None)))})",
             fit["reason"] or "",
@@ -58,6 +63,7 @@ def fits(document: dict) -> Table:
     header = [
         "run",
         "status",
+        "form (weight)",
         "ceiling",
         "95 %",
         "start",
@@ -66,7 +72,7 @@ def fits(document: dict) -> Table:
         "twice of it adds (95 %)",
         "why",
     ]
-    return table_of(header, rows, ["status", "why"])
+    return table_of(header, rows, ["status", "form (weight)", "why"])
 
 
 def phases(document: dict) -> Table:

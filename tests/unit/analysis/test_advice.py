@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from typer.testing import CliRunner
 
 from switchpoint.analysis.advice import advise
@@ -59,25 +60,34 @@ def run(*arguments, fits: dict | None = None, **options) -> dict:
 
 
 def test_cheapest_of_the_tied_starts():
-    advice = run({10: [60], 20: [69.5], 30: [70]})
+    advice = run({10: [60], 20: [69.5], 30: [70]}, se=0.2)
     assert advice["verdict"] == "start_here"
     assert (advice["best"], advice["recommended"]) == ("a-30", "a-20")
     assert advice["tied"] == ["a-30", "a-20"]
     assert "a-20 is the cheapest of these: 6 exaFLOPs (2 SFT, 4 RL)." in advice["reasons"]
-    assert "a-20 lies at most 1.9 points below the best (95 % bound)." in advice["reasons"]
+    assert "a-20 lies at most 2.9 points below the best (95 % bound)." in advice["reasons"]
     assert any(reason.startswith("a-20 (stable phase): final score 69.5") for reason in advice["reasons"])
 
 
-@pytest.mark.parametrize(("gap", "tied"), [(1.16, 2), (1.17, 1)])
+@pytest.mark.parametrize(("gap", "tied"), [(2.59, 2), (2.61, 1)])
 def test_two_starts_tie_within_one_sided_5_percent(gap, tied):
-    assert len(run({20: [70 - gap], 30: [70]})["tied"]) == tied  # 1.645 * sqrt(.5) = 1.163
+    assert len(run({20: [70 - gap], 30: [70]})["tied"]) == tied  # 1.645 * sqrt(2 * (.5² + 1²)) = 2.601
 
 
 def test_more_starts_need_a_larger_gap():
-    scores = {20: [70 - 1.3], 30: [70]}
+    scores = {20: [70 - 2.7], 30: [70]}
     assert run(scores)["tied"] == ["a-30"]
-    rivals = {step: [60] for step in (40, 50, 60, 70)}
-    assert run(scores | rivals)["tied"] == ["a-30", "a-20"]  # 2.16 * sqrt(.5) = 1.53 of five
+    rivals = {step: [66] for step in (40, 50, 60)}
+    assert run(scores | rivals)["tied"] == ["a-30", "a-20"]  # 2.16 * sqrt(2.5) = 3.41 of five
+
+
+def test_hopeless_starts_change_nothing_among_the_others():
+    for scores in ({20: [69], 30: [70]}, {20: [70 - 2.7], 30: [70]}):
+        for se in (0.2, 2.0):
+            alone = run(scores, se=se)
+            beside = run(scores | {step: [30] for step in (10, 40, 50)}, se=se)
+            for key in ("verdict", "recommended", "best", "tied", "max_loss", "needed"):
+                assert beside[key] == alone[key]
 
 
 def test_final_score_is_the_last_point_not_the_best():
@@ -89,8 +99,27 @@ def test_seeds_are_pooled():
     low = advice["candidates"][1]
     assert low["final"] == 62
     assert len(low["runs"]) == 2
-    assert low["final_se"] == pytest.approx(2.0)  # the spread, larger than .5
-    assert advice["candidates"][0]["final_se"] == pytest.approx(0.5)  # shared problems: not averaged out
+    # The seeds of both starts: squares of 8 and 0 on one degree of freedom each, and 1 point on another one.
+    spread = ((8 + 0 + 1) / 3) ** 0.5
+    for start in advice["candidates"]:
+        assert start["final_sd"] == pytest.approx(spread)
+        assert start["final_dof"] == 3
+        assert start["final_se"] == pytest.approx(spread / 2**0.5)
+        half = stats.t.ppf(0.975, 3) * spread / 2**0.5
+        assert start["estimate_ci95"] == pytest.approx([start["final"] - half, start["final"] + half])
+    large = run({20: [60, 64], 30: [70, 70]}, se=3.0)["candidates"][0]
+    assert large["final_se"] == pytest.approx(3.0)  # shared problems: not averaged out
+
+
+def test_the_spread_of_one_seed_is_assumed():
+    one, mixed = run({20: [60], 30: [70]}), run({20: [60], 30: [70, 72, 74]})
+    assert [one["candidates"][0][f"final_{key}"] for key in ("sd", "dof")] == [1.0, None]
+    assert one["candidates"][0]["final_se"] == pytest.approx((0.5**2 + 1) ** 0.5)
+    assert "one seed, and another would give a score that differs by 1.0 points" in one["summary"]["sure"]
+    three, single = mixed["candidates"]
+    assert single["final_se"] == pytest.approx(3**0.5)  # (8 + 1) / (2 + 1)
+    assert three["final_se"] == pytest.approx(1.0)
+    assert "on 3 degrees of freedom), and a-20 has one" in mixed["summary"]["sure"]
 
 
 def test_two_names_of_one_start_are_one_run():
@@ -110,11 +139,11 @@ UNIDENTIFIED = {"a": None, "a_ci95": [70.0, None], "status": "unidentified"}
 
 
 def test_ceilings_are_compared_when_all_are_identified():
-    fits = {"rl/grpo/a-20/seed_0": ceiling(75), "rl/grpo/a-30/seed_0": ceiling(72)}
+    fits = {"rl/grpo/a-20/seed_0": ceiling(76), "rl/grpo/a-30/seed_0": ceiling(72)}
     advice = run({20: [60], 30: [70]}, fits=fits)
     assert (advice["basis"], advice["recommended"], advice["tied"]) == ("ceiling", "a-20", ["a-20"])
-    assert [start["estimate"] for start in advice["candidates"]] == [75, 72]
-    assert advice["candidates"][0]["estimate_se"] == pytest.approx(1.0, abs=1e-4)
+    assert [start["estimate"] for start in advice["candidates"]] == [76, 72]
+    assert advice["candidates"][0]["estimate_own"] == pytest.approx(1.0, abs=1e-4)
 
 
 def test_no_ceiling_is_compared_with_a_last_score():
@@ -142,7 +171,7 @@ def test_a_collapsed_run_is_judged_by_its_peak_and_so_are_all():
     assert advice["basis"] == "smoothed peak"
     # 80, 99, 75 and the last: the middle of the first three is 80 for both.
     assert [start["estimate"] for start in advice["candidates"]] == [80, 80]
-    assert advice["candidates"][0]["estimate_se"] == 0.5
+    assert advice["candidates"][0]["estimate_own"] == 0.5
     assert advice["recommended"] == "a-20"
 
 
@@ -170,39 +199,34 @@ def test_the_scatter_of_a_fit_stands_in_for_errors_and_is_said():
 
 def test_noise_is_insufficient_and_what_settles_it_is_said():
     advice = run({20: [69], 30: [70]}, se=2.0)
-    # The gap may be 1 + 1.645 * 2.83 = 5.7; 2 points, to be significant or bounded, take an error of 1.22.
+    # The gap may be 1 + 1.645 * 3.16 = 6.2; 2 points, to be significant or bounded, take an error of 1.22.
     assert advice["verdict"] == "insufficient_data"
     assert advice["tied"] == ["a-30", "a-20"]
     assert (advice["recommended"], advice["best"]) == (None, None)
-    assert advice["max_loss"] == pytest.approx(1 + 1.6449 * 8**0.5, abs=1e-2)
+    assert advice["max_loss"] == pytest.approx(1 + 1.6449 * 10**0.5, abs=1e-2)
     assert advice["needed"] == (
-        "no start is excluded and a-20, the cheapest, may lie 5.7 points below a-30; the standard error of "
-        "their difference, now 2.83, has to fall to 1.22 points: evaluations of 5.4 times the size, or RL "
-        "twice as long to identify the ceilings (a-20 to 8 exaFLOPs, a-30 to 8 exaFLOPs)"
+        "a-20, the cheapest that is not excluded, may lie 6.2 points below a-30; the standard error of "
+        "their difference, now 3.16, has to fall to 1.22 points: about 3 seeds per start (now 1) and evaluations of 10.8 times "
+        "the size, or RL twice as long to identify the ceilings (a-20 to 8 exaFLOPs, a-30 to 8 exaFLOPs)"
     )
 
 
 def test_what_settles_it_in_problems_seeds_or_evaluations():
     curves, runs = study({20: [69], 30: [70]}, se=2.0)
     needed = advise(curves.assign(n=300), runs, {"runs": {}}, PHASES)["needed"]
-    assert "evaluations of about 1624 problems (now 300)" in needed
-    assert "about 6 seeds per start (now 2)" in run({20: [67, 71], 30: [70, 70]})["needed"]
+    assert "evaluations of about 3247 problems (now 300)" in needed
+    assert "points: about 5 seeds per start (now 1), or RL" in run({20: [69], 30: [70]}, se=0.7)["needed"]
+    assert "about 9 seeds per start (now 2)" in run({20: [67, 71], 30: [70, 70]})["needed"]
     wide = {f"rl/grpo/a-{step}/seed_0": ceiling(70, 4) for step in (20, 30)}
     assert run({20: [69], 30: [70]}, fits=wide)["needed"].endswith(
-        "points: about 6 evaluations per RL run (now 2)"
+        "points: about 2 seeds per start (now 1) and about 11 evaluations per RL run (now 2)"
     )
 
 
-def test_the_same_noise_decides_once_a_start_is_excluded():
-    advice = run({10: [40], 20: [69], 30: [70]}, se=2.0)
-    assert (advice["verdict"], advice["recommended"]) == ("start_here", "a-20")
-    assert advice["max_loss"] > 3
-
-
 def test_a_bounded_difference_decides():
-    advice = run({20: [69.9], 30: [70]}, se=1.0)
+    advice = run({20: [69.9], 30: [70]})
     assert (advice["recommended"], len(advice["tied"])) == ("a-20", 2)
-    assert advice["max_loss"] == pytest.approx(0.1 + 1.6449 * 2**0.5, abs=1e-2)
+    assert advice["max_loss"] == pytest.approx(0.1 + 1.6449 * 2.5**0.5, abs=1e-2)
 
 
 def test_pure_rl_needs_no_start_step():
@@ -214,15 +238,15 @@ def test_pure_rl_needs_no_start_step():
 def test_comparison_with_pure_rl():
     comparison = run({20: [60], 30: [70]}, base=50.0)["comparison"]
     assert (comparison["difference"], comparison["significant"]) == (20, True)
-    assert comparison["se"] == pytest.approx(0.5**0.5)
+    assert comparison["se"] == pytest.approx(2.5**0.5)
     assert run({20: [60], 30: [70]}, base=70.5)["comparison"]["significant"] is False
     assert run({20: [60], 30: [70]})["comparison"] is None
 
 
 def test_comparison_with_pure_rl_allows_for_the_pick():
-    assert run({30: [70]}, base=68.6)["comparison"]["significant"] is True  # 1.96 * sqrt(.5) = 1.386
+    assert run({30: [70]}, base=66.8)["comparison"]["significant"] is True  # 1.96 * sqrt(2.5) = 3.10
     many = {step: [70] for step in (30, 40, 50)}
-    assert run(many, base=68.6)["comparison"]["significant"] is False
+    assert run(many, base=66.8)["comparison"]["significant"] is False
 
 
 def test_diagnoses():
@@ -235,7 +259,7 @@ def test_diagnoses():
     assert [(diagnosis["name"], diagnosis["start"]) for diagnosis in found] == [
         ("premature_saturation", "a-10"), ("plasticity_collapse", "a-90"),
     ]  # fmt: skip
-    assert found[0]["evidence"] == "a-10 (adaptive) reaches 60.0, 10.0 points (se 0.7) below a-20 (stable)"
+    assert found[0]["evidence"] == "a-10 (adaptive) reaches 60.0, 10.0 points (se 1.6) below a-20 (stable)"
     assert run({10: [69], 20: [70], 90: [69.5]})["diagnoses"] == []
 
 
@@ -276,9 +300,18 @@ def test_unfinished_runs_and_unequal_budgets_are_said():
     curves, runs = study({20: [60], 30: [70]})
     runs.loc[0, "status"] = "failed"
     curves.loc[(curves["run"] == "rl/grpo/a-30/seed_0") & (curves["exaflops"] == 4), "exaflops"] = 8.0
-    reasons = advise(curves, runs, {"runs": {}}, PHASES)["reasons"]
-    assert "rl/grpo/a-20/seed_0 (failed) did not finish." in reasons
-    assert "RL budgets differ, 4 to 8 exaFLOPs: so may scores." in reasons
+    advice = advise(curves, runs, {"runs": {}}, PHASES)
+    assert "rl/grpo/a-20/seed_0 (failed) did not finish." in advice["reasons"]
+    assert (
+        "RL budgets differ, 4 to 8 exaFLOPs: compared at 4 exaFLOPs, which all reach; final scores at other budgets "
+        "are no evidence." in advice["reasons"]
+    )
+    # Of a-30 the evaluation nearest to 4 is that at 2; a final score of 70 at 8 is shown, and no more.
+    assert advice["basis"] == "score at equal RL compute"
+    assert [(start["estimate"], start["final"]) for start in advice["candidates"]] == [(99, 70), (60, 60)]
+    fits = {"rl/grpo/a-30/seed_0": curve(50, 66)}
+    advice = advise(curves, runs, {"runs": fits}, PHASES)
+    assert [start["estimate"] for start in advice["candidates"]] == [60, 58]  # the curve at 4
 
 
 def test_bad_tables_are_named():
@@ -507,6 +540,17 @@ def test_critical_values_are_dunnetts():
     # Dunnett 1955, one-sided 5 %, infinite degrees of freedom: 1, 2, 3, 5 and 9 treatments.
     for k, value in ((1, 1.64), (2, 1.92), (3, 2.06), (5, 2.23), (9, 2.42)):
         assert critical(np.ones(k + 1), 0) == pytest.approx(value, abs=0.006)
+
+
+def test_critical_values_of_estimated_errors_are_dunnetts():
+    # Dunnett 1955, Table 1a: one-sided 5 %, by degrees of freedom, of 1, 2, 3 and 5 treatments.
+    for dof, values in {
+        5: (2.02, 2.44, 2.68, 2.98),
+        10: (1.81, 2.15, 2.34, 2.56),
+        20: (1.72, 2.03, 2.19, 2.39),
+    }.items():
+        for k, value in zip((1, 2, 3, 5), values, strict=True):
+            assert critical(np.ones(k + 1), 0, dof=dof) == pytest.approx(value, abs=0.02)
 
 
 def test_critical_value_of_errors_that_differ():

@@ -53,8 +53,9 @@ def test_seeds_are_pooled_as_far_as_all_go():
     assert table["exaflops_total"].tolist() == [1, 3, 4]
     # At 3 the second seed is at 64, at 4 the first is at 70.
     assert table["score"].tolist() == pytest.approx([52, 62, 69.5])
-    spreads = [4 / 2, 4 / 2, 1 / 2]  # half the difference of two: their standard deviation over sqrt(2)
-    assert table["se"].tolist() == pytest.approx([max(1.5, spread) for spread in spreads])
+    # At the end they differ by 1: a spread of sqrt((1/2 + 1) / 2), less than their own error.
+    assert table["se"].tolist() == pytest.approx([1.5] * 3)
+    assert table["dof"].tolist() == [2] * 3
     assert table["seeds"].tolist() == [2, 2, 2]
 
 
@@ -63,9 +64,9 @@ def test_sft_begins_with_the_base_and_rl_with_its_start():
         base=[(0.0, 16.0, 1.5)], **{"sft/S/seed_0": [(2.0, 60.0, 2.0)], RL_SEEDS[0]: [(1.0, 50.0, 2.0)]},
     ))  # fmt: skip
     assert table[["arm", "exaflops_total", "score", "se"]].to_numpy().tolist() == [
-        ["sft/S", 0.0, 16.0, pytest.approx(1.5)],
-        ["sft/S", 2.0, 60.0, pytest.approx(2.0)],
-        ["rl/grpo/S-10", 1.0, 50.0, pytest.approx(2.0)],
+        ["sft/S", 0.0, 16.0, pytest.approx(np.hypot(1.5, 1))],
+        ["sft/S", 2.0, 60.0, pytest.approx(np.hypot(2, 1))],
+        ["rl/grpo/S-10", 1.0, 50.0, pytest.approx(np.hypot(2, 1))],
     ]
 
 
@@ -83,7 +84,7 @@ def test_arms_are_compared_at_what_all_of_a_start_reach():
     assert found["arm"].tolist() == ["rl/luffy/base", "rl/grpo/base", "rl/grpo/S-10", "rl/upt/base"]
     assert found["score"].tolist() == pytest.approx([50, 42, 41, 30])
     assert found["difference"].tolist() == pytest.approx([0, -8, -9, -20])
-    half = Z95 * np.hypot(4, [3, 1, 1])
+    half = Z95 * np.sqrt(4**2 + 1 + np.array([3, 1, 1]) ** 2 + 1)  # a point for the seed of each
     assert found["difference_high"].tolist()[1:] == pytest.approx([-8 + half[0], -9 + half[1], -20 + half[2]])
     assert found["difference_low"].tolist()[1:] == pytest.approx([-8 - half[0], -9 - half[1], -20 - half[2]])
     assert found.loc[0, ["difference_low", "difference_high"]].isna().all()
@@ -96,8 +97,10 @@ def test_every_start_of_several_algorithms_has_its_budget():
         for i, name in enumerate(("grpo", "upt"))
         for start, x in (("S-10", 30.0), ("base", 0.0))
     }))  # fmt: skip
-    assert found.groupby("exaflops_total")["start"].agg(set).to_dict() == {10: {"base"}, 40: {"S-10"}}
-    assert found["algorithm"].tolist() == ["upt", "grpo"] * 2
+    assert found.groupby("exaflops_total")["start"].agg(set).to_dict() == {10: {"base"}, 40: {"S-10", "base"}}
+    # At 40 those from the base have ended, and have their best so far.
+    assert found.loc[found["exaflops_total"] == 40, "score"].tolist() == [51, 51, 50, 50]
+    assert found["algorithm"].tolist()[:2] == ["upt", "grpo"]
 
 
 def test_without_several_algorithms_from_a_start_there_is_no_comparison():

@@ -116,10 +116,16 @@ def test_curve_of_a_fit():
 
 
 def test_pool_of_seeds():
-    pooled = budget.pool_curves([line((0, 60), (4, 70)), line((0, 60), (2, 69), x_last=1.0)], offset=10)
+    pooled = budget.pool_curves(
+        [line((0, 60), (4, 70)), line((0, 60), (2, 69), x_last=1.0)], 8**0.5, 2.0, offset=10
+    )
     assert pooled["x"].tolist() == [10, 12]
     assert pooled["score"].tolist() == [60, 67]
-    assert pooled["high"].tolist() == [61, pytest.approx(67 + 1.96 * 2, abs=0.001)]  # se 2 of 65 and 69
+    assert pooled["high"].tolist() == pytest.approx(
+        [60 + 1.96 * 2, 67 + 1.96 * 2], abs=0.001
+    )  # more than their own
+    assumed = budget.pool_curves([line((0, 60), (4, 70))], 1.0, math.inf)
+    assert assumed["high"][0] - 60 == pytest.approx(np.hypot(1, 1.96), abs=0.001)
     assert pooled["x_last"] == 11
 
 
@@ -251,11 +257,13 @@ def test_one_set_compares_its_starts():
 
 
 def test_a_start_is_not_compared_before_its_sft_is_paid():
-    late = budget.pool_curves([CURVES["h-1"]], offset=30)  # 30 to 110 exaFLOPs, data to 50
-    early = budget.pool_curves([line((0, 60), (40, 70), (60, 70))])
+    late = budget.pool_curves([CURVES["h-1"]], 0.0, math.inf, offset=30)  # 30 to 110 exaFLOPs, data to 50
+    early = budget.pool_curves([line((0, 60), (40, 70), (60, 70))], 0.0, math.inf)
     found = budget.equal_compute(STARTS[1:], {}, {"e-2": early, "h-1": late})["total"]
-    assert [row["exaflops"] for row in found] == [50]  # at 60 only e-2 has data
-    assert [score["score"] for score in found[0]["scores"]] == [80, 70]
+    assert [row["exaflops"] for row in found] == [50, 60]
+    for row in found:  # at 60 the data of h-1 have ended: it has its best so far
+        assert [score["score"] for score in row["scores"]] == [80, 70]
+        assert not any(score["extrapolated"] for score in row["scores"])
 
 
 def test_budgets_close_together_are_one():
