@@ -121,9 +121,9 @@ def advise(
 
 
 def spread_of(compared: list[dict]) -> tuple[float, float]:
-    """The spread of seeds of the starts' last scores, with its degrees of freedom."""
-    known = next((start for start in compared if start["final_sd"] is not None), None)
-    return (known["final_sd"], known["final_dof"] or math.inf) if known else (SEED_SD, math.inf)
+    """The spread of seeds at equal RL compute, with its degrees of freedom."""
+    known = next(iter(compared), {"equal_sd": SEED_SD, "equal_dof": None})
+    return known["equal_sd"], known["equal_dof"] or math.inf
 
 
 def target_of(choice: dict) -> str | None:
@@ -172,7 +172,7 @@ def choose_start(candidates: list[dict]) -> dict:
 
 def with_estimate(start: dict, basis: str) -> dict:
     """The start with what it is compared on: ``estimate``, its error and what that is made of."""
-    names = ("", "_se", "_own", "_sd", "_dof", "_limit")
+    names = ("", "_se", "_own", "_sd", "_dof", "_limit", "_before")
     found = {f"estimate{name}": start[f"{basis}{name}"] for name in names}
     estimate, error = found["estimate"], found["estimate_se"]
     half = None if error is None else half_width(error, found["estimate_dof"] or math.inf)
@@ -355,11 +355,7 @@ def compare_at_equal_compute(compared: list[dict], target: str | None, fits: dic
             "start": target,
             "starts": [{"start": name, **budget.compute_to_reach(curves[name], level)} for name in curves],
         }
-        words += [
-            pair["words"]
-            for pair in crossings
-            if any(not crossing["extrapolated"] for crossing in pair["crossings"])
-        ]
+        words += [pair["words"] for pair in crossings if any(map(is_told, pair["crossings"]))]
     return {
         "equal_compute": equal | {"omitted": omitted},
         "crossovers": crossings,
@@ -368,14 +364,22 @@ def compare_at_equal_compute(compared: list[dict], target: str | None, fits: dic
     }
 
 
+def is_told(crossing: dict) -> bool:
+    """Whether two curves are told apart on both sides of a crossing, which lies within their data."""
+    return not crossing["extrapolated"] and None not in crossing["ci95"]
+
+
 def crossing_of(first: str, second: str, curves: dict, axis: str) -> dict:
     """Where two starts cross."""
     crossings, unit = budget.crossovers(curves[first], curves[second]), unit_of(curves[first])
+    told = list(filter(is_told, crossings))
     described = [
         f"{(first, second)[crossing['leads'] - 1]} passes {(second, first)[crossing['leads'] - 1]} at "
         f"{say(crossing['exaflops'], unit)} of {axis} compute (95 % {say_range(*crossing['ci95'], unit)})"
-        f"{', beyond the data' if crossing['extrapolated'] else ''}"
-        for crossing in crossings
+        for crossing in told
     ]
-    words = "; ".join(described) or f"{first} and {second} in {axis} compute: none in range"
+    words = (
+        "; ".join(described)
+        or f"{first} and {second} in {axis} compute: none that can be told within the data"
+    )
     return {"starts": [first, second], "axis": axis, "crossings": crossings, "words": f"{words}."}

@@ -38,6 +38,8 @@ class Fit(BaseModel):
     status: Literal["identified", "unidentified", "collapsed"]
     unit: Literal["exaFLOPs", "steps", "seconds"] | None = None
     x_last: Number | None = None
+    score_last: Number | None = None
+    p_start: Number | None = None
     noise_sd: Number | None = None
     heldout_rmse: Number | None = None
     heldout_rmse_naive: Number | None = None

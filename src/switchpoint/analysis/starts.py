@@ -6,6 +6,7 @@ A start is an SFT checkpoint, named ``<set>-<step>``, or ``base (<algorithm>)``.
 import math
 from collections import Counter
 
+import numpy as np
 import pandas as pd
 
 from switchpoint import units
@@ -13,6 +14,7 @@ from switchpoint.analysis import budget
 from switchpoint.analysis.comparisons import Z95, error_of_mean, spread_of_seeds
 from switchpoint.analysis.identity import SAME_START
 from switchpoint.analysis.points import FRACTIONS, check_scores, fractions
+from switchpoint.errors import InputError
 from switchpoint.tables import check_columns, numbers, refuse
 
 RUN_COLUMNS = ["run", "parent", "set", "algorithm", "seed", "start_step", "sft_exaflops", "status"]
@@ -78,6 +80,9 @@ def rl_runs(runs: pd.DataFrame, points: dict) -> tuple[pd.DataFrame, list[str]]:
     rl = runs[is_rl].sort_values(["without", "run"])
     kept = rl.drop_duplicates(SAME_START)
     twice = rl[rl.duplicated(SAME_START)].merge(kept, on=SAME_START, suffixes=("", "_kept"))
+    alike = [same_scores(points, run.run, run.run_kept) for run in twice.itertuples()]
+    other = runs["run"].isin(twice.loc[[not same for same in alike], "run"])
+    refuse(runs, other, "seed", "a run of this start and seed has other scores; number the seeds of a start")
     remarks = [
         f"{run.run} is {run.run_kept} under another name, and counts once." for run in twice.itertuples()
     ]
@@ -90,19 +95,29 @@ def rl_runs(runs: pd.DataFrame, points: dict) -> tuple[pd.DataFrame, list[str]]:
     return kept.sort_values("run"), remarks
 
 
-def final_tests(results: pd.DataFrame | None) -> dict[str, dict]:
-    """score, se and n of every RL run's overall test score, by run; ``results`` is a ``results.csv``.
+def same_scores(points: dict, first: str, second: str) -> bool:
+    """Whether two runs have the same points; a run without any is no other."""
+    if first not in points or second not in points:
+        return True
+    one, two = (points[run][["exaflops", "score"]].to_numpy(float) for run in (first, second))
+    return one.shape == two.shape and bool(np.allclose(one, two))
 
-    Of several tested steps the last; InputError when a column is missing or no score.
+
+def final_tests(results: pd.DataFrame | None) -> dict[str, dict]:
+    """score, se and n of every RL run's overall test score, by run, and ``before`` of what it starts from, by (run, step).
+
+    ``results`` is a ``results.csv``.  Of several tested steps of RL the last; InputError when a column is missing or no score.
     """
     if results is None:
         return {}
     check_columns(results, ["run", "phase", "step", "metric", "benchmark", "score", "se", "n"], "results")
     score = numbers(results, "score")
     refuse(results, ~score.between(0, 100), "score", "give points from 0 to 100")
-    chosen = (results["phase"] == "rl") & (results["metric"] == "avg") & (results["benchmark"] == "overall")
-    last = results[chosen].sort_values("step").drop_duplicates("run", keep="last").set_index("run")
-    return last[["score", "se", "n"]].to_dict("index")
+    overall = results[(results["metric"] == "avg") & (results["benchmark"] == "overall")].sort_values("step")
+    last = overall[overall["phase"] == "rl"].drop_duplicates("run", keep="last").set_index("run")
+    starts = overall[overall["phase"] != "rl"]
+    before = {(row.run, float(row.step)): float(row.score) for row in starts.itertuples()}
+    return last[["score", "se", "n"]].to_dict("index") | {"before": before}
 
 
 def seed_results(
@@ -111,18 +126,31 @@ def seed_results(
     """``seed_result`` of every RL run of ``table`` that has points."""
     tests = final_tests(results)
     return [
-        seed_result(run, points[run["run"]], fits, phases, tests.get(run["run"]))
+        seed_result(
+            run,
+            points[run["run"]],
+            fits,
+            phases,
+            tests.get(run["run"]),
+            tests.get("before", {}).get((run["parent"], float(run["start_step"]))),
+        )
         for run in table.to_dict("records")
         if run["run"] in points
     ]
 
 
 def seed_result(
-    run: dict, rows: pd.DataFrame, fits: dict, phases: dict | None, tested: dict | None = None
+    run: dict,
+    rows: pd.DataFrame,
+    fits: dict,
+    phases: dict | None,
+    tested: dict | None = None,
+    tested_before: float | None = None,
 ) -> dict:
-    """One RL run: its start, its ceiling, its peak, its test score and its last score, each with a standard error."""
-    fit = fits["runs"].get(run["run"]) or {}
-    last = rows.iloc[-1]
+    """One RL run: its start, its ceiling, its peak, its test score and its last score, each with a standard error; and the
+    scores before it.  InputError when its fit is of other points."""
+    fit, last = fits["runs"].get(run["run"]) or {}, rows.iloc[-1]
+    check_fit(fit, run["run"], last)
     low, high = fit.get("a_ci95") or [None, None]
     identified = fit.get("a") is not None and low is not None and high is not None
     # Without an error of its own, a score has that of the run's scores around their curve.
@@ -153,6 +181,8 @@ def seed_result(
         "ceiling": fit["a"] if identified else None,
         "ceiling_se": (high - low) / (2 * Z95) if identified else None,
         "last_se": error,
+        "before": fit.get("p_start"),
+        "tested_before": tested_before,
         "peak": budget.smoothed_peak(*rows[["exaflops", "score"]].to_numpy(float).T)[1],
         "tested": tested and float(tested["score"]),
         "tested_se": float(tested["se"]) if tested and pd.notna(tested["se"]) else None,
@@ -163,6 +193,15 @@ def seed_result(
         "noise_stands_in": stands_in,
         "fit": fit,
     }
+
+
+def check_fit(fit: dict, run: str, last: pd.Series) -> None:
+    """Raises InputError when a run's fit ends at another point than its curve."""
+    for key, column in (("x_last", "exaflops"), ("score_last", "score")):
+        if fit.get(key) is not None and not math.isclose(fit[key], last[column], rel_tol=1e-6):
+            raise InputError(
+                f"the ceilings are of other curves: {run} ends at {last[column]:g}, its fit at {fit[key]:g}; fit these curves"
+            )
 
 
 def commonest_algorithm(seeds: list[dict]) -> str | None:
@@ -240,7 +279,9 @@ def pool_seeds(start: str, seeds: list[dict], spreads: dict[str, tuple[float, fl
         "unfinished": [f"{seed['run']} ({seed['status']})" for seed in seeds if seed["status"] not in ENDED],
     }
     for key, spread in spreads.items():
+        before = [seed["tested_before" if key == "tested" else "before"] for seed in seeds]
         pooled |= mean_over_seeds(seeds, key, *spread)
+        pooled[f"{key}_before"] = None if None in before else math.fsum(before) / len(before)
     return pooled
 
 

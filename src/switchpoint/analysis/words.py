@@ -13,9 +13,7 @@ def summary(choice: dict, candidates: list[dict], continuations: list[dict]) -> 
     if chosen is None:
         return {
             "why": no_choice_words(choice, candidates),
-            "sure": "Nothing is excluded: any of the starts may be the best."
-            if len(candidates) > 1
-            else "There is nothing to compare.",
+            "sure": open_words(choice, candidates),
             "next": f"Needed: {choice['needed']}." if choice["needed"] else "Run RL from two checkpoints.",
         }
     blind = (
@@ -25,7 +23,7 @@ def summary(choice: dict, candidates: list[dict], continuations: list[dict]) -> 
     )
     return {
         "why": why_words(chosen, choice, candidates) + blind,
-        "sure": sure_words(chosen, choice, candidates),
+        "sure": sure_words(chosen, choice, candidates) + rising_words(choice, candidates, continuations),
         "next": next_words(chosen, continuations),
     }
 
@@ -36,22 +34,61 @@ def no_choice_words(choice: dict, candidates: list[dict]) -> str:
         return choice["reasons"][0]
     if len(candidates) < 2:
         return f"RL starts from {'one SFT checkpoint' if candidates else 'no SFT checkpoint'}."
-    highest, lowest = candidates[0], candidates[-1]
+    left = [start for start in candidates if start["start"] in choice["tied"]] or candidates
+    highest, lowest = left[0], left[-1]
+    which = (
+        f"{len(left)} starts"
+        if len(left) == len(candidates)
+        else f"{len(left)} of {len(candidates)} starts may be the best, and"
+    )
     return (
-        f"By the {choice['basis']} {len(candidates)} starts lie between {lowest['estimate']:.1f} ({lowest['start']}) and "
+        f"By the {choice['basis']} {which} lie between {lowest['estimate']:.1f} ({lowest['start']}) and "
         f"{highest['estimate']:.1f} ({highest['start']}), nearer together than their errors can tell."
     )
 
 
+def open_words(choice: dict, candidates: list[dict]) -> str:
+    """What is known where nothing is recommended."""
+    if len(candidates) < 2:
+        return "There is nothing to compare."
+    out = [start["start"] for start in candidates if choice["tied"] and start["start"] not in choice["tied"]]
+    if not out:
+        return "Nothing is excluded: any of the starts may be the best."
+    return f"{listed(out)} {'is' if len(out) == 1 else 'are'} excluded; any of the others may be the best."
+
+
+def rising_words(choice: dict, candidates: list[dict], continuations: list[dict]) -> str:
+    """Which excluded starts still rise, where the comparison is one at the compute spent."""
+    if choice["basis"] == BASES["ceiling"]:
+        return ""
+    go_on = {advised["run"] for advised in continuations if advised["verdict"] == "continue"}
+    rising = [
+        start["start"]
+        for start in candidates
+        if start["start"] not in choice["tied"] and go_on & set(start["runs"])
+    ]
+    if not rising:
+        return ""
+    verb = "is excluded and still rises" if len(rising) == 1 else "are excluded and still rise"
+    return f" That holds for this much RL: {listed(rising)} {verb}, and more of it may change that."
+
+
 def why_words(chosen: dict, choice: dict, candidates: list[dict]) -> str:
-    """Why this start."""
-    score = f"{choice['basis']} {chosen['estimate']:.1f}"
-    if len(choice["tied"]) == 1:
-        return f"RL from {chosen['start']} ends higher than from every other start, by more than chance explains ({score})."
-    return (
-        f"{chosen['start']} is the cheapest of the {len(choice['tied'])} of {len(candidates)} starts that cannot be told "
-        f"from the best: {score}, the highest of them has {candidates[0]['estimate']:.1f}."
+    """Why this start, and whether RL adds anything to it."""
+    before = chosen["estimate_before"]
+    score = f"{choice['basis']} {chosen['estimate']:.1f}" + (
+        "" if before is None else f", {before:.1f} before RL"
     )
+    if len(choice["tied"]) == 1:
+        why = f"RL from {chosen['start']} reaches more than from every other start, by more than chance explains ({score})."
+    else:
+        why = (
+            f"{chosen['start']} is the cheapest of the {len(choice['tied'])} of {len(candidates)} starts that cannot be told "
+            f"from the best: {score}, the highest of them has {candidates[0]['estimate']:.1f}."
+        )
+    if before is None or chosen["estimate"] - before > 2 * chosen["estimate_se"]:
+        return why
+    return f"{why} RL adds nothing there that can be told from chance: its checkpoint may do as it is."
 
 
 def sure_words(chosen: dict, choice: dict, candidates: list[dict]) -> str:

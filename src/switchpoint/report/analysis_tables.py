@@ -1,5 +1,6 @@
 """The report's tables of the analysis: ceilings, phases, predictors and the advice."""
 
+from switchpoint.analysis.advice import is_told
 from switchpoint.report.formatting import (
     MISSING,
     Table,
@@ -146,7 +147,7 @@ def crossover_table(advice: dict) -> Table | None:
     rows = [
         [" and ".join(pair["starts"]), pair["axis"], pair["words"]]
         for pair in advice["crossovers"]
-        if any(not crossing["extrapolated"] for crossing in pair["crossings"])
+        if any(map(is_told, pair["crossings"]))
     ]
     return Table(["Starts", "Compute", "Crossover"], rows) if rows else None
 
@@ -183,7 +184,8 @@ def start_table(advice: dict) -> Table:
     factor, unit = scale_of([start["exaflops"] for start in compared], unit_of(compared[0]))
     rows = [
         [
-            start["start"], number(start["estimate"]), number(start["estimate_se"]), verdict_on(start, advice),
+            start["start"], number(start["estimate_before"]), number(start["estimate"]), gain_of(start),
+            number(start["estimate_se"]), verdict_on(start, advice),
             number(len(start["runs"]), 0), significant(start["sft_exaflops"] * factor) if start["sft_known"] else MISSING,
             significant(start["rl_exaflops"] * factor), start["phase"],
         ]
@@ -191,7 +193,9 @@ def start_table(advice: dict) -> Table:
     ]  # fmt: skip
     header = [
         "Start",
+        "Before RL",
         advice["basis"].capitalize(),
+        "Gain",
         "Standard error",
         "Verdict",
         "Seeds",
@@ -200,6 +204,12 @@ def start_table(advice: dict) -> Table:
         "Phase",
     ]
     return Table(header, rows)
+
+
+def gain_of(start: dict) -> str:
+    """What RL adds to a start; a dash where the score before it is not known."""
+    before = start["estimate_before"]
+    return MISSING if absent(before) else signed(start["estimate"] - before)
 
 
 def verdict_on(start: dict, advice: dict) -> str:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from switchpoint.report.analysis_tables import form_of
+from switchpoint.report.analysis_tables import form_of, gain_of
 from switchpoint.report.formatting import absent, interval, number, signed, signed_interval
 from switchpoint.units import say, unit_of
 
@@ -105,9 +105,13 @@ def starts(advice: dict) -> Table:
             "recommended" if start["start"] == advice["recommended"]
             else "may be the best" if start["start"] in advice["tied"]
             else "" if advice["needed"] else "excluded",
-            number(start["estimate"]), number(start["estimate_se"]), f"{len(start['runs'])}",
+            number(start["estimate_before"]), number(start["estimate"]), gain_of(start), number(start["estimate_se"]), f"{len(start['runs'])}",
             say(start["exaflops"], unit_of(start)), start["phase"],
         ]
         for start in advice["candidates"]
     ]  # fmt: skip
-    return table_of(["start", "", advice["basis"], "se", "seeds", "compute", "phase"], rows, ["", "phase"])
+    return table_of(
+        ["start", "", "before RL", advice["basis"], "gain", "se", "seeds", "compute", "phase"],
+        rows,
+        ["", "phase"],
+    )

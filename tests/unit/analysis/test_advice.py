@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from typer.testing import CliRunner
 
-from switchpoint.analysis.advice import advise
+from switchpoint.analysis.advice import advise, crossing_of
 from switchpoint.analysis.comparisons import critical, criticals, loss_bound, possible_bests
 from switchpoint.analysis.documents import read_document
 from switchpoint.analysis.starts import RUN_COLUMNS
@@ -309,7 +309,7 @@ def test_unfinished_runs_and_unequal_budgets_are_said():
     # Of a-30 the evaluation nearest to 4 is that at 2; a final score of 70 at 8 is shown, and no more.
     assert advice["basis"] == "score at equal RL compute"
     assert [(start["estimate"], start["final"]) for start in advice["candidates"]] == [(99, 70), (60, 60)]
-    fits = {"rl/grpo/a-30/seed_0": curve(50, 66)}
+    fits = {"rl/grpo/a-30/seed_0": curve(50, 66) | {"x_last": 8.0}}
     advice = advise(curves, runs, {"runs": fits}, PHASES)
     assert [start["estimate"] for start in advice["candidates"]] == [60, 58]  # the curve at 4
 
@@ -469,13 +469,69 @@ def test_what_to_do_next_is_part_of_the_advice():
     assert pairs["RL"]["starts"] == ["a-30", "a-20"]
     # a-30 starts its RL after 3 exaFLOPs of SFT, a-20 after 2: 40 + 5 (x - 2) = 60 + .025 (x - 3).
     assert pairs["total"]["crossings"][0]["exaflops"] == pytest.approx(6.0151, abs=1e-3)
-    assert pairs["total"]["words"].startswith("a-20 passes a-30 at 6.02 exaFLOPs of total compute (95 % ")
+    assert pairs["total"]["words"] == "a-30 and a-20 in total compute: none that can be told within the data."
     reach = advice["compute_to_reach"]
     assert (reach["start"], reach["score"]) == ("a-30", pytest.approx(60.1))
     assert reach["starts"][0] | {"ci95": None} == {
         "start": "a-20", "exaflops": pytest.approx(4.02), "ci95": None, "extrapolated": True,
     }  # fmt: skip
     assert advice["instability"]["runs"]["rl/grpo/a-20/seed_0"]["reason"] == "2 points, fewer than 5"
+
+
+def test_a_crossing_is_told_where_the_curves_part_on_both_sides():
+    x, apart = np.array([0.0, 4.0, 8.0]), np.array([10.0, 0.0, -10.0])
+
+    def drawn(lead: np.ndarray, half: float) -> dict:
+        score = 60 + lead
+        return {
+            "x": x,
+            "score": score,
+            "low": score - half,
+            "high": score + half,
+            "x_last": 8.0,
+            "unit": "exaFLOPs",
+        }
+
+    for half, said in (
+        (2.0, "a passes b at 4 exaFLOPs of RL compute (95 % "),
+        (9.0, "none that can be told"),
+    ):
+        found = crossing_of("b", "a", {"b": drawn(apart, half), "a": drawn(0 * apart, half)}, "RL")
+        assert len(found["crossings"]) == 1
+        assert said in found["words"]
+
+
+def test_what_is_the_same_run_has_the_same_scores():
+    """Seeds that nobody numbered are no second names."""
+    curves, runs = study({20: [60, 61], 30: [70, 71]})
+    with pytest.raises(
+        InputError, match=r"seed is 0; a run of this start and seed has other scores; number the seeds"
+    ):
+        advise(curves, runs.assign(seed=0, parent="sft/a"), {"runs": {}}, PHASES)
+
+
+def test_ceilings_of_other_curves_are_refused():
+    curves, runs = study({20: [60], 30: [70]})
+    for other in ({"x_last": 5.0}, {"score_last": 61.0}):
+        with pytest.raises(InputError, match="the ceilings are of other curves: rl/grpo/a-20/seed_0 ends at"):
+            advise(curves, runs, {"runs": {"rl/grpo/a-20/seed_0": curve(40, 80) | other}}, PHASES)
+
+
+def test_what_rl_adds_is_said():
+    fits = {f"rl/grpo/a-{step}/seed_0": {"p_start": before} for step, before in ((20, 40.0), (30, 69.0))}
+    advice = run({20: [60], 30: [70]}, fits=fits)
+    assert [start["estimate_before"] for start in advice["candidates"]] == [69, 40]
+    assert "final score 70.0, 69.0 before RL" in advice["summary"]["why"]
+    assert "RL adds nothing there that can be told from chance" in advice["summary"]["why"]
+    gained = run({20: [60], 30: [50]}, fits=fits)["summary"]["why"]
+    assert "60.0, 40.0 before RL" in gained
+    assert "adds nothing" not in gained
+
+
+def test_an_excluded_start_that_still_rises_is_named():
+    fits = {"rl/grpo/a-20/seed_0": curve(40, 80)}
+    assert "a-20 is excluded and still rises" in run({20: [60], 30: [70]}, fits=fits)["summary"]["sure"]
+    assert "still rises" not in run({20: [60], 30: [70]})["summary"]["sure"]
 
 
 def test_an_unknown_reference_is_named():
