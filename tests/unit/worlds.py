@@ -49,8 +49,9 @@ def two_steps(rng: np.random.Generator) -> Callable:
     """A fast rise and a second, later one, both over at the end."""
     share, at = rng.uniform(0.4, 0.7), rng.uniform(0.3, 0.5)
     fast, late = rng.uniform(15, 30), rng.uniform(6, 10)
-    return lambda x: share * (1 - np.exp(-fast * x)) + (1 - share) * special.expit(
-        late * np.log(np.maximum(x, 1e-12) / at)
+    return lambda x: (
+        share * (1 - np.exp(-fast * x))
+        + (1 - share) * special.expit(late * np.log(np.maximum(x, 1e-12) / at))
     )
 
 
