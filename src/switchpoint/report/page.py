@@ -416,7 +416,8 @@ def predictor_blocks(inputs: dict) -> list[str]:
     if inputs["phases"] and inputs["phases"]["runs"]:
         caption = (
             "By its validation loss (RETU Eq. 13-17), the guarded label where a lone spike was not taken for severe, and the share "
-            "of bootstrap draws over the validation examples that agree."
+            "of bootstrap draws over the validation examples that agree. That loss is the mean over all tokens; the loss by example is "
+            "the mean over the examples of each one's own."
         )
         table = analysis_tables.phase_table(inputs["phases"])
         blocks.append(block("phases", "The phase of every SFT checkpoint", caption, table))
