@@ -281,8 +281,15 @@ def show(
         f"{unknown}; {shown(free)} are free{', which is not enough' if free < kept + held else ''}"
     )
     show_costs({job.name: job.cost for job in jobs if job.cost is not None}, gpus, price)
-    if evaluations := [job.evaluation for job in jobs if job.evaluation is not None]:
-        print(f"{'all evaluation':30} {said_of(evaluations, price)}")
+    show_evaluations(jobs, price)
+
+
+def show_evaluations(jobs: list[Pending], price: float | None) -> None:
+    """Prints what the samples of RL's monitoring and of the evaluations take, which training's numbers leave out."""
+    for title, is_rl in (("monitoring of RL", True), ("evaluations", False)):
+        costs = [job.evaluation for job in jobs if job.evaluation and job.name.startswith("rl/") == is_rl]
+        if costs:
+            print(f"{title:30} {said_of(costs, price)}")
 
 
 def said_of(costs: list[Cost], price: float | None) -> str:

@@ -11,7 +11,16 @@ from switchpoint.study import config as studies
 from switchpoint.study import paths, sources
 from switchpoint.study.expand import Expansion
 from switchpoint.study.forecast import Cost, Forecast
-from switchpoint.study.plan import Planned, disk, evaluation_of, said_of, shown, state_of
+from switchpoint.study.plan import (
+    Pending,
+    Planned,
+    disk,
+    evaluation_of,
+    said_of,
+    show_evaluations,
+    shown,
+    state_of,
+)
 
 ROOT = Path(__file__).parents[3]
 WEIGHTS = 1000
@@ -81,6 +90,21 @@ def test_what_a_price_adds():
     assert said_of(known, None) == "3 exaFLOPs, 13 GPU-hours"
     assert said_of(known, 2.5) == "3 exaFLOPs, 13 GPU-hours, 32.5 USD"
     assert said_of([Cost(2.0, None, 4)], 2.5) == "2 exaFLOPs, ? GPU-hours"
+
+
+def test_monitoring_and_evaluations_are_shown_apart(capsys):
+    jobs = [
+        Pending("rl", "rl/grpo/base/seed_0", "waiting", 0, 0, Cost(9.0, 9.0, 1), Cost(1.0, 2.0, 1)),
+        Pending("rl", "rl/grpo/base/seed_1", "waiting", 0, 0, Cost(9.0, 9.0, 1), Cost(1.0, 2.0, 1)),
+        Pending("evaluate", "evaluations/base", "waiting", 0, 0, None, Cost(None, None, 1)),
+        Pending("collect", "collect", "waiting", 0, 0),
+    ]
+    show_evaluations(jobs, 3.0)
+    shown_lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert shown_lines == [
+        "monitoring of RL 2 exaFLOPs, 4 GPU-hours, 12 USD",
+        "evaluations ? exaFLOPs, ? GPU-hours",
+    ]
 
 
 def test_what_is_not_known_yet_is_said(tmp_path, monkeypatch):
