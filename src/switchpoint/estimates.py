@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 from switchpoint.errors import InputError
-from switchpoint.flops import EXA, LARGEST, PARADIGMS, Accounting, Architecture, paradigm_step
+from switchpoint.flops import EXA, LARGEST, PARADIGMS, Accounting, Architecture, gpu_hours, paradigm_step
 from switchpoint.tables import numbers, read_csv, refuse
 
 
@@ -47,6 +47,30 @@ def estimate(
     return result | {"accounting": accounting, "paradigm": paradigm}
 
 
+def spent(exaflops: float, peak: float | None, mfu: float | None, price: float | None) -> dict[str, float]:
+    """``gpu_hours`` of so many exaFLOPs and ``cost`` in USD, as far as there are numbers for them.
+
+    ``peak`` is the TFLOP/s of one GPU, ``mfu`` the share of it that is reached, ``price`` the USD of a GPU-hour.
+    InputError when one is impossible or lacks the others.
+    """
+    if peak is None and mfu is None and price is None:
+        return {}
+    if peak is None or mfu is None:
+        raise InputError(
+            f"{'--peak' if peak is None else '--mfu'} is missing; GPU-hours take --peak and --mfu"
+        )
+    if not (0 < peak < math.inf and 0 < mfu <= 1):
+        raise InputError(
+            f"--peak is {peak:g}, --mfu {mfu:g}; give TFLOP/s above 0 and a share above 0, up to 1"
+        )
+    hours = gpu_hours(exaflops, peak * 1e12, mfu)
+    if price is None:
+        return {"gpu_hours": hours}
+    if not 0 <= price < math.inf:
+        raise InputError(f"--price is {price:g}; give the USD of a GPU-hour, 0 or more")
+    return {"gpu_hours": hours, "cost": hours * price}
+
+
 def read_lengths(path: str | Path) -> tuple[float, float]:
     """Mean and mean square of the sequence lengths in a csv file of ``length`` (tokens) and ``count``."""
     table = read_csv(path)
@@ -69,7 +93,7 @@ def check_options(paradigm: str, given: set[str], accounting: str, old_logprob_p
         raise InputError(f"{flag(unused[0])} is no option of {paradigm}; {listed}")
     if missing := [name for name in needed if name not in given]:
         raise InputError(f"{flag(missing[0])} is missing; {listed}")
-    if old_logprob_pass and paradigm == "sft":
+    if old_logprob_pass and paradigm in ("sft", "evaluation"):
         raise InputError(f"--old-logprob-pass is no option of {paradigm}; {listed}")
     if old_logprob_pass and accounting == "retu":
         raise InputError("--old-logprob-pass is not charged by retu; add --accounting strict")

@@ -212,6 +212,11 @@ def upt(
     return [Group(batch_size * group_size, mean_length)], trained
 
 
+def evaluation(batch_size: float, group_size: float, mean_length: Length) -> Sequences:
+    """B G S F: G samples (16 of AIME, 256 for pass@64) of each of B problems, and no training."""
+    return [Group(batch_size * group_size, mean_length)], []
+
+
 # The functions' parameters are the options of `switchpoint flops`.
 PARADIGMS: dict[str, Callable[..., Sequences]] = {
     "sft": sft,
@@ -220,6 +225,7 @@ PARADIGMS: dict[str, Callable[..., Sequences]] = {
     "luffy": luffy,
     "srft": luffy,
     "upt": upt,
+    "evaluation": evaluation,
 }
 
 
@@ -230,7 +236,7 @@ def paradigm_step(
     old_logprob_pass: bool = False,
     **options: Length,
 ) -> float:
-    """FLOPs of one step of a paradigm, a key of ``PARADIGMS``, with exactly its options."""
+    """FLOPs of one step (or evaluation) of a paradigm, a key of ``PARADIGMS``, with exactly its options."""
     generated, trained = PARADIGMS[paradigm](**options)
     if accounting == "strict":
         generated = [group for group in generated if not group.expert]
@@ -247,3 +253,8 @@ def token_sums(groups: list[Group]) -> TokenSums:
             raise InputError(f"{given}: give numbers of 0 or more, at most {LARGEST:g}")
         tokens, squares = tokens + number * mean, squares + number * square
     return tokens, squares
+
+
+def gpu_hours(exaflops: float, peak: float, mfu: float) -> float:
+    """GPU-hours of so many exaFLOPs on GPUs of ``peak`` FLOP/s, of which they reach the share ``mfu``."""
+    return exaflops * EXA / (peak * mfu) / 3600

@@ -223,6 +223,7 @@ OPTIONS = {
         "batch_size": 3, "group_size": 8, "mean_length": 5,
         "on_samples": 16, "expert_samples": 2, "expert_length": 8,
     },
+    "evaluation": GROUPS,
 }  # fmt: skip
 # retu; strict; strict with the old log-probabilities' pass
 GOLDENS = {
@@ -237,6 +238,7 @@ GOLDENS = {
     ),
 }
 GOLDENS["srft"] = GOLDENS["luffy"]
+GOLDENS["evaluation"] = (12 * 11640, 12 * 10980, None)
 
 
 def exa(paradigm: str, **settings) -> float:
@@ -275,7 +277,9 @@ def test_an_option_missing_or_not_used_is_named(paradigm):
 
 
 def test_wrong_settings_are_named():
-    with pytest.raises(InputError, match="paradigm is 'ppo'; choose sft, grpo, dapo, luffy, srft, upt"):
+    with pytest.raises(
+        InputError, match="paradigm is 'ppo'; choose sft, grpo, dapo, luffy, srft, upt, evaluation"
+    ):
         estimates.estimate(SMALL, "ppo", {})
     with pytest.raises(InputError, match="--old-logprob-pass is no option of sft"):
         estimates.estimate(SMALL, "sft", OPTIONS["sft"], accounting="strict", old_logprob_pass=True)
@@ -358,6 +362,40 @@ def test_exact_is_at_least_the_mean_length_value_and_linear(paradigm, accounting
     assert larger == pytest.approx(factor * exact, rel=1e-12)
 
 
+def test_gpu_hours_and_cost_by_hand():
+    """36 exaFLOPs at 1000 TFLOP/s and 40 % are 90,000 s or 25 GPU-hours, at 2 USD 50."""
+    assert estimates.spent(36, 1000, 0.4, 2) == pytest.approx({"gpu_hours": 25, "cost": 50})
+    assert estimates.spent(36, 1000, 0.4, None) == pytest.approx({"gpu_hours": 25})
+    assert estimates.spent(36, None, None, None) == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ((1000, None, 2), "--mfu is missing; GPU-hours take --peak and --mfu"),
+        ((None, None, 2), "--peak is missing"),
+        ((0, 0.4, None), "give TFLOP/s above 0"),
+        ((1000, 40, None), "--mfu 40; give .* a share above 0, up to 1"),
+        ((float("nan"), 0.4, None), "--peak is nan"),
+        ((1000, 0.4, -1), "--price is -1; give the USD of a GPU-hour"),
+    ],
+)
+def test_impossible_prices_are_named(given, message):
+    with pytest.raises(InputError, match=message):
+        estimates.spent(1, *given)
+
+
+def test_command_of_an_evaluation_with_its_price():
+    """pass@64 of 100 problems from 256 samples of 1,000 tokens; the exact compute of a histogram is what is paid."""
+    flags = ["flops", "Qwen2.5-7B", "--paradigm", "evaluation", "--batch-size", "100", "--group-size", "256"]
+    prices = ["--peak", "989", "--mfu", "0.2", "--price", "3"]
+    found = json.loads(CliRunner().invoke(app, [*flags, "--mean-length", "1000", *prices]).stdout)
+    by_hand = 25600 * flops.forward_tokens(QWEN, 1000, 1000**2)
+    assert found["exaflops"] * flops.EXA == pytest.approx(by_hand)
+    assert found["gpu_hours"] == pytest.approx(by_hand / (989e12 * 0.2 * 3600))
+    assert found["cost"] == pytest.approx(3 * found["gpu_hours"])
+
+
 def test_command(tmp_path):
     def run(*options):
         return CliRunner().invoke(app, ["flops", *map(str, options)])
@@ -372,7 +410,7 @@ def test_command(tmp_path):
         found = json.loads(run(tmp_path, "--paradigm", paradigm, *flags).stdout)
         assert found["exaflops"] * flops.EXA == pytest.approx(GOLDENS[paradigm][0])
         assert (found["accounting"], found["paradigm"]) == ("retu", paradigm)
-        if paradigm != "sft":
+        if paradigm not in ("sft", "evaluation"):
             strict = run(
                 tmp_path, "--paradigm", paradigm, *flags, "--accounting", "strict", "--old-logprob-pass"
             )

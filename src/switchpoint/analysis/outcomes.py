@@ -5,12 +5,18 @@ import pandas as pd
 
 from switchpoint import files, tables
 from switchpoint.analysis.identity import SAME_START, identify
+from switchpoint.analysis.phases import label_phases
 from switchpoint.analysis.pooling import HALF_WIDTH, interval_ends, pool_over_seeds
 from switchpoint.analysis.predictors import loss_against_ceiling
 
 MIN_SETS = 4  # for a correlation
 KEYS = ["set", "algorithm", "start_step"]
 LAST_COLUMNS = ["final", "final_low", "final_high"]
+STABLE, HIGHEST = "mean over stable starts", "highest"
+HIGHEST_COLUMNS = [
+    "set", "start_step", "loss", "basis", "value", "low", "high",
+    "n_stable", "stable_value", "stable_low", "stable_high",
+]  # fmt: skip
 
 
 def measure_outcomes(points: str, runs: str, losses: str, ceilings: str, results: str, out: str) -> None:
@@ -106,15 +112,17 @@ def with_outcome(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def highest_outcomes(losses: pd.DataFrame, outcomes: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Each set's lowest validation loss, mean over seeds, with its highest outcome of RL.
+    """Each set's lowest validation loss, mean over seeds, with its highest outcome of RL and the mean over its stable starts.
 
     ``losses`` is ``losses.csv``, ``runs`` ``runs.csv``, ``outcomes`` what ``rl_outcomes`` returns, of which the algorithm with the
-    most sets counts.  All sets are compared on ceilings, or, when one of them has none, on last scores.
-    Columns set, start_step, loss, basis, value, low, high; no rows without RL from an SFT checkpoint.
+    most sets counts.  All sets are compared on ceilings, or, when one of them has none, on last scores.  The highest of several
+    noisy outcomes is biased upward, the more the more starts a set has; the mean over the starts of ``stable_starts`` is not, and
+    leads.  Its interval is that of ``pool_over_seeds``.
+    Columns set, start_step, loss, basis, value, low, high, n_stable, stable_value, stable_low, stable_high (missing where no start is
+    stable); no rows without RL from an SFT checkpoint.
     """
-    columns = ["set", "start_step", "loss", "basis", "value", "low", "high"]
     if outcomes.empty:
-        return pd.DataFrame(columns=columns)
+        return pd.DataFrame(columns=HIGHEST_COLUMNS)
     counts = outcomes.groupby("algorithm")["set"].nunique()
     compared = outcomes[outcomes["algorithm"] == counts.idxmax()]
     identified = compared[compared["basis"] == "ceiling"]
@@ -126,12 +134,54 @@ def highest_outcomes(losses: pd.DataFrame, outcomes: pd.DataFrame, runs: pd.Data
     highest = compared.sort_values("value", ascending=False).drop_duplicates("set").sort_values("set")
     lowest = losses.groupby("run", sort=False)["loss"].min()
     loss = lowest.groupby(identify(runs)["set"].reindex(lowest.index)).mean().rename("loss")
-    return highest.merge(loss, left_on="set", right_index=True)[columns]
+    highest = highest.merge(loss, left_on="set", right_index=True)
+    stable = stable_means(compared, stable_starts(losses, runs))
+    table = highest.merge(stable, how="left", on="set")
+    return table.assign(n_stable=table["n_stable"].fillna(0).astype(int))[HIGHEST_COLUMNS]
+
+
+def stable_starts(losses: pd.DataFrame, runs: pd.DataFrame) -> set[tuple[str, int]]:
+    """The checkpoints (set, step) in the stable sub-phase by the validation loss, mean over seeds (RETU Eq. 13-17)."""
+    named = losses.assign(run=losses["run"].map(identify(runs)["set"]))
+    labelled = label_phases(named.groupby(["run", "step"], as_index=False)["loss"].mean())["runs"]
+    return {
+        (name, int(step))
+        for name, entry in labelled.items()
+        for step, label in entry["labels"].items()
+        if label == "stable"
+    }
+
+
+def stable_means(compared: pd.DataFrame, stable: set[tuple[str, int]]) -> pd.DataFrame:
+    """By set: set, n_stable, stable_value, stable_low and stable_high of its ``compared`` starts that are ``stable``."""
+    chosen = [
+        start in stable for start in zip(compared["set"], compared["start_step"].astype(int), strict=True)
+    ]
+    rows = compared[chosen].assign(se=(compared["high"] - compared["low"]) / (2 * HALF_WIDTH))
+    pooled = pool_over_seeds(rows[["set", "value", "se"]], ["set"], "value")
+    low, high = interval_ends(pooled["value"], pooled["se"])
+    named = {"value": "stable_value", "seeds": "n_stable"}
+    return pooled.rename(columns=named).assign(stable_low=low, stable_high=high).drop(columns="se")
 
 
 def loss_correlation(highest: pd.DataFrame) -> dict:
-    """``loss_against_ceiling`` of the sets of ``highest_outcomes``; n and a verdict for fewer than four."""
+    """``loss_against_ceiling`` of the sets of ``highest_outcomes``; n and a verdict for fewer than four.
+
+    ``of`` says of what: of the means over stable starts where every set has one, and then ``highest`` is that of the highest
+    outcomes; else of these.
+    """
+    if len(highest) and highest["stable_value"].notna().all():
+        return (
+            {"of": STABLE}
+            | correlation_of(highest, "stable_value")
+            | {"highest": correlation_of(highest, "value")}
+        )
+    return {"of": HIGHEST} | correlation_of(highest, "value")
+
+
+def correlation_of(highest: pd.DataFrame, column: str) -> dict:
+    """The correlation of the sets' losses with this column."""
     if len(highest) < MIN_SETS:
         return {"n": len(highest), "verdict": f"undefined: {len(highest)} sets, fewer than {MIN_SETS}"}
-    table = highest.rename(columns={"loss": "val_loss", "value": "ceiling"})
+    table = highest.rename(columns={"loss": "val_loss", column: "ceiling"})
     return loss_against_ceiling(table[["set", "val_loss", "ceiling"]])

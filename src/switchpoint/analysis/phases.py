@@ -50,7 +50,9 @@ def label_phases(losses: pd.DataFrame, examples: pd.DataFrame | None = None) -> 
     "windows", "first_window_end", "n_excluded", "excluded"}}}`` with ``labels`` and ``guarded`` from step (a
     string) to a label of ``LABELS``.  Of equal minima, ``step_min`` is the first.  ``windows`` lists [first,
     last] of every series of neighbouring stable checkpoints, ``excluded`` the steps without a loss.  With
-    ``examples`` also what ``label_stability`` returns.  InputError names the row of a missing, non-numeric,
+    ``examples`` also what ``label_stability`` returns, and ``sequence_loss`` {step: mean over the examples of
+    each one's own token mean, nats}, in which short examples weigh as much as long ones: the labels are of the
+    token mean over all.  InputError names the row of a missing, non-numeric,
     repeated or contradicting entry.
     """
     table = check_losses(losses)
@@ -58,6 +60,8 @@ def label_phases(losses: pd.DataFrame, examples: pd.DataFrame | None = None) -> 
     if examples is not None:
         for run, sums in example_sums(examples, table).items():
             labelled[run] |= label_stability(labelled[run]["labels"], sums["nll"], sums["tokens"])
+            of_sequences = (sums["nll"] / sums["tokens"]).mean()
+            labelled[run]["sequence_loss"] = {str(step): float(loss) for step, loss in of_sequences.items()}
     return {"runs": labelled}
 
 

@@ -180,13 +180,13 @@ def report(
 )
 def flops_command(
     model: Annotated[str, typer.Argument(help="A model directory, a config.json or a bundled name.")],
-    paradigm: Annotated[Literal["sft", "grpo", "dapo", "luffy", "srft", "upt"], typer.Option(help="How it is trained.")] = "sft",
-    steps: Annotated[int, typer.Option(help="Training steps.")] = 1,
+    paradigm: Annotated[Literal["sft", "grpo", "dapo", "luffy", "srft", "upt", "evaluation"], typer.Option(help="How it is trained, or that it is evaluated.")] = "sft",
+    steps: Annotated[int, typer.Option(help="Training steps, or evaluations.")] = 1,
     accounting: Annotated[Literal["retu", "strict"], typer.Option(help="The paper's convention, or every pass and the real lengths.")] = "retu",
-    batch_size: Annotated[float | None, typer.Option(help="Sequences (SFT) or prompts trained on per step.")] = None,
+    batch_size: Annotated[float | None, typer.Option(help="Sequences (SFT) or prompts trained on per step; problems of an evaluation.")] = None,
     mean_length: Annotated[float | None, typer.Option(help="Mean tokens of the sequences, prompt included; with experts, of the on-policy ones.")] = None,
     lengths: Annotated[str | None, typer.Option(help="Instead: their histogram, a csv file of length, count.")] = None,
-    group_size: Annotated[float | None, typer.Option(help="On-policy responses per prompt.")] = None,
+    group_size: Annotated[float | None, typer.Option(help="On-policy responses per prompt; samples of a problem.")] = None,
     generation_batch: Annotated[float | None, typer.Option(help="dapo: prompts sampled per round.")] = None,
     rounds: Annotated[float | None, typer.Option(help="dapo: sampling rounds per step.")] = None,
     n_experts: Annotated[float | None, typer.Option(help="luffy, srft: expert trajectories per prompt.")] = None,
@@ -195,8 +195,11 @@ def flops_command(
     expert_length: Annotated[float | None, typer.Option(help="Mean tokens of the expert sequences.")] = None,
     expert_lengths: Annotated[str | None, typer.Option(help="Instead: their histogram, a csv file.")] = None,
     old_logprob_pass: Annotated[bool, typer.Option("--old-logprob-pass", help="strict: old log-probabilities are recomputed.")] = False,
+    peak: Annotated[float | None, typer.Option(help="Also GPU-hours: TFLOP/s of one GPU (bf16 without sparsity; H100: 989).")] = None,
+    mfu: Annotated[float | None, typer.Option(help="The share of --peak that is reached, 0 to 1.")] = None,
+    price: Annotated[float | None, typer.Option(help="Also the cost in USD: USD of a GPU-hour.")] = None,
 ) -> None:  # fmt: skip
-    """Prints the exaFLOPs of training as JSON; give exactly the options of the paradigm."""
+    """Prints the exaFLOPs of training or evaluation as JSON, and GPU-hours and cost; give exactly the options of the paradigm."""
     from switchpoint import estimates, flops
 
     options = {
@@ -209,7 +212,8 @@ def flops_command(
     result = estimates.estimate(
         architecture, paradigm, options, histograms, steps, accounting, old_logprob_pass
     )
-    typer.echo(json.dumps(result))
+    exaflops = result.get("exaflops_exact", result["exaflops"])
+    typer.echo(json.dumps(result | estimates.spent(exaflops, peak, mfu, price)))
 
 
 @app.command("published", epilog=example("published FOLDER"))

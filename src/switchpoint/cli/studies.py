@@ -22,12 +22,15 @@ def plan(
     study: StudyFile = "config.yaml",
     gpus: Annotated[int | None, typer.Option(min=1, help="Bound the hours that so many GPUs take.")] = None,
     scale: Scale = None,
+    price: Annotated[
+        float | None, typer.Option(min=0, help="Also the cost in USD: USD of a GPU-hour.")
+    ] = None,
 ) -> None:
-    """Lists the pending jobs, what can be resumed, what training costs, and the disk that they take."""
+    """Lists the pending jobs, what can be resumed, what training and evaluation cost, and the disk that they take."""
     from switchpoint.flops import n_weights
     from switchpoint.study.plan import show
 
-    show(study, n_weights, gpus, scale)
+    show(study, n_weights, gpus, scale, price)
 
 
 @app.command(epilog=example("status"))

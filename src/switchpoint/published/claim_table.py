@@ -14,8 +14,9 @@ import pandas as pd
 
 from switchpoint import files
 from switchpoint.errors import InputError
-from switchpoint.published.claims import CLAIMS, Finding, ceiling_claims
+from switchpoint.published.claims import CLAIMS
 from switchpoint.published.data import COLUMNS, Missing, read
+from switchpoint.published.released_ceilings import Finding, ceiling_claims
 from switchpoint.published.verdicts import UNCHECKED, VERDICTS
 
 WIDTH, MARGIN = 100, 20

@@ -60,6 +60,7 @@ def phase_table(phases: dict) -> Table:
     rows = []
     for run, labelled in phases["runs"].items():
         certain, stability = labelled.get("certain") or {}, labelled.get("stability") or {}
+        of_sequences = labelled.get("sequence_loss") or {}
         for step, label in labelled["labels"].items():
             guarded, share = labelled["guarded"][step], certain.get(step)
             others = {name: part for name, part in stability.get(step, {}).items() if name != label}
@@ -67,8 +68,10 @@ def phase_table(phases: dict) -> Table:
                 f"{run}, step {step}", label, guarded if guarded != label else "",
                 number(share and 100 * share, 0),
                 ", ".join(f"{name} {100 * part:.0f} %" for name, part in others.items()),
+                number(of_sequences.get(step), 4),
             ])  # fmt: skip
-    return Table(["Checkpoint", "Phase", "Guarded", "Draws that agree, %", "The others"], rows)
+    header = ["Checkpoint", "Phase", "Guarded", "Draws that agree, %", "The others", "Loss by example, nats"]
+    return Table(header, rows)
 
 
 def predictor_table(predictors: dict) -> Table:

@@ -354,26 +354,45 @@ def draw_fit(axes: Axes, rows: pd.DataFrame, fit: dict, factor: float) -> None:
 
 
 def loss_against_outcome(highest: pd.DataFrame) -> str:
-    """RETU Figure 5a: each set's lowest validation loss against the best that RL made of it.
+    """RETU Figure 5a: each set's lowest validation loss against what RL made of it.
 
-    ``highest`` has a row per set (``highest_outcomes``), all on one basis.
+    ``highest`` has a row per set (``highest_outcomes``), all on one basis: filled marks are the means over stable starts, open ones
+    the highest outcomes.
     """
     with matplotlib.rc_context(STYLE):
         figure = Figure((WIDTH, 3.8), layout="constrained")
         axes = figure.add_subplot()
         for row in highest.to_dict("records"):
-            error = bars(row["low"], row["value"], row["high"])
-            axes.errorbar(
-                [row["loss"]], [row["value"]], yerr=error, color=COLORS[0], marker="o", ms=7, capsize=3
-            )
+            for prefix, fill in (("", "none"), ("stable_", "full")):
+                value = row[f"{prefix}value"]
+                if absent(value):
+                    continue
+                error = bars(row[f"{prefix}low"], value, row[f"{prefix}high"])
+                axes.errorbar(
+                    [row["loss"]],
+                    [value],
+                    yerr=error,
+                    color=COLORS[0],
+                    marker="o",
+                    ms=7,
+                    capsize=3,
+                    fillstyle=fill,
+                )
             label = f"{row['set']}-{row['start_step']:.0f}"
             axes.annotate(label, (row["loss"], row["value"]), (8, 4), textcoords="offset points", fontsize=8)
+        marks = {"full": "mean over stable starts", "none": "highest of all starts"}
+        handles = [
+            Line2D([], [], color=COLORS[0], marker="o", linewidth=0, fillstyle=fill, label=name)
+            for fill, name in marks.items()
+        ]
+        axes.legend(handles=handles)
         basis = BASES[highest["basis"].iloc[0]]
         axes.set(
-            xlabel="Lowest validation loss of the set, nats a token", ylabel=f"Best {basis} after RL, points"
+            xlabel="Lowest validation loss of the set, nats a token",
+            ylabel=f"{basis[0].upper()}{basis[1:]} after RL, points",
         )
         axes.margins(x=0.2, y=0.15)
-        return svg(figure, "loss", "Lowest validation loss against the best score after RL")
+        return svg(figure, "loss", "Lowest validation loss against the score after RL")
 
 
 # What the figures are made of

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from switchpoint.analysis.outcomes import STABLE
 from switchpoint.report.figures import overall, rl_points
 from switchpoint.report.formatting import absent, number, signed
 
@@ -50,18 +51,23 @@ def name_of(row: dict) -> str:
     return f"SFT on {row['set']}" if row["algorithm"] == "sft" else f"{row['algorithm']} from {row['start']}"
 
 
-def of_gains(outcomes: pd.DataFrame, set_name: str) -> str:
-    """Of what RL adds after SFT on a set."""
+def of_gains(outcomes: pd.DataFrame, set_name: str, stable: set[tuple[str, int]]) -> str:
+    """Of what RL adds after SFT on a set: from its ``stable_starts`` on average, then from all."""
     gains = outcomes.loc[outcomes["set"] == set_name].sort_values("start_step")
     if gains.empty:
         return f"SFT on {set_name}, without RL so far"
     most = gains.loc[gains["gain"].idxmax()]
     if len(gains) == 1:
         return f"RL adds {signed(most['gain'])} points after SFT on {set_name}"
-    return (
-        f"RL adds {number(gains['gain'].min())} to {number(most['gain'])} points after SFT on {set_name}, most from step "
-        f"{most['start_step']:.0f}"
-    )
+    every = f"{number(gains['gain'].min())} to {number(most['gain'])}"
+    chosen = [(set_name, int(step)) in stable for step in gains["start_step"]]
+    if any(chosen):
+        mean = signed(gains.loc[chosen, "gain"].mean())
+        return (
+            f"RL adds {mean} points from the stable starts after SFT on {set_name}, on average; {every} from all, most from step "
+            f"{most['start_step']:.0f}"
+        )
+    return f"RL adds {every} points after SFT on {set_name}, most from step {most['start_step']:.0f}"
 
 
 def of_fits(ceilings: dict, runs: list[str]) -> str:
@@ -84,7 +90,8 @@ def of_losses(correlation: dict, n: int) -> str:
     """Of the validation loss against the outcome of RL."""
     if correlation["verdict"] != "ok":
         return f"Whether the validation loss foretells the outcome cannot be told from {n} data set{'s' * (n != 1)}"
+    of = "the mean of RL from stable starts" if correlation["of"] == STABLE else "the highest outcome of RL"
     return (
-        f"Lowest validation loss against the outcome of RL: Pearson r = {correlation['pearson']:.2f} "
+        f"Lowest validation loss against {of}: Pearson r = {correlation['pearson']:.2f} "
         f"(p = {correlation['p']:.2g}, {correlation['n']} sets)"
     )

@@ -9,6 +9,7 @@ from string import Template
 import pandas as pd
 
 from switchpoint import tables
+from switchpoint.analysis.outcomes import stable_starts
 from switchpoint.report import analysis_tables, figures, findings, study_tables
 from switchpoint.report.formatting import Table, number
 from switchpoint.units import EXAFLOPS
@@ -311,10 +312,11 @@ def gain_blocks(inputs: dict) -> list[str]:
     if outcomes is None or outcomes.empty:
         return []
     problems = "the test problems" if tested(inputs) else inputs["curve_problems"]
-    scores = sft_scores(inputs)
+    scores, losses = sft_scores(inputs), inputs["losses"]
+    stable = set() if losses is None else stable_starts(losses, runs)
     blocks = [
         block(
-            f"added-to-{name}", findings.of_gains(outcomes, name),
+            f"added-to-{name}", findings.of_gains(outcomes, name, stable),
             f"Score after SFT on {name} and what RL adds to it, over SFT compute (after RETU Figure 3), on {problems}"
             + ("." if tested(inputs) else ". A filled mark is a fitted ceiling, an open one the last RL score where the ceiling is "
                "unidentified.")
@@ -327,8 +329,9 @@ def gain_blocks(inputs: dict) -> list[str]:
     highest, correlation = inputs["highest_outcomes"], inputs["loss_correlation"]
     if highest is not None and len(highest):
         caption = (
-            f"The lowest validation loss of every SFT set against the best that RL made of it, on {problems} (after RETU Figure "
-            "5a); the label names the start. The best of several starts is picked by its score, and so is a little too high."
+            f"The lowest validation loss of every SFT set against what RL made of it, on {problems} (after RETU Figure 5a): filled, "
+            "the mean over the set's starts in the stable phase; open, the highest of all its starts, which the label names. The "
+            "highest of several is picked by its score, and so is too high, the more the more starts there are."
         )
         figure = figures.loss_against_outcome(highest)
         blocks.append(block("loss", findings.of_losses(correlation, len(highest)), caption, figure, highest))
@@ -417,7 +420,8 @@ def predictor_blocks(inputs: dict) -> list[str]:
     if inputs["phases"] and inputs["phases"]["runs"]:
         caption = (
             "By its validation loss (RETU Eq. 13-17), the guarded label where a lone spike was not taken for severe, and the share "
-            "of bootstrap draws over the validation examples that agree."
+            "of bootstrap draws over the validation examples that agree. That loss is the mean over all tokens; the loss by example is "
+            "the mean over the examples of each one's own."
         )
         table = analysis_tables.phase_table(inputs["phases"])
         blocks.append(block("phases", "The phase of every SFT checkpoint", caption, table))

@@ -303,7 +303,7 @@ class Expected(Strict):
     )
     tokens: dict[Name, Annotated[float, Field(gt=0, le=1e9), Unit("tokens")]] = Field(
         {},
-        description="Mean tokens of a sequence, prompt and response, of each SFT set, of RL's rollouts (`rl`) and of the "
+        description="Mean tokens of a sequence, prompt and response, of each SFT set, of RL's rollouts (`rl`; evaluations' are taken to be as long) and of the "
         "expert trajectories (`experts`; none: as `rl`).",
     )
     rounds: Annotated[float, Unit("rounds")] = Field(

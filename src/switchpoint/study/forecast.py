@@ -1,7 +1,7 @@
-"""What a study's training will cost: exaFLOPs of every run by the equations of `flops`, GPU-hours, and bounds on the time
-that a number of GPUs takes.
+"""What a study will cost: exaFLOPs of every run by the equations of `flops`, GPU-hours, and bounds on the time
+that a number of GPUs takes; evaluations by themselves.
 
-Evaluations and curation are not in it.  Lengths that the study has measured (`data/statistics.csv`) stand in for those that
+Curation is not in it.  Lengths that the study has measured (`data/statistics.csv`) stand in for those that
 it expects, and the utilisation that its logs show for the expected one.
 """
 
@@ -21,7 +21,7 @@ from switchpoint.study.sources import Hub, TinyBase
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """A job's training: exaFLOPs (Eq. 18-27), hours and the GPUs that it holds; None where they hang on what is not known."""
+    """A job's training, or its evaluation: exaFLOPs (Eq. 18-27), hours and the GPUs that it holds; None where they hang on what is not known."""
 
     exaflops: float | None
     hours: float | None
@@ -44,15 +44,26 @@ class Forecast:
 
     def of(self, run: RunName, share: float = 1.0) -> Cost:
         """Of a run, or of a share of its steps."""
-        stage = run.phase
-        needs = self.study.needs(stage)
+        needs = self.study.needs(run.phase)
+        exaflops = self.sft(run) if run.phase == "sft" else self.rl(run)
         gpus = needs.nodes * needs.on_each_node
-        exaflops = self.sft(run) if stage == "sft" else self.rl(run)
-        if exaflops is None:
-            return Cost(None, None, gpus)
-        exaflops *= share
-        speed = self.peak * self.mfu[stage] * gpus
-        return Cost(exaflops, exaflops * flops.EXA / speed / 3600 if speed else None, gpus)
+        return self.cost(None if exaflops is None else exaflops * share, run.phase, gpus)
+
+    def evaluation(self, samples: float | None) -> Cost:
+        """Of so many samples on one GPU: a forward pass over each, as long as RL's rollouts and at RL's utilisation."""
+        length = self.length("rl")
+        if samples is None or length is None or self.architecture is None:
+            return Cost(None, None, 1)
+        one = flops.paradigm_step(
+            self.architecture, "evaluation", batch_size=samples, group_size=1, mean_length=length
+        )
+        return self.cost(one / flops.EXA, "rl", 1)
+
+    def cost(self, exaflops: float | None, stage: str, gpus: int) -> Cost:
+        """Of so many exaFLOPs on so many GPUs, at the stage's utilisation."""
+        if exaflops is None or not self.peak:
+            return Cost(exaflops, None, gpus)
+        return Cost(exaflops, flops.gpu_hours(exaflops, self.peak, self.mfu[stage]) / gpus, gpus)
 
     @property
     def peak(self) -> float:

@@ -64,6 +64,7 @@ class Pending:
     keeps: int | None
     holds: int | None
     cost: Cost | None = None  # of a training run
+    evaluation: Cost | None = None  # of the samples that a training run or an evaluation is to take
 
 
 def ended_well(log: Path) -> bool:
@@ -131,7 +132,8 @@ def pending_jobs(
     for job in dry_run(study_file, scale):
         name = name_of(job, study)
         said, sizes = state_of(job, study, name), disk(job, study, name, weights)
-        result.append(Pending(job.rule, name, said, *sizes, cost=cost_of(name, job, study, forecast)))
+        costs = cost_of(name, job, study, forecast), evaluation_of(name, job, study, forecast)
+        result.append(Pending(job.rule, name, said, *sizes, *costs))
     return result
 
 
@@ -148,6 +150,16 @@ def cost_of(name: str, job: Planned, study: Expansion, forecast: Forecast) -> Co
     before = max((step for step in configured.save_steps if step < min(steps, default=0)), default=0)
     end = int(segment) if segment else configured.steps
     return forecast.of(parsed, (end - before) / configured.steps)
+
+
+def evaluation_of(name: str, job: Planned, study: Expansion, forecast: Forecast) -> Cost | None:
+    """What the samples of an RL run's monitoring or of an evaluation cost; None of another job."""
+    if name.startswith("rl/"):
+        return forecast.evaluation(monitored(study, name)[1])
+    if job.rule in ("evaluate", "evaluate_part"):
+        samples = evaluated(study, name)[1]
+        return forecast.evaluation(None if samples is None else samples / parts_of(study, job.rule))
+    return None
 
 
 def state_of(job: Planned, study: Expansion, name: str) -> str:
@@ -172,19 +184,34 @@ def disk(job: Planned, study: Expansion, name: str, weights: int | None) -> tupl
         return None, None
     kept, held = (models * weights * weight_of(study), weights * STATE) if models else (0, 0)
     if name.startswith("rl/"):
-        run = study.rl_job(*name.split("/")[1:3], 0)
-        evaluations = run.steps // run.eval_every + 2  # at the start, and perhaps at the end, too
-        sampled = samples_of(study, run.evaluation, evaluations)
+        sampled = samples_size(*monitored(study, name))
         return kept + sampled, held + sampled
     if job.rule == "measure_win_rates":
-        return samples_of(study, study.win_rates_job().settings, 1), 0
+        settings = study.win_rates_job().settings
+        return samples_size(settings, samples_of(study, settings, 1)), 0
     if job.rule in ("evaluate", "evaluate_part", "merge_parts"):
-        group = re.sub(r"^evaluations/(parts/\d+/)?", "", name)
-        sampled = samples_of(study, study.evaluate_job(group).settings, len(study.groups[group]))
-        parts = study.study.evaluation.parts if job.rule == "evaluate_part" else 1
-        times = 1 if job.rule == "merge_parts" else 2
-        return None if sampled is None else times * sampled // parts, 0
+        size, times = samples_size(*evaluated(study, name)), 1 if job.rule == "merge_parts" else 2
+        return None if size is None else times * size // parts_of(study, job.rule), 0
     return kept, held
+
+
+def monitored(study: Expansion, name: str) -> tuple[EvaluationSettings, int | None]:
+    """The settings of an RL run's monitoring evaluations, and their samples."""
+    run = study.rl_job(*name.split("/")[1:3], 0)
+    evaluations = run.steps // run.eval_every + 2  # at the start, and perhaps at the end, too
+    return run.evaluation, samples_of(study, run.evaluation, evaluations)
+
+
+def evaluated(study: Expansion, name: str) -> tuple[EvaluationSettings, int | None]:
+    """The settings of an evaluation as a whole, and its samples."""
+    group = re.sub(r"^evaluations/(parts/\d+/)?", "", name)
+    settings = study.evaluate_job(group).settings
+    return settings, samples_of(study, settings, len(study.groups[group]))
+
+
+def parts_of(study: Expansion, rule: str) -> int:
+    """Into how many an evaluation is split for the jobs of this rule."""
+    return study.study.evaluation.parts if rule == "evaluate_part" else 1
 
 
 def weight_of(study: Expansion) -> int:
@@ -194,7 +221,7 @@ def weight_of(study: Expansion) -> int:
 
 
 def samples_of(study: Expansion, settings: EvaluationSettings, models: int) -> int | None:
-    """Bytes of the samples of some models at most; None while it is not known how many test problems there are."""
+    """The samples of some models; None while it is not known how many test problems there are."""
     benchmarks, total = study.study.data.benchmarks, 0
     for split, by_benchmark in settings.samples.items():
         for name, samples in by_benchmark.items():
@@ -204,7 +231,12 @@ def samples_of(study: Expansion, settings: EvaluationSettings, models: int) -> i
             if split == "test" and None in rows:
                 return None
             total += samples * (monitored if split == "monitor" else sum(rows) - monitored)
-    return total * models * (settings.sampling.max_new_tokens * TOKEN + SAMPLE)
+    return total * models
+
+
+def samples_size(settings: EvaluationSettings, samples: int | None) -> int | None:
+    """Bytes of so many samples at most."""
+    return None if samples is None else samples * (settings.sampling.max_new_tokens * TOKEN + SAMPLE)
 
 
 def rows_of(study: Expansion, source: str) -> int | None:
@@ -223,9 +255,14 @@ def shown(count: int | None) -> str:
 
 
 def show(
-    study_file: str, count_weights: Callable[[str], int], gpus: int | None, scale: str | None = None
+    study_file: str,
+    count_weights: Callable[[str], int],
+    gpus: int | None,
+    scale: str | None = None,
+    price: float | None = None,
 ) -> None:
-    """Prints the pending jobs, what the training of each SFT set and each arm costs, and what so many GPUs take."""
+    """Prints the pending jobs, what the training of each SFT set and each arm and all evaluation cost (in USD, too, at a ``price``
+    of a GPU-hour), and what so many GPUs take."""
     jobs = pending_jobs(study_file, count_weights, scale)
     if not jobs:
         print("nothing is pending")
@@ -243,11 +280,27 @@ def show(
         f"{len(jobs)} jobs pending, which keep about {shown(kept)} and hold up to {shown(held)} each while they run"
         f"{unknown}; {shown(free)} are free{', which is not enough' if free < kept + held else ''}"
     )
-    show_costs({job.name: job.cost for job in jobs if job.cost is not None}, gpus)
+    show_costs({job.name: job.cost for job in jobs if job.cost is not None}, gpus, price)
+    show_evaluations(jobs, price)
 
 
-def show_costs(costs: dict[str, Cost], gpus: int | None) -> None:
-    """Prints the training's exaFLOPs and GPU-hours by SFT set and RL algorithm and in all, and the bounds on its time."""
+def show_evaluations(jobs: list[Pending], price: float | None) -> None:
+    """Prints what the samples of RL's monitoring and of the evaluations take, which training's numbers leave out."""
+    for title, is_rl in (("monitoring of RL", True), ("evaluations", False)):
+        costs = [job.evaluation for job in jobs if job.evaluation and job.name.startswith("rl/") == is_rl]
+        if costs:
+            print(f"{title:30} {said_of(costs, price)}")
+
+
+def said_of(costs: list[Cost], price: float | None) -> str:
+    """What some jobs cost together: exaFLOPs, GPU-hours, and USD where a GPU-hour has a price."""
+    spent = total([one.gpu_hours for one in costs])
+    said = f"{exaflops(total([one.exaflops for one in costs]))}, {hours(spent)}"
+    return said if price is None or spent is None else f"{said}, {spent * price:.4g} USD"
+
+
+def show_costs(costs: dict[str, Cost], gpus: int | None, price: float | None = None) -> None:
+    """Prints what the training takes by SFT set and RL algorithm and in all, and the bounds on its time."""
     if not costs:
         return
     if all(cost.exaflops is None for cost in costs.values()):
@@ -257,9 +310,7 @@ def show_costs(costs: dict[str, Cost], gpus: int | None) -> None:
     for name, cost in costs.items():
         totals.setdefault("/".join(name.split("/")[:2]), []).append(cost)
     for title, several in [*sorted(totals.items()), ("all training", list(costs.values()))]:
-        print(
-            f"{title:30} {exaflops(total([one.exaflops for one in several]))}, {hours(total([one.gpu_hours for one in several]))}"
-        )
+        print(f"{title:30} {said_of(several, price)}")
     if gpus is not None:
         bounds, counted = makespan(by_run(costs), gpus), "1 GPU" if gpus == 1 else f"{gpus} GPUs"
         if bounds is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from switchpoint import files, scores, tables
+from switchpoint import files, flops, scores, tables
 from switchpoint.data import relations
 from switchpoint.errors import DivergedError, InputError
 from switchpoint.grading import grader
@@ -127,6 +127,16 @@ def ordered(samples: pd.DataFrame, problems: pd.DataFrame) -> pd.DataFrame:
     return order.drop(columns="position").reset_index(drop=True)
 
 
+def forward_exaflops(arch: flops.Architecture, samples: pd.DataFrame, problems: pd.DataFrame) -> float:
+    """What the samples took: a forward pass over every prompt and response (RETU Eq. 19 over the real lengths).
+
+    ``problems`` are the rendered ones.  Training's compute, that of the curves, has none of it.
+    """
+    prompts = problems.drop_duplicates("id").set_index("id")["token_ids"].map(len)
+    lengths = samples["n_tokens"] + samples["id"].map(prompts)
+    return flops.forward_tokens(arch, int(lengths.sum()), int((lengths**2).sum())) / flops.EXA
+
+
 def gold(answer) -> str | list[str]:
     """The gold answer of a record: a string, or a list of strings."""
     return answer if isinstance(answer, str) else list(answer)
@@ -149,9 +159,9 @@ def run(
     job_run = open_run(job, checkpoints, tables_read, state, limit)
     records = [checkpoint_record(job, path) for path in checkpoints]
     problems = pd.concat([tables.read_made(path) for path in benchmarks])
-    samples = evaluate_checkpoints(job_run, job, records, checkpoints, problems, part)
+    samples, exaflops = evaluate_checkpoints(job_run, job, records, checkpoints, problems, part)
     tables.write_parquet(samples, f"{out}/samples.parquet")
-    figures = {"checkpoints": records, "verdicts": counts(samples)}
+    figures = {"checkpoints": records, "verdicts": counts(samples), "evaluation_exaflops": exaflops}
     grader.close_shared()
     outputs = files.measure(out, ["samples.parquet"])
     job_run.finish(f"{out}/run.json", "finished", outputs, keep_state=True, **figures)
@@ -179,7 +189,7 @@ def measure_win_rates(
         problems = relations.read(connection, pool).project("id, problem, answer").df()
     problems = problems.assign(split="test", benchmark="pool")
     record = {"run": "solver", "step": 0}
-    samples = evaluate_checkpoints(job_run, job, [record], [model], problems, part)
+    samples, _ = evaluate_checkpoints(job_run, job, [record], [model], problems, part)
     grader.close_shared()
     return job_run, samples
 
@@ -204,15 +214,16 @@ def evaluate_checkpoints(
     checkpoints: list[str],
     problems: pd.DataFrame,
     part: tuple[int, int] = (0, 1),
-) -> pd.DataFrame:
-    """The samples of model directories; each block is kept in the state once it is graded.
+) -> tuple[pd.DataFrame, float]:
+    """The samples of model directories and their exaFLOPs; each block is kept in the state once it is graded.
 
     ``records`` say which run and step each checkpoint is.
     """
-    kept, show, sampler = [], Progress("evaluate", len(checkpoints)), None
+    show, sampler = Progress("evaluate", len(checkpoints)), None
+    kept: dict[str, tuple[flops.Architecture, pd.DataFrame]] = {}  # by block: of whom, of what
     prompted: dict[tuple[str, str], pd.DataFrame] = {}  # checkpoints of one tokenizer share their prompts
     for number, (record, path) in enumerate(zip(records, checkpoints, strict=True), start=1):
-        policy = models.load(path)
+        policy, arch = models.load(path), flops.architecture(path)
         if sampler is None:
             sampler = open_sampler(job.settings.sampling, policy, path)
         else:
@@ -229,14 +240,16 @@ def evaluate_checkpoints(
                     graded = evaluate_block(sampler, policy.tokenizer, block, job.settings, *where)
                     tables.write_parquet(graded, job_run.state / f"{name}.parquet")
                     job_run.keep(f"{name}.parquet")
-                kept.append(name)
+                kept[name] = arch, block.problems
         show(number, checkpoint=record["step"])
     for old in [*job_run.state.glob("*.json"), *job_run.state.glob("*.parquet")]:
         if old.stem not in kept:
             files.remove(old)
-    made = [pd.read_parquet(job_run.verified(f"{name}.parquet")) for name in kept]
+    made = {name: pd.read_parquet(job_run.verified(f"{name}.parquet")) for name in kept}
+    exaflops = sum((forward_exaflops(arch, made[name], asked) for name, (arch, asked) in kept.items()), 0.0)
     # A part may be empty where there are more parts than blocks.
-    return ordered(pd.concat(made), problems) if made else pd.DataFrame(columns=scores.SAMPLE_COLUMNS)
+    empty = pd.DataFrame(columns=scores.SAMPLE_COLUMNS)
+    return ordered(pd.concat(made.values()), problems) if made else empty, exaflops
 
 
 def checkpoint_record(job: EvaluateJob, path: str) -> dict:
@@ -273,4 +286,8 @@ def merge(job: EvaluateJob, parts: list[str], benchmarks: list[str], out: str) -
     tables.write_parquet(samples, f"{out}/samples.parquet")
     sums = {name: sum(record[name] for record in records) for name in ("seconds", "cpu_seconds")}
     made = {"outputs": files.measure(out, ["samples.parquet"]), "verdicts": counts(samples)}
+    spent = [
+        record.get("evaluation_exaflops") for record in records
+    ]  # parts made by earlier versions have none
+    made["evaluation_exaflops"] = None if None in spent else sum(spent)
     files.write_record(f"{out}/run.json", records[0] | sums | made)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from named_runs import runs_of
 
-from switchpoint.analysis.outcomes import highest_outcomes, loss_correlation, rl_outcomes
+from switchpoint.analysis.outcomes import highest_outcomes, loss_correlation, rl_outcomes, stable_starts
 
 RUNS = ["run", "parent", "set", "algorithm", "seed", "start_step"]
 
@@ -55,13 +55,19 @@ def test_without_rl_there_is_no_outcome():
     points, runs = study({("S", 10, 0): [50, 60]})
     outcomes = rl_outcomes(points[:0], {"runs": {}}, runs)
     assert outcomes.empty
-    highest = highest_outcomes(pd.DataFrame({"run": ["sft/S/seed_0"], "loss": [0.5]}), outcomes, runs)
+    highest = highest_outcomes(
+        pd.DataFrame({"run": ["sft/S/seed_0"], "step": [10], "loss": [0.5]}), outcomes, runs
+    )
     assert highest.empty
     assert loss_correlation(highest)["n"] == 0
 
 
 LOSSES = pd.DataFrame(
-    {"run": ["sft/A/seed_0", "sft/A/seed_0", "sft/A/seed_1", "sft/B/seed_0"], "loss": [0.5, 0.4, 0.6, 0.3]}
+    {
+        "run": ["sft/A/seed_0", "sft/A/seed_0", "sft/A/seed_1", "sft/B/seed_0"],
+        "step": [10, 20, 20, 10],
+        "loss": [0.5, 0.4, 0.6, 0.3],
+    }
 )
 
 
@@ -86,9 +92,49 @@ def test_sets_are_compared_on_ceilings_if_all_have_one():
 def test_a_correlation_needs_four_sets():
     losses, sets = np.array([0.1, 0.2, 0.3, 0.5]), list("ABCD")
     highest = pd.DataFrame({"set": sets, "loss": losses, "value": 70 - losses})
+    highest["stable_value"] = np.nan
     assert loss_correlation(highest)["pearson"] == pytest.approx(-1)
-    assert loss_correlation(highest[:3]) == {"n": 3, "verdict": "undefined: 3 sets, fewer than 4"}
+    few = {"of": "highest", "n": 3, "verdict": "undefined: 3 sets, fewer than 4"}
+    assert loss_correlation(highest[:3]) == few
     assert "same in all sets" in loss_correlation(highest.assign(value=70.0))["verdict"]
+
+
+def test_the_mean_over_stable_starts_leads_where_every_set_has_one():
+    highest = pd.DataFrame({"set": list("ABCD"), "loss": [0.1, 0.2, 0.3, 0.5], "value": [70, 75, 71, 80]})
+    found = loss_correlation(highest.assign(stable_value=70 - highest["loss"]))
+    assert (found["of"], found["pearson"]) == ("mean over stable starts", pytest.approx(-1))
+    assert found["highest"]["pearson"] == pytest.approx(np.corrcoef(highest["loss"], highest["value"])[0, 1])
+    one_without = loss_correlation(highest.assign(stable_value=[70, 71, 72, np.nan]))
+    assert (one_without["of"], one_without["pearson"]) == ("highest", found["highest"]["pearson"])
+
+
+def test_the_mean_over_stable_starts_stands_beside_the_highest():
+    """By hand: steps 20 and 30 are stable (0.4 and 0.405); their last scores are 62 and 60, that of step 10 is 66."""
+    points, runs = study(
+        {("A", 10, 0): [50, 66], ("A", 20, 0): [50, 62], ("A", 30, 0): [50, 60], ("B", 10, 0): [50, 58]}
+    )
+    losses = pd.DataFrame({
+        "run": ["sft/A/seed_0"] * 3 + ["sft/B/seed_0"] * 2, "step": [10, 20, 30, 10, 20],
+        "loss": [0.5, 0.4, 0.405, 0.5, 0.3],
+    })  # fmt: skip
+    named = pd.concat([runs, runs_of(losses["run"])])
+    assert stable_starts(losses, named) == {("A", 20), ("A", 30), ("B", 20)}
+    first, second = highest_outcomes(losses, rl_outcomes(points, {"runs": {}}, runs), named).to_dict(
+        "records"
+    )
+    assert (first["start_step"], first["value"]) == (10, 66.0)
+    assert (first["n_stable"], first["stable_value"]) == (2, 61.0)
+    assert first["stable_low"] == pytest.approx(
+        61 - 1.96
+    )  # errors of 1, which shared problems do not average out
+    assert (second["value"], second["n_stable"]) == (58.0, 0)
+    assert np.isnan(second["stable_value"])
+
+
+def test_stable_is_judged_on_the_mean_loss_of_the_seeds():
+    losses = pd.DataFrame({"run": [f"sft/A/seed_{seed}" for seed in (0, 0, 1, 1)], "step": [10, 20] * 2,
+                           "loss": [0.5, 0.3, 0.3, 0.49]})  # fmt: skip
+    assert stable_starts(losses, runs_of(losses["run"])) == {("A", 20), ("A", 10)}  # 0.4 and 0.395
 
 
 def test_scores_on_the_test_problems_count_where_there_are_any():

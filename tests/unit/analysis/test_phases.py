@@ -50,6 +50,17 @@ def label(losses: dict) -> dict:
     return label_phases(table({"r": losses}))["runs"]["r"]
 
 
+def test_the_sequence_mean_stands_beside_the_token_mean():
+    """By hand: 8 nats on 2 tokens and 6 on 6 are 14 / 8 = 1.75 a token, and (4 + 1) / 2 = 2.5 by example."""
+    examples = pd.DataFrame(
+        [("r", 0, "a", 8.0, 2), ("r", 0, "b", 6.0, 6), ("r", 5, "a", 2.0, 2), ("r", 5, "b", 6.0, 6)],
+        columns=["run", "step", "example", "nll", "tokens"],
+    )
+    found = label_phases(table({"r": {0: 1.75, 5: 1.0}}), examples)["runs"]["r"]
+    assert found["sequence_loss"] == {"0": 2.5, "5": 1.0}
+    assert "sequence_loss" not in label({0: 1.75, 5: 1.0})
+
+
 def test_published_losses():
     runs = label_phases(table(PUBLISHED))["runs"]
     disagreements = {

@@ -465,7 +465,22 @@ def test_a_correlation_is_said_or_why_there_is_none():
     assert "cannot be told from 3 data sets" in findings.of_losses(few, 3)
     assert "cannot be told" in findings.of_losses(same, 4)
     assert "r = -1.00 (p = 0.01, 4 sets)" in findings.of_losses(
-        {"n": 4, "verdict": "ok", "pearson": -1.0, "p": 0.01}, 4
+        {"of": "highest", "n": 4, "verdict": "ok", "pearson": -1.0, "p": 0.01}, 4
+    )
+    stable = {"of": "mean over stable starts", "n": 4, "verdict": "ok", "pearson": -0.5, "p": 0.5}
+    assert "against the mean of RL from stable starts: Pearson r = -0.50" in findings.of_losses(stable, 4)
+
+
+def test_what_rl_adds_is_titled_with_the_stable_mean():
+    outcomes = pd.DataFrame({"set": "S", "start_step": [10, 20, 30], "gain": [5.0, 1.0, 2.0]})
+    titled = findings.of_gains(outcomes, "S", {("S", 20), ("S", 30), ("T", 10)})
+    assert (
+        titled
+        == "RL adds +1.5 points from the stable starts after SFT on S, on average; 1.0 to 5.0 from all, most from step 10"
+    )
+    assert (
+        findings.of_gains(outcomes, "S", set())
+        == "RL adds 1.0 to 5.0 points after SFT on S, most from step 10"
     )
 
 

@@ -5,12 +5,22 @@ from pathlib import Path
 import pytest
 import yaml
 
-from switchpoint import files
+from switchpoint import files, flops
 from switchpoint.flops import n_weights
 from switchpoint.study import config as studies
 from switchpoint.study import paths, sources
 from switchpoint.study.expand import Expansion
-from switchpoint.study.plan import Planned, disk, shown, state_of
+from switchpoint.study.forecast import Cost, Forecast
+from switchpoint.study.plan import (
+    Pending,
+    Planned,
+    disk,
+    evaluation_of,
+    said_of,
+    show_evaluations,
+    shown,
+    state_of,
+)
 
 ROOT = Path(__file__).parents[3]
 WEIGHTS = 1000
@@ -22,7 +32,7 @@ def study(**changes) -> Expansion:
     config["rl"] |= {"steps": 100, "eval_every": 5}
     config["evaluation"] |= {"monitor_samples": 2}
     for name, values in changes.items():
-        config[name] |= values
+        config.setdefault(name, {}).update(values)
     return Expansion(studies.parse(config))
 
 
@@ -56,6 +66,45 @@ def test_what_jobs_take_by_hand():
     split = study(evaluation={"parts": 4})
     assert taken(split, "evaluate_part", "evaluations/parts/3/base") == (base // 4, 0)
     assert taken(split, "merge_parts", "evaluations/base") == (base // 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "samples"),
+    [
+        ("rl", "rl/dapo_dc/S-20/seed_0", 22 * MONITORED),
+        ("evaluate", "evaluations/sft/S", 2 * (MONITORED + TESTED)),
+        ("evaluate_part", "evaluations/parts/3/base", (MONITORED + TESTED) / 4),
+    ],
+)
+def test_what_evaluation_costs_by_hand(rule, name, samples):
+    """A forward pass over each sample of 200 tokens, by itself."""
+    asked = study(evaluation={"parts": 4}, plan={"tokens": {"rl": 200}})
+    found = evaluation_of(name, Planned(rule, Path("log"), []), asked, Forecast(asked))
+    one = flops.forward_tokens(flops.architecture(ROOT / "src/switchpoint/tiny-base"), 200, 200**2)
+    assert found.exaflops == pytest.approx(samples * one / 1e18)
+    assert evaluation_of("collect", Planned("collect", Path("log"), []), asked, Forecast(asked)) is None
+
+
+def test_what_a_price_adds():
+    known = [Cost(2.0, 3.0, 4), Cost(1.0, 1.0, 1)]
+    assert said_of(known, None) == "3 exaFLOPs, 13 GPU-hours"
+    assert said_of(known, 2.5) == "3 exaFLOPs, 13 GPU-hours, 32.5 USD"
+    assert said_of([Cost(2.0, None, 4)], 2.5) == "2 exaFLOPs, ? GPU-hours"
+
+
+def test_monitoring_and_evaluations_are_shown_apart(capsys):
+    jobs = [
+        Pending("rl", "rl/grpo/base/seed_0", "waiting", 0, 0, Cost(9.0, 9.0, 1), Cost(1.0, 2.0, 1)),
+        Pending("rl", "rl/grpo/base/seed_1", "waiting", 0, 0, Cost(9.0, 9.0, 1), Cost(1.0, 2.0, 1)),
+        Pending("evaluate", "evaluations/base", "waiting", 0, 0, None, Cost(None, None, 1)),
+        Pending("collect", "collect", "waiting", 0, 0),
+    ]
+    show_evaluations(jobs, 3.0)
+    shown_lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert shown_lines == [
+        "monitoring of RL 2 exaFLOPs, 4 GPU-hours, 12 USD",
+        "evaluations ? exaFLOPs, ? GPU-hours",
+    ]
 
 
 def test_what_is_not_known_yet_is_said(tmp_path, monkeypatch):

@@ -58,6 +58,16 @@ def test_rl_by_hand():
         assert found.gpu_hours == pytest.approx(400 * one / (989e12 * 0.3) / 3600)
 
 
+def test_evaluation_by_hand():
+    """A forward pass over every sample, on the GPU of its own job, apart from training."""
+    one = flops.forward_tokens(flops.BUNDLED["Qwen2.5-7B"], 4000, 4000**2)
+    found = forecast().evaluation(1000)
+    assert found.exaflops == pytest.approx(1000 * one / 1e18)
+    assert found.gpu_hours == pytest.approx(1000 * one / (989e12 * 0.3) / 3600)
+    assert forecast().evaluation(None).exaflops is None
+    assert forecast(plan={"tokens": {}}).evaluation(1000).exaflops is None
+
+
 def test_what_is_not_known_is_not_guessed():
     run = RunName.parse("sft/SFT889K/seed_0")
     assert forecast(plan={"tokens": {}}).of(run).exaflops is None

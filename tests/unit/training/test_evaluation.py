@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from switchpoint import files
+from switchpoint import files, flops
 from switchpoint.data import step_lists
 from switchpoint.errors import InputError, StoppedError
 from switchpoint.study import config as studies
@@ -172,6 +172,15 @@ def test_an_evaluation_samples_what_it_says(whole, problems):
     assert 0 < table["correct"].mean() < 1
 
 
+def test_what_an_evaluation_took_by_hand():
+    """Of (L 1, H 4, F 8, 2 heads of 4, 1 key-value head, V 10): 2 * 272 a token and 32 a squared length."""
+    arch = flops.Architecture(1, 4, 8, 2, 1, 4, 10)
+    problems = pd.DataFrame({"id": ["p", "q"], "token_ids": [[1, 2, 3], [1] * 5]})
+    samples = pd.DataFrame({"id": ["p", "p", "q"], "n_tokens": [2, 4, 5]})  # lengths 5, 7, 10
+    found = evaluation.forward_exaflops(arch, samples, problems)
+    assert found * 1e18 == pytest.approx(22 * 544 + (25 + 49 + 100) * 32)
+
+
 @pytest.mark.parametrize("parts", [1, 3, 7, pytest.param(40, marks=pytest.mark.soak)])
 def test_parts_make_the_same_bytes(parts, problems, whole, tmp_path, small_blocks):
     for part in range(parts):
@@ -180,6 +189,9 @@ def test_parts_make_the_same_bytes(parts, problems, whole, tmp_path, small_block
     evaluation.merge(make_job(), directories, [problems], str(tmp_path / "merged"))
     assert (tmp_path / "merged/samples.parquet").read_bytes() == whole
     record = files.read_json(tmp_path / "merged/run.json")
+    spent = [files.read_json(f"{path}/run.json")["evaluation_exaflops"] for path in directories]
+    assert sum(spent) > 0
+    assert record["evaluation_exaflops"] == pytest.approx(sum(spent))
     assert record["checkpoints"] == [
         {"run": "base", "phase": "base", "step": 0, "exaflops": 0.0, "exaflops_total": 0.0}
     ]

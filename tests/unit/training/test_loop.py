@@ -68,6 +68,7 @@ def test_a_run_with_experts_logs_its_terms(tmp_path, algorithm):
         assert logged.keys() == terms
         assert line["loss"] == pytest.approx(sum(logged.values()), abs=1e-5)
         assert line["logprob_gap"] < 1e-4
+    assert record["evaluation_exaflops"] > 0  # of the monitoring, and no part of the run's own
     first, *others = record["log"]
     assert {name for name in first if name.startswith("norm_")} == {f"norm_{name}" for name in terms}
     assert -1 <= first["cosine"] <= 1

@@ -412,6 +412,7 @@ class RlRun:
             start=dataclasses.asdict(self.start),
             steps=state.step,
             exaflops=exaflops,
+            evaluation_exaflops=evaluation.forward_exaflops(self.architecture, samples, self.problems),
             verdicts=evaluation.counts(samples),
             steps_above_max_logprob_gap=sum(map(self.is_above_gap, state.log)),
             steps_without_update=sum("loss" not in line for line in state.log),
