@@ -11,6 +11,7 @@ from switchpoint.report.formatting import (
     signed_interval,
     significant,
     text,
+    upper_first,
 )
 from switchpoint.units import scale_of, unit_of
 
@@ -187,8 +188,8 @@ def start_table(advice: dict) -> Table:
     factor, unit = scale_of([start["exaflops"] for start in compared], unit_of(compared[0]))
     rows = [
         [
-            start["start"], number(start["estimate_before"]), number(start["estimate"]), gain_of(start),
-            number(start["estimate_se"]), verdict_on(start, advice),
+            start["start"], verdict_on(start, advice), number(start["estimate_before"]), number(start["estimate"]),
+            gain_of(start), number(start["estimate_se"]),
             number(len(start["runs"]), 0), significant(start["sft_exaflops"] * factor) if start["sft_known"] else MISSING,
             significant(start["rl_exaflops"] * factor), start["phase"],
         ]
@@ -196,11 +197,11 @@ def start_table(advice: dict) -> Table:
     ]  # fmt: skip
     header = [
         "Start",
+        "Verdict",
         "Before RL",
-        advice["basis"].capitalize(),
+        upper_first(advice["basis"]),
         "Gain",
         "Standard error",
-        "Verdict",
         "Seeds",
         f"SFT, {unit}",
         f"RL, {unit}",

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from switchpoint.report.formatting import absent
+from switchpoint.report.formatting import absent, upper_first
 from switchpoint.units import EXAFLOPS, scale_of
 
 # Okabe and Ito's colours, told apart with every common colour blindness; black is the base model.
@@ -43,7 +43,7 @@ KINDS = {
     "excluded": {"marker": "o", "color": FAINT, "mfc": "none"},
     "RL from the base": {"marker": "s", "color": BASE_COLOR, "mfc": "none"},
 }
-WIDTH = 8.6  # inches
+WIDTH, NARROW = 8.6, 5.4  # inches; what a telephone shows whole
 MARGIN = 1.09  # how far beyond the last checkpoint the axis goes
 BEYOND, ROOM = 1.5, 6.0  # of the last compute, how far curves go; points around a run's scores
 RULE, PAPER = "#e4e4e4", "#ffffff"
@@ -68,7 +68,7 @@ def forest(advice: dict) -> str:
     known = sorted((s for s in starts if not absent(s["estimate"])), key=lambda start: start["estimate"])
     kinds = [kind_of(start, advice) for start in known]
     with matplotlib.rc_context(STYLE):
-        figure = Figure((WIDTH, 1.1 + 0.34 * len(known)), layout="constrained")
+        figure = Figure((NARROW, 1.2 + 0.36 * len(known)), layout="constrained")
         axes = figure.add_subplot()
         for place, (start, kind) in enumerate(zip(known, kinds, strict=True)):
             low, high = start["estimate_ci95"]
@@ -89,11 +89,11 @@ def forest(advice: dict) -> str:
         axes.set_yticks(range(len(known)), [start["start"] for start in known])
         axes.set_ylim(-0.6, len(known) - 0.2)
         axes.grid(visible=False, axis="y")
-        axes.set_xlabel(f"{advice['basis'].capitalize()} after RL, points, with its 95 % interval")
+        axes.set_xlabel(f"{upper_first(advice['basis'])} after RL, points, with its 95 % interval")
         handles = [
             Line2D([], [], ls="none", ms=7, label=kind, **KINDS[kind]) for kind in KINDS if kind in kinds
         ]
-        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+        figure.legend(handles=handles, loc="outside upper center", ncols=2)
         return svg(figure, "forest", "What RL from every start reaches, with 95 % intervals")
 
 
@@ -137,6 +137,8 @@ def compute_performance(
             color, style = (BASE_COLOR, DASHES[0]) if pd.isna(name) else looks[name]
             rows = rows.assign(x=rows["x"].clip(lower=zero))
             draw(axes, rows, color, markers[algorithm], linewidth=0.9, linestyle=style, markersize=3.5)
+        if known:
+            label_starts(axes, rl, looks)
         log_axis(axes, drawn)
         axes.set(xlabel=spent_label(unit, sft_known), ylabel="Overall score, points")
         after = "" if not known else "RL from the base with " if from_base.all() else "RL after SFT on "
@@ -147,6 +149,20 @@ def compute_performance(
         handles += [base] * bool((points["phase"] == "base").any())
         figure.legend(handles=handles, loc="outside upper center", ncols=4)
         return svg(figure, "compute", "Overall score against total compute")
+
+
+def label_starts(axes: Axes, rl: pd.DataFrame, looks: dict) -> None:
+    """The name of every start of RL but the base at the end of its highest run, as far apart as they can be read."""
+    ends = rl[rl["set"].notna()].sort_values("x").drop_duplicates("run", keep="last")
+    ends = ends.sort_values("score").drop_duplicates("start", keep="last")
+    room, last = 0.035 * np.ptp(axes.get_ylim()), -np.inf
+    for row in ends.to_dict("records"):
+        last = max(row["score"], last + room)
+        axes.annotate(
+            row["start"], (row["x"], row["score"]), (6, (last - row["score"]) / room * 10), textcoords="offset points",
+            fontsize=8, va="center", color=looks[row["look"]][0], annotation_clip=False,
+        )  # fmt: skip
+    axes.margins(x=0.12)
 
 
 def performance_legend(looks: dict, markers: dict, trained: list, after: str) -> list:
@@ -306,16 +322,23 @@ def fitted_curves(pooled_curves: pd.DataFrame, ceilings: dict, counted: str = EX
         for axes in grid[::columns]:
             axes.set_ylabel("Overall score, points")
         fits = [fit for name in names if (fit := ceilings["runs"].get(name)) and fit.get("curve")]
-        figure.legend(handles=fit_legend(fits), loc="outside upper center", ncols=2)
+        figure.legend(handles=fit_legend(fits, rl["low"].notna().any()), loc="outside upper center", ncols=2)
         return svg(figure, "fits", "Scores and fitted curves of the RL runs")
 
 
-def fit_legend(fits: list[dict]) -> list:
-    """What the panels of these fits show."""
+def fit_legend(fits: list[dict], has_bars: bool) -> list:
+    """What the panels of these fits show; ``has_bars``: scores have errors."""
     bound = [not absent(fit.get("a")) for fit in fits]
     handles = [
         Line2D(
-            [], [], color=COLORS[0], marker="o", ms=4, lw=1, ls="none", label="Score, ±1.96 standard errors"
+            [],
+            [],
+            color=COLORS[0],
+            marker="o",
+            ms=4,
+            lw=1,
+            ls="none",
+            label="Score, ±1.96 standard errors" if has_bars else "Score",
         )
     ]
     if any(bound):

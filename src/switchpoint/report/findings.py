@@ -38,7 +38,9 @@ def of_compute(pooled_curves: pd.DataFrame, problems: str) -> str:
 def of_arms(curves: pd.DataFrame, comparisons: pd.DataFrame) -> str:
     """Of the curves of all arms."""
     if comparisons.empty:
-        return "Every arm against all compute"
+        ends = curves[curves["algorithm"] != "sft"].drop_duplicates("arm", keep="last")
+        highest = ends.sort_values("score").iloc[-1].to_dict()
+        return f"{name_of(highest)} ends highest of {len(ends)} arms, at {highest['score']:.1f}"
     at_most = comparisons[comparisons["exaflops_total"] == comparisons["exaflops_total"].max()]
     able = [name_of(row) for row in at_most[at_most["may_lead"]].to_dict("records")]
     if len(able) == 1:

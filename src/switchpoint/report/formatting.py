@@ -18,6 +18,11 @@ def absent(value: object) -> bool:
     return value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value))
 
 
+def upper_first(words: str) -> str:
+    """The words as a sentence begins."""
+    return words[:1].upper() + words[1:]
+
+
 def number(value: float | None, digits: int = 1) -> str:
     """The value with so many digits after the point; a dash where there is none."""
     return MISSING if absent(value) else f"{value:.{digits}f}"

@@ -171,7 +171,11 @@ def answer(inputs: dict) -> list[str]:
     if advice["candidates"]:
         lines.append(
             block(
-                "starts", findings.of_starts(advice), starts_caption(advice, inputs), figures.forest(advice)
+                "starts",
+                findings.of_starts(advice),
+                starts_caption(advice, inputs),
+                figures.forest(advice),
+                forest_data(advice),
             )
         )
         lines.append(
@@ -180,6 +184,17 @@ def answer(inputs: dict) -> list[str]:
         )  # fmt: skip
     reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in advice["reasons"])
     return [*lines, f"<details><summary>Every reason</summary><ul>{reasons}</ul></details>"]
+
+
+def forest_data(advice: dict) -> pd.DataFrame:
+    """What the forest plot shows, to download."""
+    rows = [
+        {"start": start["start"], "basis": advice["basis"], "before": start["estimate_before"], "estimate": start["estimate"],
+         "low": start["estimate_ci95"][0], "high": start["estimate_ci95"][1],
+         "verdict": analysis_tables.verdict_on(start, advice)}
+        for start in [*advice["candidates"], *advice.get("from_base", [])]
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def starts_caption(advice: dict, inputs: dict) -> str:
@@ -224,7 +239,8 @@ def compute_caption(curves: pd.DataFrame, inputs: dict) -> str:
     if has_sft:
         sentences.append("Thick lines are SFT, averaged over seeds.")
     if len(rl):
-        sentences.append("Every dashed line is one RL run, which begins at the score of its start.")
+        name = ", whose name stands at the end" if inputs["runs"] is not None and not from_base.all() else ""
+        sentences.append(f"Every dashed line is one RL run, which begins at the score of its start{name}.")
     if inputs["runs"] is not None and not from_base.all():
         black = ", or black (white in the dark) from the base model" if from_base.any() else ""
         sentences.append(f"It has the colour of its SFT set{black}.")
@@ -283,7 +299,7 @@ def arm_blocks(inputs: dict) -> list[str]:
         block(
             "arms", findings.of_arms(curves, comparisons),
             f"Every arm, an algorithm from one start, on {inputs['curve_problems']} against {spent_words(inputs)}: the mean over its "
-            "seeds as far as all go, and ± one standard error."
+            "seeds as far as all go" + (", and ± one standard error." if curves["se"].notna().any() else ".")
             + (" SFT is black (white in the dark)." if (curves["algorithm"] == "sft").any() else ""),
             figures.arm_curves(curves, inputs["unit"], inputs["sft_known"]), curves,
         )
