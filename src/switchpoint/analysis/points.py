@@ -13,7 +13,8 @@ MAX_SCORE = 100.0
 FRACTIONS = "no score is above 1, as if they were fractions; multiply them all (p_start too) by 100"
 
 MIXED = "the run's start and its scores seem to be in different units, points (0 to 100) and fractions (0 to 1); give points for both"
-START_OF_FRACTIONS, AS_FRACTION = 5.0, (50, 200)  # points; how many times a start in fractions a score in points is
+HIGH_START = 5.0  # points; no run that begins above it stays below 1
+AS_FRACTION = 50, 200  # a score in points is so many times a start in fractions
 
 
 def read_points(path: str | Path, benchmark: str = "overall") -> pd.DataFrame:
@@ -106,7 +107,7 @@ def mixed_units(points: pd.DataFrame, owner: pd.Series) -> pd.Series:
     """
     later, start = points["score"].where(points["exaflops"] > 0), points["p_start"]
     low, high = (later.groupby(owner).transform(which) for which in ("min", "max"))
-    scores = fractions(later.to_frame(), owner) & (start > START_OF_FRACTIONS)
+    scores = fractions(later.to_frame(), owner) & (start > HIGH_START)
     least, most = AS_FRACTION
     starts = (start < 1) & (start % 1 > 0) & (low >= least * start) & (high <= most * start)
     return owner.notna() & (scores | starts)

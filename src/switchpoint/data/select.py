@@ -225,7 +225,10 @@ def mix(job: MixJob, prompts: str, prompt_tokens: Lengths, response_tokens: Leng
         reader = (
             relations.read(connection, prompts).filter("solution IS NOT NULL").to_arrow_reader(relations.ROWS)
         )
-        limits = {"problem": (prompt_tokens, job.max_prompt_tokens), "solution": (response_tokens, job.max_tokens)}
+        limits = {
+            "problem": (prompt_tokens, job.max_prompt_tokens),
+            "solution": (response_tokens, job.max_tokens),
+        }
         parts = (short(batch, limits) for batch in reader)
         return relations.write(parts, reader.schema, out)
 
