@@ -21,10 +21,10 @@ import numpy as np
 import pandas as pd
 
 from switchpoint import units
-from switchpoint.analysis.forms import NAMES, NO_CEILING, SIGMOID
+from switchpoint.analysis.forms import FORMS, NAMES, NO_CEILING, SIGMOID
 from switchpoint.analysis.points import check_points
 from switchpoint.analysis.posterior import MIN_ROBUST, TRIM, Posterior, posterior
-from switchpoint.analysis.sigmoid import MAX_SCORE, SCALERL_HALF_WIDTH, PaperSettings, paper, scalerl
+from switchpoint.analysis.sigmoid import MAX_SCORE, SCALERL_HALF_WIDTH, Fit, PaperSettings, paper, scalerl
 from switchpoint.errors import InputError
 from switchpoint.tables import check_columns, refuse
 
@@ -38,13 +38,15 @@ DRIFT, BACK = (
     0.3,
     0.5,
 )  # standard deviations of the noise, an evaluation ahead; how often a collapsed run comes back
+NEAR = 0.9  # a draw beyond this share of a bound is at it
 MIN_DRAWS = 100  # of a parameter; with fewer nothing is said of it
 CURVE_TIMES = np.append(0.0, np.geomspace(1 / 30, 4, 32))  # of the last compute
 GAIN_TIMES = (1.25, 1.5, 2.0, 4.0)
 NOT_FITTED = dict.fromkeys(
     ["a", "a_point", "a_ci95", "c_mid", "c_mid_ci95", "b", "b_ci95", "alpha", "r2_train", "noise_sd",
-     "autocorrelation", "covariance", "form", "forms"]
+     "autocorrelation", "covariance", "form", "forms", "lts_spread"]
 ) | {"n_used": 0, "curve": [], "gains": []}  # fmt: skip
+WHOLE = "first", "last", "starts"
 # What a column of the paper's settings may hold, and how to mend it.
 SETTINGS = {
     "first": (lambda v: v >= 0 and v % 1 == 0, "give the number of the first point fitted, from 0"),
@@ -53,6 +55,7 @@ SETTINGS = {
     "tau": (lambda v: v > 0, "give a limit above 0"),
     "free_start": (lambda v: v in (0, 1), "give 0 or 1"),
     "cap": (lambda v: v >= 1, "give a factor of 1 or more"),
+    "starts": (lambda v: v >= 0 and v % 1 == 0, "give a number of random starts, 0 or more"),
 }
 
 
@@ -73,10 +76,11 @@ def fit_curves(
     and ``a_point`` its estimate whatever the status, ``a_ci95`` its 95 % interval (an end that the data leave
     open is None), ``c_mid`` in ``unit``, as every ``exaflops`` is, ``plasticity`` = a - p_start (Definition 2), ``status``
     ``identified``, ``unidentified`` or ``collapsed`` (fitted before the collapse) with its ``reason`` and
-    ``flags``: ``at_bound`` (published methods), ``open_interval``, ``wide_interval``, ``c_beyond_data``,
-    ``collapsed_tail``.  ``observed_peak`` is the best score, ``observed_peak_smoothed`` that of the running
+    ``flags``: ``at_bound`` (published methods: A is on a bound), ``b_at_bound`` (B is; of the default, some of the sigmoid's
+    draws), ``open_interval``, ``wide_interval``, ``c_beyond_data``, ``collapsed_tail``.  ``observed_peak`` is the best score, ``observed_peak_smoothed`` that of the running
     median of three; ``noise_sd`` and ``autocorrelation`` describe one evaluation's noise; ``alpha`` is the
-    share of points in the trimmed fit, None without one.  ``curve`` is the fitted curve with the 95 % band of
+    share of points in the trimmed fit, None without one; ``lts_spread``, the paper's, the lowest and the highest ceiling
+    of the local optima of that fit, None without random starts.  ``curve`` is the fitted curve with the 95 % band of
     itself up to four times the compute, ``gains`` what further compute is expected to add.  ``heldout_rmse``
     is the error of the forecast of the last 15 % of all points, a collapse too, ``heldout_rmse_naive`` that of
     the median of the last 8 fitted scores.  ``n_used`` points are fitted; ``n_dropped`` are not, outliers and those of
@@ -128,8 +132,9 @@ def paper_settings(table: pd.DataFrame, runs: list[str]) -> dict[str, PaperSetti
     rows = pd.DataFrame(values, index=table.index).astype(object).where(table[given].notna(), None)
     chosen = {}
     for run, row in zip(names, rows.to_dict("records"), strict=True):
-        whole = {name: int(row[name]) for name in ("first", "last") if name in row and row[name] is not None}
-        switches = {"first": 0, "last": None} | whole | {"free_start": bool(row.get("free_start"))}
+        whole = {name: int(row[name]) for name in WHOLE if name in row and row[name] is not None}
+        switches = dict.fromkeys(WHOLE, 0) | {"last": None} | whole
+        switches |= {"free_start": bool(row.get("free_start"))}
         chosen[run] = PaperSettings(**row | {name: switches[name] for name in switches if name in row})
     return chosen
 
@@ -288,7 +293,8 @@ def estimate_ceiling(
         "wide_interval": high - low > MAX_WIDTH,
         "c_beyond_data": beyond > 0.5,
     }
-    flags += [name for name, holds in verdicts.items() if holds]
+    piled = near_bound(fit.b[of_sigmoid])
+    flags += [name for name, holds in (verdicts | {"b_at_bound": piled}).items() if holds]
     reason = why_open(n, verdicts, fit, high - low)
     if reason:  # it may be reached already
         low = min(low, np.quantile(fit.curves(x[n - 1 : n]), 0.025))
@@ -341,6 +347,12 @@ def covariance(fit: Posterior, chosen: np.ndarray) -> list[list[float]] | None:
     return np.cov(drawn).tolist() if chosen.sum() >= MIN_DRAWS else None
 
 
+def near_bound(b: np.ndarray) -> bool:
+    """Whether draws of the sigmoid's B, shape (k,), pile up at a bound of it; never with fewer than ``MIN_DRAWS``."""
+    low, high = FORMS[SIGMOID].b_range
+    return len(b) >= MIN_DRAWS and bool(np.mean((b < low / NEAR) | (b > high * NEAR)) > OPEN)
+
+
 def why_open(n: int, verdicts: dict[str, bool], fit: Posterior, width: float) -> str | None:
     """Why the data do not bound the ceiling; None when they do."""
     if n < MIN_POINTS:
@@ -358,23 +370,30 @@ def why_open(n: int, verdicts: dict[str, bool], fit: Posterior, width: float) ->
 def published_estimate(
     x: np.ndarray, score: np.ndarray, p_start: float, method: str, settings: PaperSettings
 ) -> dict:
-    """The same of the paper's and of ScaleRL's fit, which judge nothing but their bounds."""
+    """The same of the paper's and of ScaleRL's fit, which are judged by their bounds and the number of points alone."""
     fit = paper(x, score, p_start, settings) if method == "paper" else scalerl(x, score, p_start)
     half = SCALERL_HALF_WIDTH if method == "scalerl" else None
     used = fit.used
+    verdicts = {
+        "at_bound": fit.at_bound,
+        "b_at_bound": fit.b_at_bound,
+        "c_beyond_data": bool(fit.c_mid > x[-1]),
+    }
+    reason = why_unjudged(fit, verdicts["c_beyond_data"])
     return {
         **NOT_FITTED,
-        "a": None if fit.at_bound else fit.a,
+        "a": None if reason else fit.a,
         "a_point": fit.a,
         "a_ci95": [None, None] if half is None else [max(fit.a - half, 0.0), min(fit.a + half, MAX_SCORE)],
         "c_mid": fit.c_mid,
         "c_mid_ci95": [None, None],
         "b": fit.b,
         "b_ci95": [None, None],
-        "status": "unidentified" if fit.at_bound else "identified",
-        "reason": f"at_bound: the fit ends on its bound of {fit.a:.2f} points" if fit.at_bound else None,
-        "flags": ["at_bound"] if fit.at_bound else [],
+        "status": "unidentified" if reason else "identified",
+        "reason": reason,
+        "flags": [name for name, holds in verdicts.items() if holds],
         "alpha": settings.alpha if method == "paper" else None,
+        "lts_spread": fit.spread and list(fit.spread),
         "r2_train": explained_variance(score[used], fit(x[used])),
         "n_used": int(used.sum()),
         "curve": [
@@ -382,6 +401,16 @@ def published_estimate(
             for at in x[-1] * CURVE_TIMES
         ],
     }
+
+
+def why_unjudged(fit: Fit, c_beyond: bool) -> str | None:
+    """Why a published method's fit is no ceiling; None when nothing says so."""
+    if (n := int(fit.used.sum())) < MIN_POINTS:
+        return f"{n} points fitted, fewer than {MIN_POINTS}"
+    if fit.at_bound:
+        return f"at_bound: the fit ends on its bound of {fit.a:.2f} points"
+    falls = fit.a < fit.p_start and c_beyond
+    return "the curve falls, and half of the fall lies beyond the last point" if falls else None
 
 
 def curve_with_band(fit: Posterior, x_last: float) -> list[dict]:

@@ -12,6 +12,10 @@ from switchpoint.tables import check_columns, file_of, numbers, read_csv, refuse
 MAX_SCORE = 100.0
 FRACTIONS = "no score is above 1, as if they were fractions; multiply them all (p_start too) by 100"
 
+MIXED = "the run's start and its scores seem to be in different units, points (0 to 100) and fractions (0 to 1); give points for both"
+HIGH_START = 5.0  # points; no run that begins above it stays below 1
+AS_FRACTION = 50, 200  # a score in points is so many times a start in fractions
+
 
 def read_points(path: str | Path, benchmark: str = "overall") -> pd.DataFrame:
     """Points of the csv file at ``path``, checked: ``check_points`` on it."""
@@ -53,6 +57,7 @@ def check_rows(table: pd.DataFrame, benchmark: str = "overall") -> pd.DataFrame:
     # Of a curves.csv all runs count together: the scores of a weak model may stay below one point.
     owner = (chosen if "phase" in table else points["run"]).where(chosen)
     refuse(table, fractions(points[["score", "p_start"]], owner), "score", FRACTIONS)
+    refuse(table, mixed_units(points, owner), "p_start" if "p_start" in table else "score", MIXED)
     if "phase" in table:
         points = points.assign(phase=table["phase"], p_0=base_score(table, points, chosen))
     points = points[chosen].assign(unit=unit)
@@ -93,6 +98,19 @@ def fractions(scores: pd.DataFrame, owner: pd.Series) -> pd.Series:
     highest = scores.max(axis=1).groupby(owner).transform("max")
     broken = (scores % 1).max(axis=1).groupby(owner).transform("max")
     return (highest <= 1) & (broken > 0)
+
+
+def mixed_units(points: pd.DataFrame, owner: pd.Series) -> pd.Series:
+    """Mask of the rows whose owner's start is in points and the later scores in fractions, or the other way round.
+
+    A start above 5 before scores that seem to be fractions; or a start that seems one, and all scores 50 to 200 times as high.
+    """
+    later, start = points["score"].where(points["exaflops"] > 0), points["p_start"]
+    low, high = (later.groupby(owner).transform(which) for which in ("min", "max"))
+    scores = fractions(later.to_frame(), owner) & (start > HIGH_START)
+    least, most = AS_FRACTION
+    starts = (start < 1) & (start % 1 > 0) & (low >= least * start) & (high <= most * start)
+    return owner.notna() & (scores | starts)
 
 
 def compute_falls(table: pd.DataFrame, keys: pd.DataFrame) -> np.ndarray:

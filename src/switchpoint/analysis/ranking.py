@@ -8,6 +8,7 @@ Deviations
   critical value times the standard error of the difference, as in ``comparisons``, so that with probability 95 % the best
   pass@1 is not dropped and the best pass@k keeps the first place; what is closer is tied.  Evaluations on the same problems
   differ by less than their errors say, so the test errs towards ties.
+- The filter is Quagmires' rule and helps or hurts by what pass@1 and the loss see (``FILTER_REGRET``, simulated).
 - An error that is not given comes from the number of problems: sqrt(p (1 - p) / n), the most that values between 0 and
   1 of mean p can have, with p drawn towards 1/2 by four problems (Agresti and Coull 1998), so that it is never 0.
 """
@@ -24,6 +25,12 @@ from switchpoint.errors import InputError
 
 BASELINE = "ranked by pass_1, which foretells RL poorly (Quagmires Table 2); measure pass@k for a larger k"
 LEVEL = 0.95
+# Points that RL on the first of 12 exact candidates loses against the best of them: means of 1,000 simulated sets of candidates
+# (benchmarks/predictors.py), standard error of the difference 0.03 and 0.11.
+FILTER_REGRET = {
+    "pass_1, val_loss and pass_64 foretell as in Quagmires": {"with_filter": 0.5, "pass_64_alone": 0.5},
+    "pass_1 and val_loss foretell nothing": {"with_filter": 3.4, "pass_64_alone": 0.4},
+}
 
 
 def rank(table: pd.DataFrame, k: int | None = None) -> dict:
@@ -34,7 +41,8 @@ def rank(table: pd.DataFrame, k: int | None = None) -> dict:
     ``pass_<k>_se`` or ``se`` (standard error in points; ``se`` of every pass@k without its own), ``n`` (problems)
     and ``val_loss_se``.  ``k`` is the k above 1 to rank by; the largest by default, pass@1 where there is no other.
 
-    Returns ``predictor``; ``favourites``; ``filter`` ({applied, reason}); ``val_loss`` (as
+    Returns ``predictor``; ``favourites``; ``filter`` ({applied, reason}); ``filter_regret`` (``FILTER_REGRET``: what the filter
+    costs or saves in simulations, points, None where it is not applied); ``val_loss`` (as
     ``predictors.loss_reading``); ``noise`` ({level, errors}: the column that each predictor's error is of, None where
     there is none and any difference counts); ``n_kept``, ``n_dropped``; ``models``, best first, each {place, model,
     ``pass_<k>``, pass_1, their errors ``..._se`` where known, val_loss, exaflops, tied_with, dropped, spared}.  ``place`` is 1
@@ -59,6 +67,7 @@ def rank(table: pd.DataFrame, k: int | None = None) -> dict:
         "predictor": predictor,
         "favourites": [entry["model"] for entry in entries if entry["place"] == 1],
         "filter": {"applied": applied, "reason": reason},
+        "filter_regret": FILTER_REGRET if applied else None,
         "val_loss": reading,
         "noise": {"level": LEVEL, "errors": {name: source for name, (source, _) in errors.items()}},
         "n_kept": len(models) - len(dropped),

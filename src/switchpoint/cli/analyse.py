@@ -33,7 +33,7 @@ def fit(
     predict: Annotated[str | None, typer.Option(help="A csv file of run, exaflops to predict scores at.")] = None,
     method: Annotated[Literal["default", "paper", "scalerl"], typer.Option(help="Ours, the paper's (Appendix D), or ScaleRL's grid.")] = "default",
     settings: Annotated[
-        str | None, typer.Option(help="For paper: a csv file of run, first, last, alpha, tau, free_start, cap.")
+        str | None, typer.Option(help="For paper: a csv file of run, first, last, alpha, tau, free_start, cap, starts.")
     ] = None,
 ) -> None:  # fmt: skip
     """Fits the ceiling of every run, with its 95 % interval, or says that the data do not bound it."""

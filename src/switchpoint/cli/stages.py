@@ -4,6 +4,7 @@ Thin: every command reads its arguments and its tables, calls the library and wr
 Training and sampling modules are imported inside their commands, so that the others start fast.
 """
 
+import functools
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -191,9 +192,11 @@ def prompts(
 def mix(job: Job, prompts: PathOption, base: PathOption, out: PathOption) -> None:
     """Picks the mix set: the RL prompts that have an expert trajectory."""
     from switchpoint.data import select as selection
+    from switchpoint.training.tokenizer import Tokenizer
 
-    asked = jobs.MixJob.load(job)
-    n_rows = selection.mix(asked, prompts, lengths_in(base), out)
+    asked, tokenizer = jobs.MixJob.load(job), Tokenizer(base)
+    prompt_tokens = functools.partial(tokenizer.prompt_counts, template=asked.template)
+    n_rows = selection.mix(asked, prompts, prompt_tokens, tokenizer.response_counts, out)
     publish(out, hashes(prompts) | tokenizer_of(base), asked, rows=n_rows)
 
 

@@ -1,8 +1,10 @@
 """Decontamination: benchmark problems too near to a training problem are dropped (RETU section 5.1).
 
 Deviations: the paper drops on cosine alone; problems of one template then all look alike, so ``match_numbers`` also asks
-for the same ordered sequence of numbers.  The same text (normalised) is always dropped.  Training data stay as they are;
-they are all that sets and prompts may be drawn from, so that another recipe of a set leaves the benchmarks alone.
+for the same ordered sequence of numbers, without signs; ``1,000``, LaTeX's ``1{,}000`` and ``1\\,000`` and ``1000`` are one, so that
+``100,200`` is one too, and ``1,2,3``, ``1, 000`` and ``0,123`` are several.  The same text (normalised) is always dropped.
+Training data stay as they are; they are all that sets and prompts may be drawn from, so that another recipe of a set leaves
+the benchmarks alone.
 """
 
 import hashlib
@@ -25,7 +27,11 @@ GRAM = 13  # words (GPT-3's test)
 SWEEP = [round(0.70 + 0.01 * step, 2) for step in range(26)]
 TRAINING = Schema({"id": TEXT, "source": TEXT, "problem": TEXT}, "problem", "NULL", optional=("id", "source"))
 FOUND = ["nearest_id", "nearest_source", "nearest_problem", "cosine", "exact", "gram", "reason"]
-NUMBERS = r"array_to_string(regexp_extract_all(problem, '[0-9]+(?:\.[0-9]+)?'), ' ')"
+# SQL: a run of digits and commas is one number where these part thousands, else as many as it has parts.
+NUMBERS = r"""array_to_string([
+    CASE WHEN regexp_full_match(run, '[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]+)?') THEN replace(run, ',', '') ELSE replace(run, ',', ' ') END
+    FOR run IN regexp_extract_all(regexp_replace(problem, '\{,\}|,\\!|\\!,|\\,', ',', 'g'), '[0-9]+(?:,[0-9]+)*(?:\.[0-9]+)?')
+], ' ')"""
 
 
 @dataclass(frozen=True)

@@ -216,24 +216,28 @@ def candidates(connection: DuckDBPyConnection, job: PromptsJob, sources: list[st
     return relations.union(parts)
 
 
-def mix(job: MixJob, prompts: str, n_tokens: Lengths, out: str) -> int:
-    """Writes the prompts that have an expert trajectory, neither of them too long in tokens (MIX37K)."""
+def mix(job: MixJob, prompts: str, prompt_tokens: Lengths, response_tokens: Lengths, out: str) -> int:
+    """Writes the prompts that have an expert trajectory, neither of them too long in tokens (MIX37K).
+
+    Both are counted as RL takes them: the problem in its template, the trajectory with the token that ends it.
+    """
     with relations.connect(out) as connection:
         reader = (
             relations.read(connection, prompts).filter("solution IS NOT NULL").to_arrow_reader(relations.ROWS)
         )
-        parts = (short(batch, n_tokens, job.max_tokens, job.max_prompt_tokens) for batch in reader)
+        limits = {
+            "problem": (prompt_tokens, job.max_prompt_tokens),
+            "solution": (response_tokens, job.max_tokens),
+        }
+        parts = (short(batch, limits) for batch in reader)
         return relations.write(parts, reader.schema, out)
 
 
-def short(
-    batch: pyarrow.RecordBatch, n_tokens: Lengths, max_tokens: int, max_prompt_tokens: int
-) -> pyarrow.RecordBatch:
-    """The rows whose solution, with the token that ends it, and problem have at most so many tokens."""
-    if not batch.num_rows:
-        return batch
-    fits = np.asarray(n_tokens(batch["solution"].to_pylist())) < max_tokens
-    fits &= np.asarray(n_tokens(batch["problem"].to_pylist())) <= max_prompt_tokens
+def short(batch: pyarrow.RecordBatch, limits: dict[str, tuple[Lengths, int]]) -> pyarrow.RecordBatch:
+    """The rows whose texts in every column have at most so many tokens; ``limits``: how they are counted, and how many."""
+    fits = np.ones(batch.num_rows, dtype=bool)
+    for name, (n_tokens, most) in limits.items():
+        fits &= np.asarray(n_tokens(batch[name].to_pylist()), dtype=int) <= most
     return batch.filter(pyarrow.array(fits))
 
 

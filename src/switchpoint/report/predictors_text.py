@@ -21,6 +21,7 @@ def show_rank(result: dict) -> str:
         text_table(rows),
         f"Run RL on {favourites}: highest {result['predictor']} of {result['n_kept']}{tied}.",
         f"Filter by pass_1 and val_loss: {dropped} ({result['filter']['reason']}).",
+        *regret_lines(result["filter_regret"]),
         *(
             f"{one['model']} is kept, within noise: {one['spared']}."
             for one in result["models"]
@@ -28,6 +29,16 @@ def show_rank(result: dict) -> str:
         ),
     ]
     return "\n".join(lines + remark_lines(result))
+
+
+def regret_lines(regrets: dict | None) -> list[str]:
+    """What the filter costs in simulations; nothing where it is not applied."""
+    cases = [
+        f"{one['with_filter']:g} and {one['pass_64_alone']:g} where {where}"
+        for where, one in (regrets or {}).items()
+    ]
+    said = "Points lost by the favourite in simulations, with the filter and by pass_64 alone"
+    return [f"{said}: {'; '.join(cases)}."] if cases else []
 
 
 def show_predict(result: dict) -> str:

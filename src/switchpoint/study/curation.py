@@ -94,7 +94,9 @@ class Prompts(Strict):
     mix_max_tokens: Tokens = Field(
         8192, description="Longest expert trajectory in the mix set, with its end token."
     )
-    mix_max_prompt_tokens: Tokens = Field(1024, description="Longest problem in the mix set.")
+    mix_max_prompt_tokens: Tokens = Field(
+        1024, description="Longest prompt in the mix set, as the chat template renders it."
+    )
 
 
 class Benchmark(Strict):

@@ -24,7 +24,7 @@ RECIPES = {
     "ingest": 2,
     "curate": 2,
     "win_rates": 4,
-    "decontaminate": 2,
+    "decontaminate": 3,
     "sft": 4,
     "rl": 4,
     "evaluate": 4,
@@ -254,7 +254,7 @@ class Expansion:
         """Of `select_mix`."""
         prompts = self.study.data.prompts
         limits = {"max_tokens": prompts.mix_max_tokens, "max_prompt_tokens": prompts.mix_max_prompt_tokens}
-        return jobs.MixJob(**self.curation(), **limits)
+        return jobs.MixJob(**self.curation(), **limits, template=self.template)
 
     def given_job(self) -> jobs.GivenJob:
         """Of `give_win_rates`."""

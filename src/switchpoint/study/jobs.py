@@ -130,6 +130,7 @@ class MixJob(CurateJob):
 
     max_tokens: int
     max_prompt_tokens: int
+    template: Template
 
 
 class GivenJob(Job):

@@ -195,6 +195,14 @@ class Tokenizer:
         """Number of tokens of each text."""
         return [len(one.ids) for one in self.fast.encode_batch_fast(texts, add_special_tokens=False)]
 
+    def prompt_counts(self, problems: list[str], template: Template) -> list[int]:
+        """Number of tokens of each prompt, as ``render_prompt`` renders them."""
+        return self.counts([self.render(problem, template.name) for problem in problems])
+
+    def response_counts(self, solutions: list[str]) -> list[int]:
+        """Number of tokens of each expert trajectory, with the one that ``render_response`` closes it by."""
+        return [count + 1 for count in self.counts(solutions)]
+
     def decode(self, sequences: Sequence[list[int]]) -> list[str]:
         """The texts of sequences of token ids, without special tokens."""
         return self.fast.decode_batch(list(sequences), skip_special_tokens=True)

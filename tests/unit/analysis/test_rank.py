@@ -7,11 +7,12 @@ import random
 import numpy as np
 import pandas as pd
 import pytest
+import sft_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from switchpoint.analysis.ranking import error_of, rank
+from switchpoint.analysis.ranking import FILTER_REGRET, error_of, rank
 from switchpoint.errors import InputError
 from switchpoint.report.predictors_text import show_rank
 
@@ -42,6 +43,29 @@ def test_rank_by_hand():
     ]
     assert found["noise"] == {"level": 0.95, "errors": {"pass_64": None, "pass_1": None, "val_loss": None}}
     assert "Run RL on b: highest pass_64 of 4." in show_rank(found)
+
+
+def test_what_the_filter_costs_is_said_where_it_is_applied():
+    found = rank(CANDIDATES)
+    for regret in found["filter_regret"].values():
+        assert f"{regret['with_filter']:g} and {regret['pass_64_alone']:g} where " in show_rank(found)
+    found = rank(CANDIDATES.drop(columns="val_loss"))
+    assert found["filter_regret"] is None
+    assert "simulations" not in show_rank(found)
+
+
+@pytest.mark.parametrize(("world", "case"), [("Quagmires", 0), ("one good, two of noise", 1)])
+def test_the_regret_that_is_said_is_that_of_simulations(world, case):
+    rng, lost = np.random.default_rng(1), []
+    for _ in range(60):
+        table = sft_models.models(rng, 12, world)
+        scores = table.set_index("model")["rl_score"]
+        given = table.drop(columns="rl_score")
+        first = [rank(one)["models"][0]["model"] for one in (given, given.drop(columns="val_loss"))]
+        lost.append(scores.max() - scores[first])
+    said = list(FILTER_REGRET.values())[case]
+    error = np.std(lost, axis=0) / math.sqrt(60)
+    assert np.all(np.abs(np.mean(lost, axis=0) - list(said.values())) < 3 * error + 0.05)
 
 
 def test_rank_by_a_given_k_notes_a_dropped_favourite():

@@ -1,10 +1,12 @@
 """The curve, the paper's pipeline and ScaleRL's."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 import synthetic
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import reference
 
@@ -147,3 +149,76 @@ def test_methods_are_checked():
         fit_curves(points, method="best")
     with pytest.raises(InputError, match="settings are the paper's"):
         fit_curves(points, settings=pd.DataFrame({"run": ["curve-1"]}))
+
+
+@pytest.mark.parametrize(("drop", "bend"), [(10, 1.0), (2, 1.0), (50, 1.0), (10, 3.0)])
+@pytest.mark.parametrize("method", ["paper", "scalerl"])
+def test_a_falling_line_has_no_ceiling_in_the_published_methods(method, drop, bend):
+    points = pd.DataFrame({"run": "r", "exaflops": X, "score": P_START - drop * (X / X.max()) ** bend})
+    fit = fit_curves(points.assign(p_start=P_START), method=method)["runs"]["r"]
+    assert (fit["status"], fit["a"]) == ("unidentified", None)
+    assert re.search("ends on its bound of 0.00|the curve falls, and half", fit["reason"])
+
+
+@pytest.mark.parametrize("method", ["paper", "scalerl"])
+def test_a_fall_to_a_level_has_one(method):
+    points = pd.DataFrame({"run": "r", "exaflops": X, "score": P_START - 20 * rise(X, C_MID, B)})
+    fit = fit_curves(points.assign(p_start=P_START), method=method)["runs"]["r"]
+    assert fit["a"] == pytest.approx(P_START - 20, abs=0.6)
+
+
+@pytest.mark.parametrize("method", ["paper", "scalerl"])
+def test_few_points_identify_nothing_in_the_published_methods(method):
+    points = pd.DataFrame({"run": "r", "exaflops": X, "score": EXACT, "p_start": P_START})
+    few = fit_curves(points[3::13], method=method)["runs"]["r"]
+    assert (few["status"], few["a"]) == ("unidentified", None)
+    assert re.fullmatch("[23] points fitted, fewer than 8", few["reason"])
+    settings = pd.DataFrame({"run": ["r"], "last": [6]})
+    if method == "paper":
+        sliced = fit_curves(points, method=method, settings=settings)["runs"]["r"]
+        assert sliced["reason"] == "4 points fitted, fewer than 8"  # of 6, one of them at x = 0, LTS keeps 5
+
+
+@pytest.mark.parametrize("method", ["default", "paper", "scalerl"])
+def test_b_on_its_bound_is_flagged(method):
+    rng = np.random.default_rng(0)
+    step = P_START + 20 * (X > 4) + rng.normal(0, 0.2, len(X))
+    table = {"run": "r", "exaflops": X, "p_start": P_START}
+    fit = fit_curves(pd.DataFrame(table | {"score": step}), method=method)["runs"]["r"]
+    assert "b_at_bound" in fit["flags"]
+    fit = fit_curves(pd.DataFrame(table | {"score": EXACT}), method=method)["runs"]["r"]
+    assert "b_at_bound" not in fit["flags"]
+
+
+def test_random_starts_of_lts_find_what_the_full_fit_misses_and_say_how_far_optima_differ():
+    score = (
+        EXACT + np.random.default_rng(0).normal(0, 0.2, len(X)) + 8 * (X < 4)
+    )  # a sixth, which bends the fit to all
+    chosen = PaperSettings(alpha=0.75, tau=None)
+    single = paper(X, score, P_START, PaperSettings(alpha=0.75, tau=None, starts=0))
+    several = paper(X, score, P_START, chosen)
+    assert single.spread is None
+    assert abs(single.a - A) > 1 > 10 * abs(several.a - A)
+    assert several.spread[0] <= several.a <= several.spread[1]
+    assert paper(X, score, P_START, chosen).a == several.a
+
+    entry = pd.DataFrame({"run": "r", "exaflops": X, "score": score, "p_start": P_START})
+    asked = pd.DataFrame({"run": ["r"], "alpha": [0.75], "starts": [50]})
+    fit = fit_curves(entry, method="paper", settings=asked)["runs"]["r"]
+    assert fit["lts_spread"][0] <= fit["a"] <= fit["lts_spread"][1]
+    assert (
+        fit_curves(entry, method="paper", settings=asked.assign(starts=0))["runs"]["r"]["lts_spread"] is None
+    )
+
+
+@given(st.integers(0, 10_000), st.booleans(), st.sampled_from([0.5, 0.75, 0.9]))
+@settings(max_examples=8, deadline=None)
+def test_random_starts_never_leave_more_squares(seed, free, alpha):
+    rng = np.random.default_rng(seed)
+    score = np.clip(EXACT + rng.normal(0, 0.5, len(X)) - 8 * (rng.random(len(X)) < 0.25), 0, 100)
+    squares = []
+    for starts in (0, 20):
+        chosen = PaperSettings(alpha=alpha, tau=None, free_start=free, starts=starts)
+        fit = paper(X, score, P_START, chosen)
+        squares.append(np.sum((score - fit(X))[fit.used] ** 2))
+    assert squares[1] <= squares[0] + 0.05

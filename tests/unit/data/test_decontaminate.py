@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -266,3 +267,40 @@ def test_an_embedder_that_is_none(tmp_path):
     (tmp_path / "model").mkdir()
     with pytest.raises(InputError, match="no sentence-transformers model"):
         embeddings.load(str(tmp_path / "model"))
+
+
+def numbers_of(problems: list[str]) -> list[str]:
+    """What ``match_numbers`` compares of every problem."""
+    asked = pd.DataFrame({"problem": problems})  # noqa: F841 - the query reads it
+    return [row[0] for row in duckdb.sql(f"SELECT {decontaminate.NUMBERS} FROM asked").fetchall()]
+
+
+@pytest.mark.parametrize(
+    ("problem", "numbers"),
+    [
+        ("1,000 or 1000", "1000 1000"),
+        ("12,345,678.90 and 1,000.5", "12345678.90 1000.5"),
+        (r"\$1{,}000, 1\,000, 1,\!000 and 1\!,000", "1000 1000 1000 1000"),
+        ("the list 1,2,3", "1 2 3"),
+        ("the list 1,2,300", "1 2 300"),
+        ("the points (3, 100) and (3,\\,100)", "3 100 3 100"),
+        ("1, 000", "1 000"),
+        ("0,123 and 007,000", "0 123 007 000"),
+        ("1234,567 and 1,0000 and 1,00", "1234 567 1 0000 1 00"),
+        ("-5 and -1,000", "5 1000"),
+        ("July 4,1776, and July 4, 1776, and 7/4/1776", "4 1776 4 1776 7 4 1776"),
+        ("1,000km, 3.5 and 3.", "1000 3.5 3"),
+        ("none,", ""),
+    ],
+)
+def test_numbers_of_a_problem(problem, numbers):
+    assert numbers_of([problem]) == [numbers]
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**10), st.sampled_from(["", ".5", ".25"])), max_size=6))
+@settings(max_examples=30, deadline=None)
+def test_how_thousands_are_written_does_not_matter(values):
+    words = [" and ".join(f"{value:{form}}{rest}" for value, rest in values) for form in ("d", ",")]
+    words.append(words[1].replace(",", "{,}"))
+    plain = " ".join(f"{value}{rest}" for value, rest in values)
+    assert numbers_of(words) == [plain] * 3

@@ -1,5 +1,6 @@
 """Curation: draws, strata, RL prompts, overlaps, benchmarks."""
 
+import functools
 import hashlib
 from pathlib import Path
 
@@ -11,7 +12,17 @@ from hypothesis import strategies as st
 from switchpoint import files, tables
 from switchpoint.data import benchmarks, cards, difficulty, order, pool, relations, select
 from switchpoint.errors import InputError
-from switchpoint.study.jobs import GivenJob, MixJob, PromptsJob, SelectJob, Slice, ValidationJob
+from switchpoint.study import paths
+from switchpoint.study.jobs import (
+    GivenJob,
+    MixJob,
+    PromptsJob,
+    SelectJob,
+    Slice,
+    Template,
+    ValidationJob,
+)
+from switchpoint.training.tokenizer import Tokenizer
 
 
 def rows(problems: list[str], prefix: str = "p", **columns) -> pd.DataFrame:
@@ -335,17 +346,28 @@ def test_sets_without_the_prompts(folder):
     assert drawn(folder, job(), prompts=folder("prompts"))["id"].tolist() == ["p39"]
 
 
+def mixed(folder: Tables, tokenizer: Tokenizer, max_tokens: int, max_prompt_tokens: int) -> list[str]:
+    """The ids of the mix set with these limits."""
+    limits = {"max_tokens": max_tokens, "max_prompt_tokens": max_prompt_tokens}
+    asked = MixJob(recipe=1, seed=0, template=Template(name="retu", sha256=""), **limits)
+    prompt_tokens = functools.partial(tokenizer.prompt_counts, template=asked.template)
+    select.mix(asked, folder("prompts"), prompt_tokens, tokenizer.response_counts, folder("mix"))
+    return folder.read("mix")["id"].tolist()
+
+
 def test_the_mix_set_is_the_prompts_with_a_short_solution(folder):
-    folder.write(prompts=rows(["a", "bb", "cc", "d"], solution=[None, "short", "short", "much longer"]))
-    asked = MixJob(recipe=1, seed=0, max_tokens=6, max_prompt_tokens=2)
-    select.mix(asked, folder("prompts"), lambda texts: [len(text) for text in texts], folder("mix"))
-    assert folder.read("mix")["id"].tolist() == ["p1", "p2"]
-    asked = MixJob(recipe=1, seed=0, max_tokens=6, max_prompt_tokens=1)
-    select.mix(asked, folder("prompts"), lambda texts: [len(text) for text in texts], folder("mix"))
-    assert folder.read("mix").empty
-    asked = MixJob(recipe=1, seed=0, max_tokens=5, max_prompt_tokens=2)  # 5 and the end
-    select.mix(asked, folder("prompts"), lambda texts: [len(text) for text in texts], folder("mix"))
-    assert folder.read("mix").empty
+    tokenizer = Tokenizer(paths.TINY_BASE)
+    folder.write(prompts=rows(["1", "1+1", "2+2", "3"], solution=[None, "1+1=2.", "2+2=4.", "1+1=2. 2+1=3."]))
+    # Tokens as RL takes them: with the template around the problem, and with the end behind the solution.
+    prompt = len(tokenizer.render_prompt("1+1", Template(name="retu", sha256="")))
+    response, longer = (len(tokenizer.render_response(text)) for text in ("1+1=2.", "1+1=2. 2+1=3."))
+    assert prompt > len(tokenizer.encode("1+1"))
+    assert longer > response == len(tokenizer.encode("1+1=2.")) + 1
+    assert mixed(folder, tokenizer, longer, prompt) == ["p1", "p2", "p3"]
+    assert mixed(folder, tokenizer, longer - 1, prompt) == ["p1", "p2"]
+    assert mixed(folder, tokenizer, response, prompt) == ["p1", "p2"]
+    assert mixed(folder, tokenizer, response - 1, prompt) == []
+    assert mixed(folder, tokenizer, response, prompt - 1) == []
 
 
 def test_forbidden_overlaps_are_named(folder):
