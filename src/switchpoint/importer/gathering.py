@@ -23,7 +23,9 @@ SENTENCES = {
     "restarts": "{n} times a log went back in steps: what was logged later counts, and what stood beyond is left.",
     "values_damaged": "{n} numbers have something else printed into them, and were left.",
     "values_averaged": "{n} cells of charts are means of several logged values (their __MIN and __MAX differ).",
-    "steps_of_before": "{n} records of W&B have no step of the trainer, and were taken at the last one before.",
+    "runs_in_trainer_steps": "The steps of {n} runs are the trainer's own, which they logged (as train/global_step): those of W&B and "
+    "trackio may count the calls of log.",
+    "steps_of_before": "{n} records of W&B or trackio have no step of the trainer, and were taken at the last one before.",
     "steps_from_0": "prime-rl counts steps from 0: its step n is after n + 1 updates here.",
     "evaluations_without_step": "{n} evaluations name no checkpoint's step, and were left.",
     "scores_again": "{n} scores were logged with another value before at their step: the last counts, "

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import sqlite3
 from pathlib import Path
 
 import pandas as pd
@@ -312,7 +313,7 @@ def test_one_axis_of_steps_in_a_history():
         ]
     summary = imported(f"{history('h.csv', *rows)} --score acc=m --scale 100 --compute steps --out out")
     assert pd.read_csv("out/curves.csv")["step"].unique().tolist() == [0, 10, 20, 30, 40]
-    assert any("5 records of W&B have no step of the trainer" in text for text in summary["said"])
+    assert any("5 records of W&B or trackio have no step of the trainer" in text for text in summary["said"])
 
 
 def test_the_clock_of_a_history_without_a_runtime():
@@ -322,3 +323,33 @@ def test_the_clock_of_a_history_without_a_runtime():
     assert pd.read_csv("out/curves.csv")["compute"].unique().tolist() == [0, 60, 120, 180, 240]
     imported(f"{base} --compute gpu-hours:1000x0.5 --gpus 8")
     assert pd.read_csv("out/curves.csv")["exaflops"].max() == pytest.approx(240 * 8 * 0.5e15 / 1e18)
+
+
+def project(path: str, *calls: dict) -> str:
+    """trackio's database of one run, whose own step counts the calls of log."""
+    database = sqlite3.connect(path)
+    database.execute("CREATE TABLE metrics (id INTEGER PRIMARY KEY, timestamp, run_name, step, metrics)")
+    for number, values in enumerate(calls):
+        row = (f"2025-09-01T10:00:{number:02d}", "grpo", number, json.dumps(values))
+        database.execute("INSERT INTO metrics (timestamp, run_name, step, metrics) VALUES (?, ?, ?, ?)", row)
+    database.commit()
+    database.close()
+    return path
+
+
+def test_the_steps_of_a_trainer_count_in_wandb_and_in_trackio():
+    """transformers logs training and evaluation apart, each with its step."""
+    accuracy, tokens = "eval/rewards/accuracy_reward/mean", "train/num_tokens"
+    calls = [{"train/global_step": 0, accuracy: 0.3}]
+    for step in range(10, 50, 10):
+        calls += [{"train/global_step": step, tokens: 1e9 * step}]
+        calls += [{"train/global_step": step, accuracy: CURVE[step // 10]}]
+    rows = [{"_step": number, "_timestamp": 1.7e9 + number} | values for number, values in enumerate(calls)]
+    history("h.csv", *rows), project("p.db", *calls)
+    for compute in ("steps", "seconds", f"tokens:{tokens}xQwen2.5-7B"):
+        said = [
+            imported(f"{log} --run r --compute {compute} --out {log[0]}")["said"] for log in ("h.csv", "p.db")
+        ]
+        assert Path("h/curves.csv").read_text() == Path("p/curves.csv").read_text()
+        assert all("The steps of 1 runs are the trainer's own" in text for text in map(" ".join, said))
+        assert pd.read_csv("p/curves.csv")["step"].unique().tolist() == [0, 10, 20, 30, 40]
