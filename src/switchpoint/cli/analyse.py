@@ -1,7 +1,6 @@
 """The commands that analyse anybody's runs.  Thin, as the stages are."""
 
 import json
-import warnings
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -165,7 +164,6 @@ def report(
             for given, file in ((runs, "runs.csv"), (losses, "losses.csv"))
         )
     check_out("report", out, curves, runs, losses)
-    warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the browser draws the page's texts
     inputs = own.inputs_of(*(path and tables.read_csv(path) for path in (curves, runs, losses)))
     files.write_text(out, page.render(inputs, name))
     if advice := inputs.get("advice"):
