@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
-from switchpoint import tables
+from switchpoint import tables, units
 from switchpoint.analysis.points import MAX_SCORE, check_points
 from switchpoint.errors import InputError
 from switchpoint.importer.options import of_run
@@ -189,11 +189,4 @@ def unfittable_benchmarks(points: pd.DataFrame, unit: str) -> dict[str, str]:
 
 def in_unit(table: pd.DataFrame, unit: str) -> pd.DataFrame:
     """The table with its compute named by the unit: columns of exaflops, or of compute and its unit."""
-    if unit == "exaflops":
-        return table
-    names = {"exaflops": "compute", "exaflops_total": "compute_total", "sft_exaflops": "sft_compute"}
-    table = table.rename(columns=names)
-    if "compute" in table:
-        last = "compute_total" if "compute_total" in table else "compute"
-        table.insert(table.columns.get_loc(last) + 1, "unit", unit)
-    return table
+    return table if unit == "exaflops" else units.as_written(unit, table)

@@ -164,3 +164,16 @@ def test_names_are_text_in_every_figure(curves, runs, recwarn, caplog):
     assert all(f">{name}</text>" in html for name in NAMES.values())
     assert not recwarn.list
     assert caplog.text == ""
+
+
+def test_data_to_download_name_their_unit(curves, runs):
+    content = page.content_of(own.inputs_of(curves, runs))
+    tables = {
+        block.name: block.csv for blocks in content.values() for block in blocks if hasattr(block, "csv")
+    }
+    headers = {name: text.partition("\n")[0] for name, text in tables.items()}
+    assert not any("exaflops" in header.lower() for header in headers.values())
+    assert ",compute,compute_total,unit,benchmark,score," in headers["compute"]
+    assert ",compute_total,unit,score," in headers["arms"]
+    assert ",compute,compute_total,unit," in headers["fits"]
+    assert ",steps," in tables["fits"].partition("\n")[2]
