@@ -159,6 +159,10 @@ def report(
     if Path(curves).is_dir():
         folder = Path(curves)
         curves = str(folder / "curves.csv")
+        if not Path(curves).is_file():
+            raise InputError(
+                f"{folder}: has no curves.csv; give the folder that `import` wrote, or a csv file"
+            )
         runs, losses = (
             given or (str(folder / file) if (folder / file).is_file() else None)
             for given, file in ((runs, "runs.csv"), (losses, "losses.csv"))

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import stat
 import sys
 from importlib import metadata
@@ -53,6 +54,10 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # names may have letters that the terminal lacks
     try:
+        if any(re.fullmatch(r"(--[\w-]+=)?", argument) for argument in sys.argv[1:]):
+            raise InputError(
+                "an argument is empty (an unset variable of the shell?); fill it in, or leave it out"
+            )
         app()
     except InputError as error:
         fail(f"error: {error}")
