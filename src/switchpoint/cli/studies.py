@@ -26,8 +26,9 @@ def plan(
     """Lists the pending jobs, what can be resumed, what training costs, and the disk that they take."""
     from switchpoint.flops import n_weights
     from switchpoint.study.plan import show
+    from switchpoint.units import say
 
-    show(study, n_weights, gpus, scale)
+    show(study, n_weights, gpus, say, scale)
 
 
 @app.command(epilog=example("status"))

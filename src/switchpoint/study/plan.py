@@ -223,9 +223,13 @@ def shown(count: int | None) -> str:
 
 
 def show(
-    study_file: str, count_weights: Callable[[str], int], gpus: int | None, scale: str | None = None
+    study_file: str,
+    count_weights: Callable[[str], int],
+    gpus: int | None,
+    say: Callable[[float], str],
+    scale: str | None = None,
 ) -> None:
-    """Prints the pending jobs, what the training of each SFT set and each arm costs, and what so many GPUs take."""
+    """Prints the pending jobs, what the training of each SFT set and each arm costs, and what so many GPUs take; ``say`` words exaFLOPs."""
     jobs = pending_jobs(study_file, count_weights, scale)
     if not jobs:
         print("nothing is pending")
@@ -234,19 +238,23 @@ def show(
         size = f"keeps {shown(job.keeps)}" if job.keeps != 0 else ""
         size += f", holds {shown(job.holds)}" if job.holds != 0 else ""
         known = job.cost is not None and job.cost.exaflops is not None
-        cost = f"{exaflops(job.cost.exaflops)}, {hours(job.cost.gpu_hours)}, " if known else ""
+        cost = f"{compute(job.cost.exaflops, say)}, {hours(job.cost.gpu_hours)}, " if known else ""
         print(f"{job.state:10} {job.rule:18} {job.name:40} {cost}{size}".rstrip())
     kept, held = sum(job.keeps or 0 for job in jobs), max(job.holds or 0 for job in jobs)
-    unknown = ", and what ? stands for" if any(None in (job.keeps, job.holds) for job in jobs) else ""
+    unknown = (
+        ", without what stands as ?, which is known when the data and the base model are made"
+        if any(None in (job.keeps, job.holds) for job in jobs)
+        else ""
+    )
     free = shutil.disk_usage(".").free
     print(
         f"{len(jobs)} jobs pending, which keep about {shown(kept)} and hold up to {shown(held)} each while they run"
         f"{unknown}; {shown(free)} are free{', which is not enough' if free < kept + held else ''}"
     )
-    show_costs({job.name: job.cost for job in jobs if job.cost is not None}, gpus)
+    show_costs({job.name: job.cost for job in jobs if job.cost is not None}, gpus, say)
 
 
-def show_costs(costs: dict[str, Cost], gpus: int | None) -> None:
+def show_costs(costs: dict[str, Cost], gpus: int | None, say: Callable[[float], str]) -> None:
     """Prints the training's exaFLOPs and GPU-hours by SFT set and RL algorithm and in all, and the bounds on its time."""
     if not costs:
         return
@@ -258,7 +266,11 @@ def show_costs(costs: dict[str, Cost], gpus: int | None) -> None:
         totals.setdefault("/".join(name.split("/")[:2]), []).append(cost)
     for title, several in [*sorted(totals.items()), ("all training", list(costs.values()))]:
         print(
-            f"{title:30} {exaflops(total([one.exaflops for one in several]))}, {hours(total([one.gpu_hours for one in several]))}"
+            f"{title:30} {compute(total([one.exaflops for one in several]), say)}, {hours(total([one.gpu_hours for one in several]))}"
+        )
+    if any(None in (cost.exaflops, cost.gpu_hours) for cost in costs.values()):
+        print(
+            "? is not known: FLOPs before the sets are made or plan.tokens says it, GPU-hours without plan.device"
         )
     if gpus is not None:
         bounds, counted = makespan(by_run(costs), gpus), "1 GPU" if gpus == 1 else f"{gpus} GPUs"
@@ -284,9 +296,9 @@ def total(values: list[float | None]) -> float | None:
     return None if None in values else sum(value for value in values if value is not None)
 
 
-def exaflops(value: float | None) -> str:
-    """As the plan says it."""
-    return "? exaFLOPs" if value is None else f"{value:.5g} exaFLOPs"
+def compute(value: float | None, say: Callable[[float], str]) -> str:
+    """ExaFLOPs as the plan says them."""
+    return "? FLOPs" if value is None else say(value)
 
 
 def hours(value: float | None) -> str:
