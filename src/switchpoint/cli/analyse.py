@@ -168,6 +168,8 @@ def report(
             for given, file in ((runs, "runs.csv"), (losses, "losses.csv"))
         )
     check_out("report", out, curves, runs, losses)
+    if Path(out).suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"--out {out}: the page is HTML; name it .html")
     inputs = own.inputs_of(*(path and tables.read_csv(path) for path in (curves, runs, losses)))
     files.write_text(out, page.render(inputs, name))
     if advice := inputs.get("advice"):

@@ -118,6 +118,11 @@ def scale_scores(
     rows = rows.assign(**{name: rows[name].where(same, column) for name, column in scaled.items()})
     outside = ~rows["score"].between(0, MAX_SCORE)
     fix = "mend it or --scale, or give --score-range LOW:HIGH"
+    if scale is not None and score_range is None:
+        fix = "mend it or --scale (with --scale 1 it is {given:g}), or give --score-range LOW:HIGH"
+        rows = rows.assign(given=rows["score"] / scale)
+    elif scale is None and (outside & fraction).any():
+        fix = "its format has fractions: give --scale 1 if yours are points, else --score-range LOW:HIGH"
     refuse_row(rows, outside, f"score is {{score:g}} points; they go from 0 to 100, {fix}")
     return rows
 
