@@ -9,5 +9,10 @@ class DivergedError(InputError):
     """A loss, a gradient or a model's output that is not finite."""
 
 
+def installing(extra: str) -> str:
+    """The command that installs an extra, for a message."""
+    return f"pip install 'switchpoint[{extra}]', or in a clone: pip install '.[{extra}]'"
+
+
 class StoppedError(Exception):
     """A job that stopped in time, its state saved: the same command goes on from there."""

@@ -179,13 +179,18 @@ def measure(directory: str | Path, names: Iterable[str]) -> Record:
     return {name: {"size": path.stat().st_size, "sha256": sha256(path)} for name, path in paths.items()}
 
 
+def absence(path: str | Path) -> str:
+    """What there is in place of a file, in words."""
+    return f"{path} {'is no file' if Path(path).exists() else 'does not exist'}"
+
+
 def damage(path: Path, measured: dict, hashed: float = float("inf")) -> str | None:
     """What is wrong with a file that was measured, in words; None when it is as it was.
 
     A file of more than ``hashed`` bytes is compared by size alone.
     """
     if not path.is_file():
-        return f"{path} {'is no file' if path.exists() else 'does not exist'}"
+        return absence(path)
     size = path.stat().st_size
     if size != measured["size"]:
         return f"{path} has {size} bytes instead of {measured['size']}"
@@ -233,12 +238,12 @@ def read_run(directory: str | Path, names: Iterable[str] | None = None) -> dict:
 def recorded(path: str | Path) -> dict | None:
     """Size and sha256 of a file by a record beside it: its own (its name and ``RECORD``), or the directory's ``run.json``."""
     path = Path(path)
-    own = path.with_name(f"{path.name}{RECORD}")
     try:
+        own = path.with_name(f"{path.name}{RECORD}")
         measured = read_json(own if own.is_file() else path.with_name("run.json"))["outputs"][path.name]
         return {"size": measured["size"], "sha256": measured["sha256"]}
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return None  # of another program, or of nobody
+        return None  # of another program, or of nobody (as of / or .)
 
 
 def check_recorded(path: str | Path) -> None:

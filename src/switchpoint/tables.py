@@ -198,9 +198,7 @@ def read_parquet(path: str | Path) -> pd.DataFrame:
     """The parquet file at ``path``; InputError when it is missing or no such table."""
     files.check_recorded(path)
     if not Path(path).is_file():
-        raise InputError(
-            f"{path} {'is a directory' if Path(path).is_dir() else 'does not exist'}; correct the path"
-        )
+        raise InputError(f"{files.absence(path)}; correct the path")
     try:
         return pd.read_parquet(path, page_checksum_verification=True)
     except DAMAGED as error:
@@ -216,9 +214,7 @@ def read_made(path: str | Path):
     path = Path(path)
     files.check_recorded(path)
     if not path.is_file():
-        raise InputError(
-            f"{path} {'is no file' if path.exists() else 'does not exist'}; {files.remake(path)}"
-        )
+        raise InputError(f"{files.absence(path)}; {files.remake(path)}")
     try:
         if path.suffix == ".parquet":
             table = pd.read_parquet(path, page_checksum_verification=True)  # of all but the columns' names

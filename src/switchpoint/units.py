@@ -75,6 +75,15 @@ def in_names_of(unit: str, table: pd.DataFrame) -> pd.DataFrame:
     return table if unit == EXAFLOPS else table.rename(columns=NAMES)
 
 
+def as_written(unit: str, table: pd.DataFrame) -> pd.DataFrame:
+    """The table as a file has it: its compute named by the unit, which stands in a column behind it unless it is exaFLOPs."""
+    named = in_names_of(unit, table)
+    spent = [name for name in ("compute", "compute_total") if name in named]
+    if unit != EXAFLOPS and spent:
+        named.insert(named.columns.get_loc(spent[-1]) + 1, "unit", unit)
+    return named
+
+
 def own_names(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, str]:
     """The table with its columns of compute as the program calls them, and its unit; ``name`` is what errors call it.
 

@@ -113,9 +113,9 @@ def clearly_higher(estimates: np.ndarray, errors: np.ndarray, dof: float = math.
     ``estimates`` and their standard errors ``errors`` have shape (k,).
     """
     lead = estimates[None] - estimates[:, None]
-    limits = np.full(len(estimates), stats.t.isf(HOPELESS, dof))
+    limits = criticals(errors, dof) if len(errors) > 1 else np.zeros(1)
     family = np.flatnonzero(~hopeless(estimates, errors, dof))
-    if len(family) > 1:
+    if 1 < len(family) < len(errors):
         limits[family] = criticals(errors[family], dof)
     return lead > limits[:, None] * np.hypot(errors[:, None], errors)
 

@@ -144,6 +144,8 @@ def watch_losses(path: str | Path, every: float, wait: Callable[[float], None] =
     means that the job has finished.
     """
     path, shown = Path(path), set()
+    if path.is_dir():
+        raise InputError(f"{path}: is a directory; give the losses.csv in it")
     if not (path.exists() or published_path(path).exists()):
         yield f"waiting for {path}"
     while True:

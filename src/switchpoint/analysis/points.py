@@ -1,5 +1,6 @@
 """Points of training curves: the score of a run against its compute, one row each."""
 
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -77,9 +78,13 @@ def check_scores(table: pd.DataFrame, unit: str, benchmark: str, name: str) -> t
         refuse(table, table["benchmark"].isna(), "benchmark", "name the benchmark")
         chosen = table["benchmark"] == benchmark
         if not chosen.any():
-            known = ", ".join(sorted(map(str, table["benchmark"].unique())))
+            names = sorted(map(str, table["benchmark"].unique()))
             where = file_of(table) or f"{name}: "
-            raise InputError(f"{where}no rows of benchmark {benchmark!r}; there are {known}")
+            fix = ""
+            if benchmark == "overall":
+                weights = " ".join(f"--weights {shlex.quote(f'{known}=PROBLEMS')}" for known in names)
+                fix = f": make it by `switchpoint import` again with {weights} (fit also takes --benchmark)"
+            raise InputError(f"{where}no rows of benchmark {benchmark!r}; there are {', '.join(names)}{fix}")
     if "phase" in table:
         refuse(table, ~table["phase"].isin(["base", "sft", "rl"]), "phase", "give base, sft or rl")
     exaflops, score = units.amounts(table, unit), numbers(table, "score")

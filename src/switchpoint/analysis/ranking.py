@@ -13,6 +13,7 @@ Deviations
   1 of mean p can have, with p drawn towards 1/2 by four problems (Agresti and Coull 1998), so that it is never 0.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -22,6 +23,7 @@ from switchpoint.analysis.comparisons import clearly_higher
 from switchpoint.analysis.points import MAX_SCORE
 from switchpoint.analysis.predictors import check_models, loss_reading, pass_columns
 from switchpoint.errors import InputError
+from switchpoint.tables import refuse
 
 BASELINE = "ranked by pass_1, which foretells RL poorly (Quagmires Table 2); measure pass@k for a larger k"
 LEVEL = 0.95
@@ -51,7 +53,11 @@ def rank(table: pd.DataFrame, k: int | None = None) -> dict:
     place the higher comes first, of equal ones the cheaper.  ``notes``; ``ignored_columns``.  InputError names the row, or the
     missing column.
     """
-    models = check_models(table).sort_values("model", ignore_index=True)
+    models = check_models(table)
+    for low, high in itertools.pairwise(pass_columns(models)):
+        fix = f"pass@k cannot be below that of a smaller k, and {low} is higher"
+        refuse(table, models[high] < models[low], high, f"{fix}; mend one")
+    models = models.sort_values("model", ignore_index=True)
     predictor = ranking_predictor(models, k)
     reading = loss_reading(models)
     applied = reading["applicable"] and "pass_1" in models

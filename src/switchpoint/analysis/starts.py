@@ -19,6 +19,7 @@ from switchpoint.tables import check_columns, numbers, refuse
 
 RUN_COLUMNS = ["run", "parent", "set", "algorithm", "seed", "start_step", "sft_exaflops", "status"]
 ENDED = ("finished", "exhausted", "diverged")  # the last two are diagnosed
+STATUSES = (*ENDED, "running", "stopped", "unfinished", "failed")
 BASES = {
     "ceiling": "ceiling", "peak": "smoothed peak", "tested": "final test score", "final": "final score",
     "equal": "score at equal RL compute",
@@ -30,7 +31,27 @@ def check_runs(runs: pd.DataFrame) -> pd.DataFrame:
     """The table of runs, of which it has every column, with its compute by the program's name."""
     runs, _ = units.own_names(runs, "runs")
     check_columns(runs, RUN_COLUMNS, "runs")
+    refuse(
+        runs, runs["status"].notna() & ~runs["status"].isin(STATUSES), "status", f"give {', '.join(STATUSES)}"
+    )
+    parents = dict(zip(runs["run"], runs["parent"], strict=True))
+    refuse(
+        runs,
+        runs["run"].map(lambda run: is_own_ancestor(run, parents)),
+        "parent",
+        "runs cannot start from each other; mend one",
+    )
     return runs
+
+
+def is_own_ancestor(run: str, parents: dict[str, str]) -> bool:
+    """Whether the way from a run to what it starts from comes back to it."""
+    above = run
+    for _ in parents:
+        above = parents.get(above)
+        if above == run:
+            return True
+    return False
 
 
 def rl_points(curves: pd.DataFrame, runs: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -1,7 +1,6 @@
 """The commands that analyse anybody's runs.  Thin, as the stages are."""
 
 import json
-import warnings
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -160,12 +159,17 @@ def report(
     if Path(curves).is_dir():
         folder = Path(curves)
         curves = str(folder / "curves.csv")
+        if not Path(curves).is_file():
+            raise InputError(
+                f"{folder}: has no curves.csv; give the folder that `import` wrote, or a csv file"
+            )
         runs, losses = (
             given or (str(folder / file) if (folder / file).is_file() else None)
             for given, file in ((runs, "runs.csv"), (losses, "losses.csv"))
         )
     check_out("report", out, curves, runs, losses)
-    warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the browser draws the page's texts
+    if Path(out).suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"--out {out}: the page is HTML; name it .html")
     inputs = own.inputs_of(*(path and tables.read_csv(path) for path in (curves, runs, losses)))
     files.write_text(out, page.render(inputs, name))
     if advice := inputs.get("advice"):

@@ -2,19 +2,37 @@
 
 import contextlib
 import os
+import re
 import stat
 import sys
 from importlib import metadata
 from typing import Annotated
 
 import typer
+import typer.core
 
 from switchpoint import files
 from switchpoint.cli import analyse, stages, studies
-from switchpoint.errors import InputError, StoppedError
+from switchpoint.errors import InputError, StoppedError, installing
 from switchpoint.study.plan import FINISHED
 
+
+class Commands(typer.core.TyperGroup):
+    """The commands; a wrong option or argument of one is an InputError, which is one line."""
+
+    def invoke(self, ctx):
+        """The command's result."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter.__base__ as error:  # of wrong, missing and unknown ones alike
+            problem = " ".join(error.format_message().replace("Value error, ", "").split()).rstrip(".")
+            raise InputError(
+                f"{problem}; `{(error.ctx or ctx).command_path} --help` shows what there is"
+            ) from None
+
+
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     epilog="`switchpoint COMMAND --help` shows a command's options and an example. Rules call more commands, which "
@@ -53,13 +71,17 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # names may have letters that the terminal lacks
     try:
+        if any(re.fullmatch(r"(--[\w-]+=)?", argument) for argument in sys.argv[1:]):
+            raise InputError(
+                "an argument is empty (an unset variable of the shell?); fill it in, or leave it out"
+            )
         app()
     except InputError as error:
         fail(f"error: {error}")
     except ModuleNotFoundError as error:
         if str(error.name).startswith("switchpoint"):
             raise
-        fail(f"error: this command needs the package {error.name}: pip install 'switchpoint[study]'")
+        fail(f"error: this command needs the package {error.name}: {installing('study')}")
     except StoppedError as stop:
         fail(str(stop), os.EX_TEMPFAIL)
     except OSError as error:

@@ -12,6 +12,24 @@ from switchpoint.errors import InputError
 from switchpoint.importer.options import Format
 
 Texts = list[str]
+FILES = (
+    ".json",
+    ".jsonl",
+    ".txt",
+    ".md",
+    ".tsv",
+    ".xlsx",
+    ".parquet",
+    ".html",
+    ".htm",
+    ".png",
+    ".svg",
+    ".pdf",
+    ".log",
+    ".yaml",
+    ".yml",
+)
+"""Endings that name a file, which the output that is a folder is not called by."""
 
 
 def import_command(
@@ -55,6 +73,8 @@ def import_command(
 
     is_file = out.endswith(".csv") or (os.path.exists(out) and not os.path.isdir(out))
     check_place(out, is_file, force, paths)
+    if not is_file and Path(out).suffix.lower() in FILES:
+        raise InputError(f"--out {out}: is no name of a folder; name one, or X.csv for the curves alone")
     if is_file and (
         told := [
             name for name, given in (("parent", parent), ("algorithm", algorithm), ("seed", seed)) if given

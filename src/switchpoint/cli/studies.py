@@ -29,8 +29,9 @@ def plan(
     """Lists the pending jobs, what can be resumed, what training and evaluation cost, and the disk that they take."""
     from switchpoint.flops import n_weights
     from switchpoint.study.plan import show
+    from switchpoint.units import say
 
-    show(study, n_weights, gpus, scale, price)
+    show(study, n_weights, gpus, say, scale, price)
 
 
 @app.command(epilog=example("status"))

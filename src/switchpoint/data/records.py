@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from switchpoint import tables
+from switchpoint import files, tables
 from switchpoint.errors import InputError
 from switchpoint.tables import SHOWN
 
@@ -99,7 +99,7 @@ def read(path: str | Path) -> pd.DataFrame:
     """The checked rows of a ``.jsonl`` or ``.parquet`` file, ``COLUMNS`` alone; no column may be one of ``RESERVED``."""
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path} does not exist; correct the path")
+        raise InputError(f"{files.absence(path)}; correct the path")
     if path.suffix not in (".jsonl", ".parquet"):
         raise InputError(f"{path} is neither .jsonl nor .parquet; convert it")
     frame = tables.read_objects(path)

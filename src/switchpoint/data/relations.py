@@ -132,9 +132,7 @@ def read(connection: DuckDBPyConnection, path: str | Path) -> DuckDBPyRelation:
     path = Path(path)
     files.check_recorded(path)
     if not path.is_file():
-        raise InputError(
-            f"{path} {'is no file' if path.exists() else 'does not exist'}; {files.remake(path)}"
-        )
+        raise InputError(f"{files.absence(path)}; {files.remake(path)}")
     try:
         return connection.read_parquet(str(path))
     except duckdb.Error as error:

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from switchpoint import tables
+from switchpoint import files, tables
 from switchpoint.errors import InputError
 from switchpoint.grading import IDLE, KILLED
 from switchpoint.grading.extraction import (
@@ -216,7 +216,7 @@ def grade_file(pairs: str, out: str, extraction: str, workers: int | None) -> di
     Rows have gold (a string or a list of them) and response.  InputError names a wrong line.
     """
     if not Path(pairs).is_file():
-        raise InputError(f"{pairs} does not exist; give a .jsonl file with gold and response in every line")
+        raise InputError(f"{files.absence(pairs)}; give a .jsonl file with gold and response in every line")
     counts = dict.fromkeys(("correct", *STATUSES), 0)
     rows = enumerate(tables.read_json_lines(pairs), start=1)
     checked_rows = (checked(row, f"{pairs}, line {number}") for number, row in rows)

@@ -40,6 +40,7 @@ def csv_rows(path: str, options: Options, axis: Axis | None, counts: Counter) ->
     table = pd.DataFrame({"run": options.run or path_name(path), "benchmark": "overall"} | columns)
     if "phase" not in table:
         table["phase"] = [of_run(options.phase, run) or "rl" for run in table["run"]]
+        counts["phases_guessed"] += sum(of_run(options.phase, run) is None for run in table["run"].unique())
     table["where"] = [f"{path}: line {line}, run {run}" for line, run in table["run"].items()]
     check_names(table)
     if per_step is not None:

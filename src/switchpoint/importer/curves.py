@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
-from switchpoint import tables
+from switchpoint import tables, units
 from switchpoint.analysis.points import MAX_SCORE, check_points
 from switchpoint.errors import InputError
 from switchpoint.importer.options import of_run
@@ -118,6 +118,11 @@ def scale_scores(
     rows = rows.assign(**{name: rows[name].where(same, column) for name, column in scaled.items()})
     outside = ~rows["score"].between(0, MAX_SCORE)
     fix = "mend it or --scale, or give --score-range LOW:HIGH"
+    if scale is not None and score_range is None:
+        fix = "mend it or --scale (with --scale 1 it is {given:g}), or give --score-range LOW:HIGH"
+        rows = rows.assign(given=rows["score"] / scale)
+    elif scale is None and (outside & fraction).any():
+        fix = "its format has fractions: give --scale 1 if yours are points, else --score-range LOW:HIGH"
     refuse_row(rows, outside, f"score is {{score:g}} points; they go from 0 to 100, {fix}")
     return rows
 
@@ -189,11 +194,4 @@ def unfittable_benchmarks(points: pd.DataFrame, unit: str) -> dict[str, str]:
 
 def in_unit(table: pd.DataFrame, unit: str) -> pd.DataFrame:
     """The table with its compute named by the unit: columns of exaflops, or of compute and its unit."""
-    if unit == "exaflops":
-        return table
-    names = {"exaflops": "compute", "exaflops_total": "compute_total", "sft_exaflops": "sft_compute"}
-    table = table.rename(columns=names)
-    if "compute" in table:
-        last = "compute_total" if "compute_total" in table else "compute"
-        table.insert(table.columns.get_loc(last) + 1, "unit", unit)
-    return table
+    return table if unit == "exaflops" else units.as_written(unit, table)

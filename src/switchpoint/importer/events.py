@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from switchpoint.errors import InputError
+from switchpoint.errors import InputError, installing
 from switchpoint.importer.values import CLOCK, Record
 
 
@@ -23,8 +23,9 @@ def read_events(path: Path, counts: Counter) -> Iterator[Record]:
         from tensorboard.compat.tensorflow_stub.errors import DataLossError, OutOfRangeError
         from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_New
     except ImportError as error:
-        fix = "pip install 'switchpoint[tensorboard]'"
-        raise InputError(f"TensorBoard files need the package tensorboard: {fix}") from error
+        raise InputError(
+            f"TensorBoard files need the package tensorboard: {installing('tensorboard')}"
+        ) from error
     files = sorted(path.glob("*tfevents*")) if path.is_dir() else [path]
     if not files:
         raise InputError(f"{path}: no event file in it; give the directory of one run")

@@ -56,6 +56,7 @@ def import_folder(paths: list[str], out: str, file_format: str | None, options: 
     for name, values in written.items():
         files.write_text(Path(out, name), curves.in_unit(values, found.unit).to_csv(index=False))
     summary = summary_of(formats, found, written.get("curves.csv"))
+    summary["said"] += found.needed
     return summary | {"written": [str(Path(out, name)) for name in OUTPUTS if name in written]}
 
 
@@ -145,7 +146,10 @@ def with_overall(rows: pd.DataFrame, found: Gathered) -> pd.DataFrame:
     fix = " ".join(spelled("--weights", pair) for pair in pairs)
     several = [f"{task} ({', '.join(own)})" for task, own in tasks.items() if len(own) > 1]
     choice = f"; one metric a task, of {'; '.join(several)}" if several else ""
-    found.said.append(f"There is no overall score, which fit and advise read: give {fix}{choice}.")
+    found.needed.append(
+        f"There is no overall score, which fit, advise and report read: import again (--force replaces what is there), and give "
+        f"{fix}{choice}."
+    )
     return rows
 
 

@@ -12,7 +12,7 @@ from switchpoint.importer import curves, logs, retu
 from switchpoint.importer.compute import Axis, Spending, parse_axis, spending
 from switchpoint.importer.csv_tables import csv_rows
 from switchpoint.importer.options import ALL, Options, check_options, of_run, spelled
-from switchpoint.importer.runs import named_logs
+from switchpoint.importer.runs import is_called_sft, named_logs
 from switchpoint.importer.tags import SCORE_LIKE, Score, is_rl, likest_scores, validation_losses
 from switchpoint.importer.values import Log
 from switchpoint.tables import listed
@@ -23,11 +23,14 @@ SENTENCES = {
     "restarts": "{n} times a log went back in steps: what was logged later counts, and what stood beyond is left.",
     "values_damaged": "{n} numbers have something else printed into them, and were left.",
     "values_averaged": "{n} cells of charts are means of several logged values (their __MIN and __MAX differ).",
-    "steps_of_before": "{n} records of W&B have no step of the trainer, and were taken at the last one before.",
+    "runs_in_trainer_steps": "The steps of {n} runs are the trainer's own, which they logged (as train/global_step): those of W&B and "
+    "trackio may count the calls of log.",
+    "steps_of_before": "{n} records of W&B or trackio have no step of the trainer, and were taken at the last one before.",
     "steps_from_0": "prime-rl counts steps from 0: its step n is after n + 1 updates here.",
     "evaluations_without_step": "{n} evaluations name no checkpoint's step, and were left.",
     "scores_again": "{n} scores were logged with another value before at their step: the last counts, "
     "which is right unless they are of several data sets.",
+    "phases_guessed": "{n} runs of tables have no phase, and are taken as RL: a guess that --phase RUN=sft corrects.",
     "scores_nan": "{n} scores are NaN, and were left.",
     "losses_not_finite": "{n} validation losses are no positive numbers, and were left.",
     "steps_interpolated": "The compute of {n} steps lies between two logged ones, in proportion.",
@@ -38,7 +41,7 @@ SENTENCES = {
 
 @dataclass
 class Gathered:
-    """What was read: rows of scores and of losses, what each run's log says of it, and what to tell."""
+    """What was read: rows of scores and of losses, what each run's log says of it, and what to tell; last what is ``needed``."""
 
     rows: list[pd.DataFrame] = field(default_factory=list)
     losses: list[pd.DataFrame] = field(default_factory=list)
@@ -47,6 +50,7 @@ class Gathered:
     spent: dict[str, Spending] = field(default_factory=dict)
     counts: Counter = field(default_factory=Counter)
     said: list[str] = field(default_factory=list)
+    needed: list[str] = field(default_factory=list)
     weights: dict[str, float] = field(default_factory=dict)
     unused: set[str] = field(default_factory=set)
     unit: str = "exaflops"
@@ -149,6 +153,8 @@ def gather_log(run: str, log: Log, options: Options, found: Gathered) -> None:
     if not scores and loss is None:
         losses = validation_losses(log.tags)
         fix = f"give --loss TAG, of {listed(losses)}, or" if losses else "give"
+        if lost := found.counts["evaluations_without_step"]:
+            fix = f"{lost} evaluations stand without prime-rl's line `Running evals for checkpoint step N` before them; {fix}"
         raise InputError(f"{log.path}: {fix} --score TAG=BENCHMARK; the tags are {tags_text(log.tags)}")
     phase = phase_of(run, log, loss, options, found)
     found.phases[run], found.last[run] = phase, int(log.values["step"].max())
@@ -209,7 +215,7 @@ def loss_tag(run: str, log: Log, options: Options, found: Gathered) -> str | Non
 
 
 def phase_of(run: str, log: Log, loss: str | None, options: Options, found: Gathered) -> str:
-    """The phase of a run: as given, RL by its tags, SFT by its validation loss, else RL as a guess."""
+    """The phase of a run: as given, RL by its tags, SFT by its validation loss or its name, else RL as a guess."""
     given = of_run(options.phase, run)
     if given is not None:
         return given
@@ -218,6 +224,11 @@ def phase_of(run: str, log: Log, loss: str | None, options: Options, found: Gath
         return "rl"
     is_sft = loss is not None or bool(validation_losses(log.tags))
     reason = "SFT, by its validation loss"
+    if not is_sft and is_called_sft(run):
+        found.said.append(
+            f"{run} is SFT, by its name: a guess that {spelled('--phase', f'{run}=rl')} corrects."
+        )
+        return "sft"
     if not is_sft:
         reason = f"taken as RL: a guess that {spelled('--phase', f'{run}=sft')} corrects"
     found.said.append(f"{run} is {reason}.")

@@ -91,10 +91,14 @@ def parse_by_run(texts: list[str], option: str) -> dict[str, str]:
 def parse_numbers(texts: list[str], option: str, bare: str = "overall") -> dict[str, float]:
     """``parse_pairs`` with numbers; a bare number belongs to ``bare``."""
     values = parse_pairs([text if "=" in text else f"\0={text}" for text in texts], option)
-    try:
-        return {bare if name == "\0" else name: float(value) for name, value in values.items()}
-    except ValueError as error:
-        raise InputError(f"{option}: {error}; give {option} NAME=NUMBER") from error
+    numbers = {}
+    for name, value in values.items():
+        try:
+            numbers[bare if name == "\0" else name] = float(value)
+        except ValueError:
+            given = value if name == "\0" else f"{name}={value}"
+            raise InputError(f"{option} {given}: {value!r} is no number; give {option} NAME=NUMBER") from None
+    return numbers
 
 
 def parse_range(text: str | None) -> tuple[float, float] | None:

@@ -80,7 +80,7 @@ def unique_names(paths: list[str]) -> dict[str, str]:
             return names
     twice = [path for path in paths if names[path] == names[paths[0]]]
     raise InputError(
-        f"{twice[-1]}: its run would be called {names[twice[-1]]}, as another's; rename the file"
+        f"{twice[-1]}: its run would be called {names[twice[-1]]}, as another's; rename the file, or give the folder of a run's checkpoints"
     )
 
 
@@ -177,12 +177,23 @@ def parent_of(run: str, sft: list[str], options: Options, said: list[str]) -> tu
     return parent, None if parent != "base" else 0
 
 
+def words_of(run: str) -> str:
+    """The words of a run's name, each between two _."""
+    return "_" + "_".join(re.split(r"[^a-z0-9]+", run.lower())) + "_"
+
+
+def is_called_sft(run: str) -> bool:
+    """Whether a run's name says SFT, and no algorithm of RL."""
+    words = words_of(run)
+    return "_sft_" in words and not any(f"_{name}_" in words for name in ("rl", *ALGORITHMS))
+
+
 def algorithm_of(run: str, options: Options, said: list[str]) -> str:
     """The algorithm of an RL run: as given, in its name, or grpo."""
     given = of_run(options.algorithm, run)
     if given is not None:
         return given
-    words = "_" + "_".join(re.split(r"[^a-z0-9]+", run.lower())) + "_"
+    words = words_of(run)
     found = next((name for name in ALGORITHMS if f"_{name}_" in words), None)
     where = "by its name" if found else "a guess"
     found = found or "grpo"
@@ -233,5 +244,17 @@ def number_seeds(rows: list[dict], options: Options, said: list[str]) -> None:
         if len(alike) > 1:
             seeds = ", ".join(f"{row['run']} {row['seed']:g}" for row in alike)
             said.append(f"Seeds of one start, and pooled: {seeds}; --algorithm or --parent tells them apart.")
+    for alike in groups.values():
+        row = alike[0]
+        if (
+            len(alike) == 1
+            and row["seed"]
+            and of_run(options.seed, row["run"]) is None
+            and not known_row(row["run"])
+        ):
+            fix = spelled("--seed", f"{row['run']}=N")
+            said.append(
+                f"The seed of {row['run']} is {row['seed']:g}, by its name: a guess that {fix} corrects."
+            )
     if zero := [alike[0]["run"] for alike in groups.values() if len(alike) == 1 and not alike[0]["seed"]]:
         said.append(f"The seed is 0 of {', '.join(zero)}.")

@@ -1,4 +1,7 @@
-"""trackio: the sqlite file of a project, with the metrics of all its runs."""
+"""trackio: the sqlite file of a project, with the metrics of all its runs.
+
+Its own step may count the calls of ``log``, as W&B's does, so the step of a call is found as there.
+"""
 
 import json
 import sqlite3
@@ -7,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 
 from switchpoint.errors import InputError
-from switchpoint.importer.records import in_updates
-from switchpoint.importer.values import CLOCK, Record
+from switchpoint.importer.values import Record
+from switchpoint.importer.wandb_exports import history_records
 
 MAGIC = b"SQLite format 3\0"
 FIX = "give the PROJECT.db of trackio's folder"
@@ -20,7 +23,7 @@ def read_project(path: Path, counts: Counter) -> dict[str | None, list[Record]]:
     Of runs that share a name all but the first get the beginning of their id behind it.  InputError when the file
     is no such database, or an entry of it no JSON object.
     """
-    runs: dict[str, tuple[str, list[Record]]] = {}
+    runs: dict[str, tuple[str, list[tuple[str, dict]]]] = {}
     for number, run, name, time, step, text in rows_of(path):
         where = f"{path}: metrics {number}"
         try:
@@ -30,10 +33,10 @@ def read_project(path: Path, counts: Counter) -> dict[str | None, list[Record]]:
         if not isinstance(values, dict):
             raise InputError(f"{where}: is no object of tags and values; delete the row")
         taken = {other for key, (other, _) in runs.items() if key != run}
-        name, records = runs.setdefault(run, (f"{name}-{run[:8]}" if name in taken else name, []))
+        name, calls = runs.setdefault(run, (f"{name}-{run[:8]}" if name in taken else name, []))
         values = {tag: float_of(value) for tag, value in values.items()}
-        records.append((where, in_updates(float(step), values, counts), values | {CLOCK: clock}))
-    return dict(runs.values())
+        calls.append((where, values | {"_step": float(step), "_timestamp": clock}))
+    return {name: list(history_records(calls, counts)) for name, calls in runs.values()}
 
 
 def rows_of(path: Path) -> list[tuple]:

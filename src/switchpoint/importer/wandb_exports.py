@@ -64,8 +64,9 @@ def read_export(path: Path, counts: Counter) -> Runs:
 
 
 def history_records(calls: list[tuple[str, dict]], counts: Counter) -> Iterator[Record]:
-    """The records of a run, by its calls of ``log`` in their order; calls before any step are of step 0."""
+    """The records of a run of W&B or trackio, by its calls of ``log`` in their order; calls before any step are of step 0."""
     of_trainer = [tag for tag in STEPS[:-1] if any(number_in(row, tag) is not None for _, row in calls)]
+    counts["runs_in_trainer_steps"] += bool(of_trainer)
     step = 0.0
     for where, row in calls:
         found = (number_in(row, tag) for tag in of_trainer or STEPS[-1:])

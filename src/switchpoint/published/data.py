@@ -32,9 +32,14 @@ class Missing(Exception):
 
 def check_folder(folder: str | Path) -> None:
     """InputError unless the folder has one of the published tables."""
-    if not any(Path(folder, name).is_file() for name in COLUMNS):
+    if not Path(folder).is_dir():
         raise InputError(
-            f"{folder}: holds none of {', '.join(COLUMNS)}; docs/own-runs.md says what they are and where they come from"
+            f"{folder}: {'is no folder' if Path(folder).exists() else 'does not exist'}; give the folder of {', '.join(COLUMNS)}"
+        )
+    if not any(Path(folder, name).is_file() for name in COLUMNS):
+        layout = "; ".join(f"{name} ({', '.join(columns)})" for name, columns in COLUMNS.items())
+        raise InputError(
+            f"{folder}: holds none of the tables, csv files made of the data in the repository of arXiv 2512.11470: {layout}"
         )
 
 

@@ -3,6 +3,7 @@
 import io
 import itertools
 import re
+import warnings
 from collections.abc import Iterable
 
 import matplotlib
@@ -59,6 +60,7 @@ STYLE = {
     "grid.linewidth": 0.6,
     "legend.frameon": False,
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a name may have a $
 }
 
 
@@ -525,7 +527,8 @@ PAGE_COLORS = {
 
 def svg(figure: Figure, name: str, label: str) -> str:
     """The figure as an ``<svg>`` element with fixed ids, unique on a page of several figures."""
-    with matplotlib.rc_context({"svg.hashsalt": name}):
+    with matplotlib.rc_context({"svg.hashsalt": name}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the browser draws the texts
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     source = buffer.getvalue()

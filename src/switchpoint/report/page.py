@@ -12,7 +12,7 @@ from switchpoint import tables
 from switchpoint.analysis.outcomes import stable_starts
 from switchpoint.report import analysis_tables, figures, findings, study_tables
 from switchpoint.report.formatting import Table, number
-from switchpoint.units import EXAFLOPS
+from switchpoint.units import EXAFLOPS, as_written
 
 ANALYSIS_TABLES = [
     "pooled_curves", "pooled_results", "runs", "losses", "verdicts", "gains", "outcomes", "highest_outcomes",
@@ -217,7 +217,7 @@ def score_blocks(inputs: dict) -> list[str]:
     figure = figures.compute_performance(
         curves, inputs["unit"], inputs["runs"] is not None, inputs["sft_known"]
     )
-    blocks = [block("compute", title, drawn, figure, figures.overall(curves))]
+    blocks = [block("compute", title, drawn, figure, as_written(inputs["unit"], figures.overall(curves)))]
     return [*blocks, *(test_blocks(inputs) if tested(inputs) else [])]
 
 
@@ -301,7 +301,7 @@ def arm_blocks(inputs: dict) -> list[str]:
             f"Every arm, an algorithm from one start, on {inputs['curve_problems']} against {spent_words(inputs)}: the mean over its "
             "seeds as far as all go" + (", and ± one standard error." if curves["se"].notna().any() else ".")
             + (" SFT is black (white in the dark)." if (curves["algorithm"] == "sft").any() else ""),
-            figures.arm_curves(curves, inputs["unit"], inputs["sft_known"]), curves,
+            figures.arm_curves(curves, inputs["unit"], inputs["sft_known"]), as_written(inputs["unit"], curves),
         )
     ]  # fmt: skip
     if len(comparisons):
@@ -378,7 +378,8 @@ def ceiling_blocks(inputs: dict) -> list[str]:
             "fits", findings.of_fits(ceilings, rl_runs),
             f"Every RL run's scores on {problems} and its fitted curve with the 95 % band of the curve, dotted beyond the last "
             "point; the ceiling with its interval where the data identify one (after RETU Figure 5b-f).",
-            figures.fitted_curves(points, ceilings, inputs["unit"]), figures.rl_points(points),
+            figures.fitted_curves(points, ceilings, inputs["unit"]),
+            as_written(inputs["unit"], figures.rl_points(points)),
         ),
         block(
             "fits-table", "The fitted curves in numbers",

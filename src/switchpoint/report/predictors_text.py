@@ -16,7 +16,7 @@ def show_rank(result: dict) -> str:
     noisy = result["noise"]["errors"][result["predictor"]] is not None
     tied = ", and what cannot be told from it" if noisy and len(result["favourites"]) > 1 else ""
     dropped = f"{result['n_dropped']} dropped" if result["filter"]["applied"] else "not applied"
-    favourites = " or ".join(result["favourites"])
+    favourites = any_of(result["favourites"])
     lines = [
         text_table(rows),
         f"Run RL on {favourites}: highest {result['predictor']} of {result['n_kept']}{tied}.",
@@ -39,6 +39,12 @@ def regret_lines(regrets: dict | None) -> list[str]:
     ]
     said = "Points lost by the favourite in simulations, with the filter and by pass_64 alone"
     return [f"{said}: {'; '.join(cases)}."] if cases else []
+
+
+def any_of(names: list[str]) -> str:
+    """``A``, ``A or B``, ``A, B or C``."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def show_predict(result: dict) -> str:

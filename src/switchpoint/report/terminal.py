@@ -84,7 +84,7 @@ def phases(document: dict) -> Table:
         for step, label in found["guarded"].items():
             steps.setdefault(label, []).append(step)
         rows.append([
-            run, f"{found['loss_min']:.4g} at {found['step_min']}", span(steps["adaptive"]), f"{first} to {last}",
+            run, f"{found['loss_min']:.4g} at {found['step_min']}", span(steps["adaptive"]), span([str(first), str(last)]),
             *(span(steps[name]) for name in ("mild", "severe")), span([str(step) for step in found["excluded"]]),
         ])  # fmt: skip
     return table_of(
@@ -94,7 +94,7 @@ def phases(document: dict) -> Table:
 
 def span(steps: list[str]) -> str:
     """The first and the last of the steps."""
-    return "" if not steps else steps[0] if len(steps) == 1 else f"{steps[0]} to {steps[-1]}"
+    return "" if not steps else steps[0] if steps[0] == steps[-1] else f"{steps[0]} to {steps[-1]}"
 
 
 def starts(advice: dict) -> Table:

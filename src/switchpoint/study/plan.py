@@ -258,11 +258,12 @@ def show(
     study_file: str,
     count_weights: Callable[[str], int],
     gpus: int | None,
+    say: Callable[[float], str],
     scale: str | None = None,
     price: float | None = None,
 ) -> None:
     """Prints the pending jobs, what the training of each SFT set and each arm and all evaluation cost (in USD, too, at a ``price``
-    of a GPU-hour), and what so many GPUs take."""
+    of a GPU-hour), and what so many GPUs take; ``say`` words exaFLOPs."""
     jobs = pending_jobs(study_file, count_weights, scale)
     if not jobs:
         print("nothing is pending")
@@ -271,35 +272,41 @@ def show(
         size = f"keeps {shown(job.keeps)}" if job.keeps != 0 else ""
         size += f", holds {shown(job.holds)}" if job.holds != 0 else ""
         known = job.cost is not None and job.cost.exaflops is not None
-        cost = f"{exaflops(job.cost.exaflops)}, {hours(job.cost.gpu_hours)}, " if known else ""
+        cost = f"{compute(job.cost.exaflops, say)}, {hours(job.cost.gpu_hours)}, " if known else ""
         print(f"{job.state:10} {job.rule:18} {job.name:40} {cost}{size}".rstrip())
     kept, held = sum(job.keeps or 0 for job in jobs), max(job.holds or 0 for job in jobs)
-    unknown = ", and what ? stands for" if any(None in (job.keeps, job.holds) for job in jobs) else ""
+    unknown = (
+        ", without what stands as ?, which is known when the data and the base model are made"
+        if any(None in (job.keeps, job.holds) for job in jobs)
+        else ""
+    )
     free = shutil.disk_usage(".").free
     print(
         f"{len(jobs)} jobs pending, which keep about {shown(kept)} and hold up to {shown(held)} each while they run"
         f"{unknown}; {shown(free)} are free{', which is not enough' if free < kept + held else ''}"
     )
-    show_costs({job.name: job.cost for job in jobs if job.cost is not None}, gpus, price)
-    show_evaluations(jobs, price)
+    show_costs({job.name: job.cost for job in jobs if job.cost is not None}, gpus, say, price)
+    show_evaluations(jobs, say, price)
 
 
-def show_evaluations(jobs: list[Pending], price: float | None) -> None:
+def show_evaluations(jobs: list[Pending], say: Callable[[float], str], price: float | None) -> None:
     """Prints what the samples of RL's monitoring and of the evaluations take, which training's numbers leave out."""
     for title, is_rl in (("monitoring of RL", True), ("evaluations", False)):
         costs = [job.evaluation for job in jobs if job.evaluation and job.name.startswith("rl/") == is_rl]
         if costs:
-            print(f"{title:30} {said_of(costs, price)}")
+            print(f"{title:30} {said_of(costs, say, price)}")
 
 
-def said_of(costs: list[Cost], price: float | None) -> str:
-    """What some jobs cost together: exaFLOPs, GPU-hours, and USD where a GPU-hour has a price."""
+def said_of(costs: list[Cost], say: Callable[[float], str], price: float | None) -> str:
+    """What some jobs cost together: FLOPs, GPU-hours, and USD where a GPU-hour has a price."""
     spent = total([one.gpu_hours for one in costs])
-    said = f"{exaflops(total([one.exaflops for one in costs]))}, {hours(spent)}"
+    said = f"{compute(total([one.exaflops for one in costs]), say)}, {hours(spent)}"
     return said if price is None or spent is None else f"{said}, {spent * price:.4g} USD"
 
 
-def show_costs(costs: dict[str, Cost], gpus: int | None, price: float | None = None) -> None:
+def show_costs(
+    costs: dict[str, Cost], gpus: int | None, say: Callable[[float], str], price: float | None = None
+) -> None:
     """Prints what the training takes by SFT set and RL algorithm and in all, and the bounds on its time."""
     if not costs:
         return
@@ -310,7 +317,11 @@ def show_costs(costs: dict[str, Cost], gpus: int | None, price: float | None = N
     for name, cost in costs.items():
         totals.setdefault("/".join(name.split("/")[:2]), []).append(cost)
     for title, several in [*sorted(totals.items()), ("all training", list(costs.values()))]:
-        print(f"{title:30} {said_of(several, price)}")
+        print(f"{title:30} {said_of(several, say, price)}")
+    if any(None in (cost.exaflops, cost.gpu_hours) for cost in costs.values()):
+        print(
+            "? is not known: FLOPs before the sets are made or plan.tokens says it, GPU-hours without plan.device"
+        )
     if gpus is not None:
         bounds, counted = makespan(by_run(costs), gpus), "1 GPU" if gpus == 1 else f"{gpus} GPUs"
         if bounds is None:
@@ -335,9 +346,9 @@ def total(values: list[float | None]) -> float | None:
     return None if None in values else sum(value for value in values if value is not None)
 
 
-def exaflops(value: float | None) -> str:
-    """As the plan says it."""
-    return "? exaFLOPs" if value is None else f"{value:.5g} exaFLOPs"
+def compute(value: float | None, say: Callable[[float], str]) -> str:
+    """ExaFLOPs as the plan says them."""
+    return "? FLOPs" if value is None else say(value)
 
 
 def hours(value: float | None) -> str:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from switchpoint import files, flops
-from switchpoint.errors import InputError
+from switchpoint.errors import InputError, installing
 from switchpoint.training.engine import ranks
 from switchpoint.training.engine.torch import device_name
 
@@ -59,7 +59,7 @@ def summary_writer() -> type:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise InputError(
-            f"--tensorboard needs the package tensorboard ({error}): pip install 'switchpoint[tensorboard]'"
+            f"--tensorboard needs the package tensorboard ({error}): {installing('tensorboard')}"
         ) from None
     return SummaryWriter
 

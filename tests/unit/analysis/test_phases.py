@@ -14,6 +14,7 @@ from switchpoint.analysis import phases
 from switchpoint.analysis.phases import label_phases, provisional, watch_losses
 from switchpoint.cli.commands import app
 from switchpoint.errors import InputError
+from switchpoint.report.terminal import span
 
 # Validation losses by SFT step, read from the pixels of RETU's camera-ready figure (+-0.002).
 PUBLISHED = {
@@ -470,6 +471,7 @@ def test_command(tmp_path):
     (tmp_path / "run.json").write_text("{}")
     assert run("--watch").stdout.splitlines()[-1].endswith("1 stable, 2 stable (final)")
     assert "lowest loss" in run().stdout
+    assert span(["0", "0"]) == "0"
     for options in (["--watch", "--out", paths["out.json"]], ["--watch", "--examples", paths["e.csv"]]):
         assert "leave --out and --examples out" in str(run(*options).exception)
     (tmp_path / "e.parquet").write_text("run,step")

@@ -84,7 +84,7 @@ def test_rank_ties_share_a_place_and_the_cheaper_comes_first():
     assert found["filter"] == {"applied": False, "reason": "no column val_loss"}
     both = rank(table.assign(pass_64=90))
     assert len(both["favourites"]) == 5
-    assert "Run RL on a or b or d or e or c" in show_rank(both)
+    assert "Run RL on a, b, d, e or c" in show_rank(both)
 
 
 def test_rank_filters_nothing_where_the_loss_says_nothing():
@@ -97,7 +97,7 @@ def test_rank_filters_nothing_where_the_loss_says_nothing():
 
 
 def test_rank_needs_a_large_k():
-    assert rank(CANDIDATES.assign(pass_128=1))["predictor"] == "pass_128"
+    assert rank(CANDIDATES.assign(pass_128=100))["predictor"] == "pass_128"
     with pytest.raises(
         InputError, match="no pass_16 to rank by; the columns with k above 1 are: pass_8, pas"
     ):
@@ -113,6 +113,12 @@ def test_rank_without_a_large_k_falls_back_on_pass_at_1_and_says_so():
     assert found["predictor"] == "pass_1"
     assert found["favourites"] == [CANDIDATES["model"][CANDIDATES["pass_1"].argmax()]]
     assert found["notes"][0].startswith("ranked by pass_1, which foretells RL poorly")
+
+
+def test_a_pass_at_k_below_that_of_a_smaller_k_is_refused():
+    table = CANDIDATES.assign(pass_64=CANDIDATES["pass_8"].where(CANDIDATES["model"] != "c", 0.5))
+    with pytest.raises(InputError, match=r"row 3 .*model c\): pass_64 is 0.5; .* pass_8 is higher; mend one"):
+        rank(table)
 
 
 # --- noise
@@ -214,6 +220,7 @@ candidates = st.lists(
 
 def made(rows: list[tuple]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["pass_1", "pass_8", "val_loss", "se"], dtype=float)
+    table["pass_8"] = table[["pass_1", "pass_8"]].max(axis=1)
     return table.assign(model=[f"m{i}" for i in range(len(table))]).pipe(above_fractions)
 
 

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import pickle
+import shlex
 import sys
 from pathlib import Path
 
@@ -150,3 +151,34 @@ def test_a_file_that_is_none(run, name, form):
         assert (name, form) in TAKEN
     else:
         assert_refused(name, found)
+
+
+DIRECTORIES = [
+    "fit {}", "fit points.csv --predict {}", "phases {}", "phases losses.csv --examples {}", "phases {} --watch", "rank {}",
+    "predict {}", "advise --curves {} --runs {}", "report {}", "report points.csv {}", "compare {} {}", "grade {} --out g.jsonl",
+    "flops Qwen2.5-7B --batch-size 4 --lengths {}", "published {}", "import {} --out o",
+    "decontaminate --train {} --benchmarks {} --out d",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", [".", "/", "''", "empty"])
+@pytest.mark.parametrize("command", DIRECTORIES)
+def test_a_directory_or_an_empty_name_in_place_of_a_file(tmp_path, monkeypatch, capsys, command, place):
+    """One line, and the folder that the command runs in is not read for an empty name."""
+    if place == "/" and command.startswith("import"):
+        pytest.skip("would look through the whole disk")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "app", APP)
+    Path("empty").mkdir()
+    for name, text in FILES.items():
+        Path(name).write_text(text)
+    Path("curves.csv").unlink()  # or . is a folder of import's
+    monkeypatch.setattr(sys, "argv", ["switchpoint", *shlex.split(command.replace("{}", place))])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    shown = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert shown.startswith("error: ")
+    assert shown.count("\n") == 1
+    assert "argument is empty" in shown if place == "''" else "; " in shown or ", or " in shown
+    assert "does not exist" not in shown

@@ -94,5 +94,5 @@ def test_what_needs_more_says_what(code, tmp_path):
         assert done.returncode == 2
         assert (
             done.stderr
-            == f"error: this command needs the package {package}: pip install 'switchpoint[study]'\n"
+            == f"error: this command needs the package {package}: pip install 'switchpoint[study]', or in a clone: pip install '.[study]'\n"
         )

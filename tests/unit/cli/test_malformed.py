@@ -271,7 +271,9 @@ WHOLE = [
     ("phases", "examples.csv", FILES["examples.csv"] + "a,0,f,0.9,1\n", "other steps have; give the same examples"),
     ("predict", "models.csv", divided(MODELS, "pass_1", "pass_8"), "row 1 (line 2, model m1): pass_8 is 0.6; no score is above 1"),
     ("predict", "models.csv", divided(MODELS, "rl_score"), "row 1 (line 2, model m1): rl_score is 0.61; no score is above 1"),
-    ("advise", "curves.csv", CURVES.replace("overall", "math"), "no rows of benchmark 'overall'; there are math"),
+    ("advise", "curves.csv", CURVES.replace("overall", "math"), "no rows of benchmark 'overall'; there are math: make it by `switchpoint import` again with --weights math=PROBLEMS"),
+    ("advise", "runs.csv", RUNS.replace("finished", "done"), "status is 'done'; give finished, exhausted, diverged, running"),
+    ("advise", "runs.csv", RUNS.replace("sft/a/seed_0", "rl/grpo/a-20/seed_0"), "runs cannot start from each other; mend one"),
     ("advise", "curves.csv", divided(CURVES, "score"), "score is 0.56; no score is above 1"),
     ("advise", "curves.csv", CURVES.replace("grpo", "dapo"), "run is 'rl/dapo/a-20/seed_0'; give its row in runs"),
     ("advise", "runs.csv", RUNS + lines(RUNS)[1], "row 3 (line 4, run rl/grpo/a-20/seed_0): run is "),
@@ -349,9 +351,11 @@ def test_a_wrong_option_is_named(run, command, options, words):
 
 
 def test_a_choice_that_there_is_not(run):
-    code, _, said, _ = run("fit", "--method", "best")
-    assert code == 2
-    assert "'best' is not one of 'default', 'paper', 'scalerl'" in " ".join(said.replace("│", "").split())
+    assert_refused(
+        run("fit", "--method", "best"), "--method': 'best' is not one of 'default', 'paper', 'scalerl'; "
+    )
+    assert_refused(run("fit", "--nope"), "No such option: --nope; ")
+    assert_refused(run("rank", "--k"), "--k", "requires an argument; ")
 
 
 # --- what is odd but right gives the same result

@@ -193,3 +193,16 @@ def test_an_output_in_a_folder_that_is_missing_is_made_and_an_old_one_replaced(h
     assert outputs.check_out("rank", None, "models.csv") is None
     assert outputs.check_out("rank", "new/out.json", "models.csv", None, "gone.csv") is None
     assert not Path("new").exists()
+
+
+def test_an_output_by_another_ending_is_refused(here, monkeypatch, capsys):
+    for command, said in (
+        ("report points.csv --out page.png", "--out page.png: the page is HTML; name it .html"),
+        ("import points.csv --out d/x.json", "--out d/x.json: is no name of a folder; name one, or X.csv"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["switchpoint", *command.split()])
+        with pytest.raises(SystemExit):
+            cli.main()
+        assert said in capsys.readouterr().err
+    assert not (here / "page.png").exists()
+    assert not (here / "d").exists()

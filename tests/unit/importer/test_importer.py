@@ -30,10 +30,12 @@ def test_csv_with_mapped_columns(tmp_path):
     assert summary == {
         "format": "csv",
         "unit": "exaflops",
-        "said": [],
+        "said": [
+            "1 runs of tables have no phase, and are taken as RL: a guess that --phase RUN=sft corrects."
+        ],
         "runs": {"r": 2},
         "benchmarks": {"overall": 2},
-        "counts": {"blank_scores": 1, "rows": 3, "scores": 2, "unused_columns": 1},
+        "counts": {"blank_scores": 1, "phases_guessed": 1, "rows": 3, "scores": 2, "unused_columns": 1},
         "not_fittable": {},
     }
 
@@ -200,7 +202,7 @@ def test_pairs():
     for bad in (["a"], ["=a"], ["a="], ["a=1", "a=2"]):
         with pytest.raises(InputError, match="give --score NAME=VALUE, each name once"):
             parse_pairs(bad, "--score")
-    with pytest.raises(InputError, match=r"--weights: could not convert .*; give --weights NAME=NUMBER"):
+    with pytest.raises(InputError, match=r"--weights a=b: 'b' is no number; give --weights NAME=NUMBER"):
         parse_numbers(["a=b"], "--weights")
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import sqlite3
 from pathlib import Path
 
 import pandas as pd
@@ -68,7 +69,9 @@ def test_what_is_printed_for_pasting_works_as_it_is():
             option, text, *more = shlex.split(found[0])
             assert more == []
             fixes.append((option, text))
-    assert [option for option, _ in fixes].count("--parent") == len(NAMES)
+    assert [option for option, _ in fixes].count("--parent") == len(
+        NAMES
+    ) - 1  # the first is SFT, by its name
     sft = f"{NAMES[0]}=sft"
     told = {"PARENT@STEP": f"{NAMES[0]}@20", "NAME": "dapo (lr=1)", "=X": "=2"}
     options = ["--phase", sft]
@@ -312,7 +315,7 @@ def test_one_axis_of_steps_in_a_history():
         ]
     summary = imported(f"{history('h.csv', *rows)} --score acc=m --scale 100 --compute steps --out out")
     assert pd.read_csv("out/curves.csv")["step"].unique().tolist() == [0, 10, 20, 30, 40]
-    assert any("5 records of W&B have no step of the trainer" in text for text in summary["said"])
+    assert any("5 records of W&B or trackio have no step of the trainer" in text for text in summary["said"])
 
 
 def test_the_clock_of_a_history_without_a_runtime():
@@ -322,3 +325,75 @@ def test_the_clock_of_a_history_without_a_runtime():
     assert pd.read_csv("out/curves.csv")["compute"].unique().tolist() == [0, 60, 120, 180, 240]
     imported(f"{base} --compute gpu-hours:1000x0.5 --gpus 8")
     assert pd.read_csv("out/curves.csv")["exaflops"].max() == pytest.approx(240 * 8 * 0.5e15 / 1e18)
+
+
+def project(path: str, *calls: dict) -> str:
+    """trackio's database of one run, whose own step counts the calls of log."""
+    database = sqlite3.connect(path)
+    database.execute("CREATE TABLE metrics (id INTEGER PRIMARY KEY, timestamp, run_name, step, metrics)")
+    for number, values in enumerate(calls):
+        row = (f"2025-09-01T10:00:{number:02d}", "grpo", number, json.dumps(values))
+        database.execute("INSERT INTO metrics (timestamp, run_name, step, metrics) VALUES (?, ?, ?, ?)", row)
+    database.commit()
+    database.close()
+    return path
+
+
+def test_the_steps_of_a_trainer_count_in_wandb_and_in_trackio():
+    """transformers logs training and evaluation apart, each with its step."""
+    accuracy, tokens = "eval/rewards/accuracy_reward/mean", "train/num_tokens"
+    calls = [{"train/global_step": 0, accuracy: 0.3}]
+    for step in range(10, 50, 10):
+        calls += [{"train/global_step": step, tokens: 1e9 * step}]
+        calls += [{"train/global_step": step, accuracy: CURVE[step // 10]}]
+    rows = [{"_step": number, "_timestamp": 1.7e9 + number} | values for number, values in enumerate(calls)]
+    history("h.csv", *rows), project("p.db", *calls)
+    for compute in ("steps", "seconds", f"tokens:{tokens}xQwen2.5-7B"):
+        said = [
+            imported(f"{log} --run r --compute {compute} --out {log[0]}")["said"] for log in ("h.csv", "p.db")
+        ]
+        assert Path("h/curves.csv").read_text() == Path("p/curves.csv").read_text()
+        assert all("The steps of 1 runs are the trainer's own" in text for text in map(" ".join, said))
+        assert pd.read_csv("p/curves.csv")["step"].unique().tolist() == [0, 10, 20, 30, 40]
+
+
+def test_a_seed_and_a_phase_by_the_name_are_said():
+    acc = "val-core/math/acc/mean@8"
+    lines = [json.dumps({"step": step, "data": {acc: CURVE[step]}}) for step in range(5)]
+    Path("run1.jsonl").write_text("\n".join(lines) + "\n")
+    said = imported("run1.jsonl --compute steps --out out")["said"]
+    assert "The seed of run1 is 1, by its name: a guess that --seed run1=N corrects." in said
+    assert not any(
+        "seed" in text for text in imported("run1.jsonl --seed run1=1 --compute steps --out out")["said"]
+    )
+    harness(40, {"gsm8k": {"acc,none": 0.5}}, {"gsm8k": 1319})
+    for name, phase in (("sft", "sft"), ("my-sft_a", "sft"), ("sft-grpo", "rl"), ("rl-after-sft", "rl")):
+        said = imported(f"e --run {name} --p-start gsm8k=0.4 --compute steps --out {name}")["said"]
+        assert pd.read_csv(f"{name}/curves.csv")["phase"].unique().tolist() == [phase]
+        assert any(text.startswith(f"{name} is SFT, by its name: a guess") for text in said) == (
+            phase == "sft"
+        )
+
+
+def test_points_where_fractions_are_expected_and_evaluations_without_a_step():
+    options = "--score val/acc=m --scale 100 --compute steps --out out"
+    table = pd.read_csv(chart("c.csv", "r"))
+    (table * [1, 100, 1, 1]).to_csv("c.csv", index=False)
+    assert (
+        "score is 3000 points; they go from 0 to 100, mend it or --scale (with --scale 1 it is 30)"
+        in refusal(f"c.csv {options}")
+    )
+    evaluated = "10:00:01 SUCCESS Evaluated math500 in 61.00s (Avg@4=0.4000, Pass@1: 0.4000)\n"
+    step = "10:00:30 SUCCESS Step 0 | Time: 30.50s | Reward: 0.4000\n"
+    Path("p.log").write_text(evaluated + step)
+    assert "1 evaluations stand without prime-rl's line `Running evals for" in refusal(
+        "p.log --compute steps --out o"
+    )
+
+
+def test_checkpoints_are_of_their_folder():
+    for step in (10, 20):
+        trl(f"run/checkpoint-{step}", {"step": step, "eval_loss": 0.5})
+    assert refusal("run/checkpoint-10 run/checkpoint-20 --out out").endswith(
+        "or give the folder of a run's checkpoints"
+    )

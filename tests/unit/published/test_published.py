@@ -458,7 +458,10 @@ def test_files(tmp_path, claims):
 
 def test_command(tmp_path, folder):
     nothing = CliRunner().invoke(app, ["published", str(tmp_path)])
-    assert "holds none of rl_points.csv, sft_points.csv, table4_v1.csv" in str(nothing.exception)
+    assert "holds none of the tables" in str(nothing.exception)
+    assert "rl_points.csv (dataset, sft_step, p_sft, rl_exaflops, " in str(nothing.exception)
+    absent = CliRunner().invoke(app, ["published", str(tmp_path / "none")])
+    assert "none: does not exist; give the folder of rl_points.csv" in str(absent.exception)
     given = str(folder(table4_v1=same))
     claims = recompute_claims(given)
     shown = CliRunner().invoke(app, ["published", given])

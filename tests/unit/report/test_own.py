@@ -152,3 +152,28 @@ def test_no_run_of_a_set_has_a_start(curves, runs, tmp_path, sets):
         assert len(own.not_fitted_words(inputs["ceilings"])) == 3 * len(sets)
         assert len(inputs["pooled_curves"]) == len(left)
         assert "no start; add its row at compute 0" in page.render(inputs, "mine")
+
+
+NAMES = {"math-s0": "lr$1e-6$", "math-s1": "cost_$5_$10", "code-s0": r"a$\foo$b^", "code-s1": "数学_1"}
+
+
+def test_names_are_text_in_every_figure(curves, runs, recwarn, caplog):
+    """A $ begins no formula, and no letter is missed: the browser draws them."""
+    renamed = [table.assign(run=table["run"].replace(NAMES)) for table in (curves, runs)]
+    html = page.render(own.inputs_of(*renamed), "mine")
+    assert all(f">{name}</text>" in html for name in NAMES.values())
+    assert not recwarn.list
+    assert caplog.text == ""
+
+
+def test_data_to_download_name_their_unit(curves, runs):
+    content = page.content_of(own.inputs_of(curves, runs))
+    tables = {
+        block.name: block.csv for blocks in content.values() for block in blocks if hasattr(block, "csv")
+    }
+    headers = {name: text.partition("\n")[0] for name, text in tables.items()}
+    assert not any("exaflops" in header.lower() for header in headers.values())
+    assert ",compute,compute_total,unit,benchmark,score," in headers["compute"]
+    assert ",compute_total,unit,score," in headers["arms"]
+    assert ",compute,compute_total,unit," in headers["fits"]
+    assert ",steps," in tables["fits"].partition("\n")[2]

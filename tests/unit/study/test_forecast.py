@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from switchpoint import flops
 from switchpoint.errors import InputError
 from switchpoint.study import config as studies
+from switchpoint.study import plan
 from switchpoint.study.expand import Expansion
 from switchpoint.study.forecast import Cost, Forecast, makespan
 from switchpoint.study.names import RunName
+from switchpoint.units import say
 
 ROOT = Path(__file__).parents[3]
 
@@ -130,3 +132,8 @@ def greedy(costs: dict[RunName, Cost], gpus: int, random) -> float:
 def test_a_job_wider_than_the_machine_is_refused():
     with pytest.raises(InputError, match="--gpus is 4, but one job holds 8"):
         makespan({RUNS[0]: Cost(1.0, 1.0, 8)}, 4)
+
+
+def test_small_costs_have_a_unit_that_suits_them():
+    assert plan.compute(1.8136e-06, say) == "1.81 teraFLOPs"
+    assert plan.compute(None, say) == "? FLOPs"
