@@ -340,7 +340,7 @@ def test_published_curves_fit_as_they_are(tmp_path):
     fits = [fit_curves(points)["runs"][name] for points in (imported[imported["run"] == name], direct)]
     assert fits[0] == fits[1]
     assert fits[0]["p_start"] == 74.05
-    assert fits[0]["a"] == pytest.approx(81.0, abs=0.3)
+    assert fits[0]["a_point"] == pytest.approx(81.0, abs=0.3)
     total = curves[curves["run"] == name]
     assert (total["exaflops_total"] - total["exaflops"]).to_numpy() == pytest.approx(174.6)
 

@@ -24,6 +24,7 @@ from switchpoint.study.plan import (
 
 ROOT = Path(__file__).parents[3]
 WEIGHTS = 1000
+from switchpoint.units import say
 
 
 def study(**changes) -> Expansion:
@@ -87,9 +88,9 @@ def test_what_evaluation_costs_by_hand(rule, name, samples):
 
 def test_what_a_price_adds():
     known = [Cost(2.0, 3.0, 4), Cost(1.0, 1.0, 1)]
-    assert said_of(known, None) == "3 exaFLOPs, 13 GPU-hours"
-    assert said_of(known, 2.5) == "3 exaFLOPs, 13 GPU-hours, 32.5 USD"
-    assert said_of([Cost(2.0, None, 4)], 2.5) == "2 exaFLOPs, ? GPU-hours"
+    assert said_of(known, say, None) == "3 exaFLOPs, 13 GPU-hours"
+    assert said_of(known, say, 2.5) == "3 exaFLOPs, 13 GPU-hours, 32.5 USD"
+    assert said_of([Cost(2.0, None, 4)], say, 2.5) == "2 exaFLOPs, ? GPU-hours"
 
 
 def test_monitoring_and_evaluations_are_shown_apart(capsys):
@@ -99,7 +100,7 @@ def test_monitoring_and_evaluations_are_shown_apart(capsys):
         Pending("evaluate", "evaluations/base", "waiting", 0, 0, None, Cost(None, None, 1)),
         Pending("collect", "collect", "waiting", 0, 0),
     ]
-    show_evaluations(jobs, 3.0)
+    show_evaluations(jobs, say, 3.0)
     shown_lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert shown_lines == [
         "monitoring of RL 2 exaFLOPs, 4 GPU-hours, 12 USD",
