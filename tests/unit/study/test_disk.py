@@ -21,10 +21,10 @@ from switchpoint.study.plan import (
     shown,
     state_of,
 )
+from switchpoint.units import say
 
 ROOT = Path(__file__).parents[3]
 WEIGHTS = 1000
-from switchpoint.units import say
 
 
 def study(**changes) -> Expansion:
@@ -104,7 +104,7 @@ def test_monitoring_and_evaluations_are_shown_apart(capsys):
     shown_lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert shown_lines == [
         "monitoring of RL 2 exaFLOPs, 4 GPU-hours, 12 USD",
-        "evaluations ? exaFLOPs, ? GPU-hours",
+        "evaluations ? FLOPs, ? GPU-hours",
     ]
 
 
