@@ -23,7 +23,6 @@ from switchpoint.analysis.comparisons import clearly_higher
 from switchpoint.analysis.points import MAX_SCORE
 from switchpoint.analysis.predictors import check_models, loss_reading, pass_columns
 from switchpoint.errors import InputError
-from switchpoint.tables import refuse
 
 BASELINE = "ranked by pass_1, which foretells RL poorly (Quagmires Table 2); measure pass@k for a larger k"
 LEVEL = 0.95
@@ -54,9 +53,6 @@ def rank(table: pd.DataFrame, k: int | None = None) -> dict:
     missing column.
     """
     models = check_models(table)
-    for low, high in itertools.pairwise(pass_columns(models)):
-        fix = f"pass@k cannot be below that of a smaller k, and {low} is higher"
-        refuse(table, models[high] < models[low], high, f"{fix}; mend one")
     models = models.sort_values("model", ignore_index=True)
     predictor = ranking_predictor(models, k)
     reading = loss_reading(models)
@@ -79,7 +75,7 @@ def rank(table: pd.DataFrame, k: int | None = None) -> dict:
         "n_kept": len(models) - len(dropped),
         "n_dropped": len(dropped),
         "models": entries,
-        "notes": notes(entries, predictor, errors),
+        "notes": [*notes(entries, predictor, errors), *falling(models)],
         "ignored_columns": [str(name) for name in table if name not in models],
     }
 
@@ -153,6 +149,16 @@ def ranking_predictor(models: pd.DataFrame, k: int | None) -> str:
         have = ", ".join(names) or "none"
         raise InputError(f"models: no pass_{k or '<k>'} to rank by; the columns with k above 1 are: {have}")
     return chosen[0]
+
+
+def falling(models: pd.DataFrame) -> list[str]:
+    """The models whose pass@k falls with k, which it cannot on the same samples."""
+    return [
+        f"{high} lies below {low} for {', '.join(models.loc[models[high] < models[low], 'model'])}: "
+        "on the same samples it cannot; check the columns"
+        for low, high in itertools.pairwise(pass_columns(models))
+        if (models[high] < models[low]).any()
+    ]
 
 
 def notes(

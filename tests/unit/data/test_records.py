@@ -81,7 +81,7 @@ def test_a_file_that_is_no_parquet(tmp_path, how):
     path.unlink()
     assert "does not exist" in refused(tables.read_parquet, path)
     path.mkdir()
-    assert "is a directory" in refused(tables.read_parquet, path)
+    assert "is no file" in refused(tables.read_parquet, path)
 
 
 def test_any_flipped_byte_of_a_parquet_file_is_refused_or_read(tmp_path):
