@@ -37,6 +37,7 @@ from switchpoint.analysis.comparisons import (
     critical,
     critical_among,
     half_width,
+    hopeless,
     loss_bound,
     possible_bests,
 )
@@ -80,10 +81,10 @@ def advise(
     algorithm = starts.commonest_algorithm(seeds)
     of_starts = [seed for seed in seeds if starts.is_candidate(seed, algorithm)]
     of_base = [seed for seed in seeds if seed["parent"] == "base"]
-    candidates = starts.pool_by_start(of_starts)
+    candidates, out = pool_candidates(of_starts)
     from_base = starts.pool_by_start(of_base, candidates[0]["compared_at"] if candidates else None)
     by_predictor = predictors and algorithm is None
-    choice = choose_by_predictor(predictors) if by_predictor else choose_start(candidates)
+    choice = choose_by_predictor(predictors) if by_predictor else choose_start(candidates, out)
     comparison = compare_with_pure_rl(
         starts.pool_by_start(of_starts + of_base) if of_starts and of_base else []
     )
@@ -92,7 +93,7 @@ def advise(
         budget.continue_or_stop(seed["run"], seed["fit"], points[seed["run"]], seed["status"])
         for seed in seeds
     ]
-    compute = compare_at_equal_compute([*candidates, *from_base], target_of(choice), fits)
+    compute = compare_at_equal_compute([*candidates, *out, *from_base], target_of(choice), fits)
     stability = instability(points, table, reference)
     choice["summary"] = words.summary(choice, choice["candidates"], continuations)
     choice["reasons"] += [
@@ -136,10 +137,29 @@ def target_of(choice: dict) -> str | None:
     return target["start"] if target else None
 
 
-def choose_start(candidates: list[dict]) -> dict:
-    """The rule of the module's docstring on the pooled starts."""
+def pool_candidates(seeds: list[dict]) -> tuple[list[dict], list[dict]]:
+    """The starts that are compared, and those that are out whatever else is: these change neither the compute nor the basis
+    nor the spread that the others are compared by."""
+    pooled = starts.pool_by_start(seeds)
+    compared = [with_estimate(start, comparison_basis(pooled)) for start in pooled]
+    if len(pooled) < 2 or any(start["estimate_se"] is None for start in compared):
+        return pooled, []
+    names = {
+        start["start"] for start, gone in zip(compared, hopeless(*measured(compared)), strict=True) if gone
+    }
+    if not names or len(pooled) - len(names) < 2:
+        return pooled, []
+    kept = starts.pool_by_start([seed for seed in seeds if seed["start"] not in names])
+    return kept, starts.pool_by_start(
+        [seed for seed in seeds if seed["start"] in names], kept[0]["compared_at"]
+    )
+
+
+def choose_start(candidates: list[dict], out: list[dict]) -> dict:
+    """The rule of the module's docstring on the pooled starts; ``out`` are excluded, and come last."""
     basis = comparison_basis(candidates)
     compared = [with_estimate(start, basis) for start in candidates]
+    others = [with_estimate(start, basis if start[basis] is not None else "final") for start in out]
     ranked = sorted(compared, key=lambda start: (-start["estimate"], start["exaflops"], start["start"]))
     needed, tied, recommended, loss = missing_data(ranked), [], None, None
     if not needed:
@@ -151,10 +171,12 @@ def choose_start(candidates: list[dict]) -> dict:
             limit = critical_among(estimates, errors, rival, dof)
             needed = words.data_that_settle(recommended, ranked[rival], limit, loss)
     reasons = [*(words.start_words(start, basis) for start in ranked), *words.basis_words(ranked, basis)]
+    reasons += words.out_words(others)
     if needed:
         recommended = None
     else:
         reasons += words.choice_words(ranked, tied, recommended, loss)
+    ranked += sorted(others, key=lambda start: -start["estimate"])
     return {
         "verdict": "insufficient_data" if needed else "start_here",
         "headline": f"Start RL from {recommended['start']}." if recommended else "Insufficient data.",

@@ -34,10 +34,8 @@ ROOM, OPEN = 0.1, 0.025  # an interval is open when the top tenth of the room ab
 MIN_POINTS, MIN_FITTED = 8, 3  # for a verdict, for a curve
 TAIL, LEVEL, MIN_COLLAPSE = 3, 5, 1.0  # points of a tail, of the running median; fall in score
 HELD_OUT_FROM, NAIVE_LAST, NAIVE_WEIGHT = 0.85, 8, 0.5
-DRIFT, BACK = (
-    0.3,
-    0.5,
-)  # standard deviations of the noise, an evaluation ahead; how often a collapsed run comes back
+DRIFT = 1.8  # standard deviations of the noise that a run wanders while its compute doubles
+BACK = 0.5  # how often a collapsed run comes back
 NEAR = 0.9  # a draw beyond this share of a bound is at it
 MIN_DRAWS = 100  # of a parameter; with fewer nothing is said of it
 CURVE_TIMES = np.append(0.0, np.geomspace(1 / 30, 4, 32))  # of the last compute
@@ -194,10 +192,14 @@ def forecast(fit: Posterior, score: np.ndarray, at: np.ndarray) -> tuple[np.ndar
     weight = np.where(
         ahead > 0, 1.0 if len(tail) else NAIVE_WEIGHT * fit.x[-1] / np.maximum(at, fit.x[-1]), 0
     )
-    forecast = weight * np.median(score[-NAIVE_LAST:]) + (1 - weight) * mean
+    constant = np.median(score[-NAIVE_LAST:])
+    forecast = weight * constant + (1 - weight) * mean
     rng = np.random.default_rng(0)
-    drawn = after_collapse(expected, tail, ahead, rng) if len(tail) else expected + forecast - mean
-    sd = np.hypot(sd, DRIFT * np.sqrt(ahead) * fit.noise[:, None])
+    if len(tail):
+        drawn = after_collapse(expected, tail, ahead, rng)
+    else:  # the curve, or the constant: what lies between them is no truth of its own
+        drawn = np.where(rng.random((len(expected), 1)) < weight, expected - mean + constant, expected)
+    sd = np.hypot(sd, DRIFT * np.sqrt(ahead / len(fit.x)) * fit.noise[:, None])
     return forecast, drawn + sd * rng.standard_normal(drawn.shape)
 
 
@@ -359,7 +361,7 @@ def why_open(n: int, verdicts: dict[str, bool], fit: Posterior, width: float) ->
         return f"{n} points, fewer than {MIN_POINTS}"
     if verdicts["no_ceiling"]:
         share = 100 * fit.weights[NO_CEILING]
-        return f"a curve without a ceiling explains the points, too (posterior weight {share:.0f} %)"
+        return f"a curve without a ceiling is not ruled out (posterior weight {share:.0f} %)"
     if verdicts["open_interval"]:
         return f"the 95 % interval reaches the bound of {MAX_SCORE:.0f} points"
     if verdicts["wide_interval"]:

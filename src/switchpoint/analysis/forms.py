@@ -18,7 +18,8 @@ from switchpoint.analysis.sigmoid import rise
 
 
 class Form(NamedTuple):
-    """``share`` of (x, c, b), which broadcast; b's bounds and its log-normal prior (median, log sd); the form's prior weight.
+    """``share`` of (x, c, b), which broadcast; b's bounds and its log-normal prior (median, log sd); the form's prior weight;
+    c's log-normal prior: a fifth of the compute spent, but for growth without a ceiling, which may slow at any time.
 
     The sigmoid's prior of b is that of the slopes of RETU Table 4 (v1), whose log sd is 0.52.
     """
@@ -27,6 +28,7 @@ class Form(NamedTuple):
     b_range: tuple[float, float]
     b_prior: tuple[float, float]
     weight: float
+    c_prior: tuple[float, float] = (0.2, 1.5)
 
 
 def exponential(x: np.ndarray, c: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -55,6 +57,6 @@ FORMS = {
     "exponential": Form(exponential, (1.0, 1.0), (1.0, 1.0), 0.2),
     "stretched exponential": Form(stretched, (0.2, 4.0), (1.0, 0.5), 0.2),
     "power law": Form(power_law, (0.3, 10.0), (1.5, 0.7), 0.2),
-    NO_CEILING: Form(unbounded, (0.02, 1.0), (0.2, 1.0), 0.1),
+    NO_CEILING: Form(unbounded, (0.02, 1.0), (0.2, 1.0), 0.1, (0.05, 3.0)),
 }
 NAMES = list(FORMS)

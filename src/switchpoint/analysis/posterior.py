@@ -10,8 +10,8 @@ score_i = P (1 - r_i) + A r_i + e_i,  corr(e_i, e_j) = f rho^|t_i - t_j| for i !
 
 Priors, stated before any fit
 -----------------------------
-The forms and their B as in ``forms``; A uniform on 0..100 (without a ceiling: the score at the last
-point); C log-normal around a fifth of the compute spent (log sd 1.5); (rho, f) as in ``NOISES``, which prefer
+The forms, their B and C as in ``forms``; A uniform on 0..100 (without a ceiling: the score at the last
+point); (rho, f) as in ``NOISES``, which prefer
 little autocorrelation, with a slow part for curves that wander; the noise variance inverse gamma, worth one observation of
 ``NOISE`` points.
 
@@ -34,8 +34,10 @@ from switchpoint.analysis.forms import FORMS, NAMES, NO_CEILING, SIGMOID, Form
 from switchpoint.analysis.sigmoid import MAX_SCORE, rise
 
 N_C, N_B, ZOOMS = 41, 23, 4
-C_RANGE = 0.1, 30.0  # of the smallest and the largest x
-C_PRIOR = 0.2, 1.5  # median, log sd
+C_RANGE, SOONER = (
+    (0.1, 30.0),
+    0.01,
+)  # of the smallest and the largest x; how much sooner growth without a ceiling may slow
 # The noise of one evaluation: the autocorrelation rho, the part f of the variance that has it, the prior weight.
 NOISES = [
     (0.0, 1.0, 1.0), (0.3, 1.0, 1.0), (0.5, 1.0, 0.7), (0.7, 1.0, 0.4), (0.85, 1.0, 0.15),
@@ -214,7 +216,8 @@ def project_gain(rises: np.ndarray, gain: np.ndarray, kept: np.ndarray) -> np.nd
 def whole_grid(form: Form, x: np.ndarray) -> np.ndarray:
     """All (log C, log B) that a form may have; x in units of the largest."""
     low, high = form.b_range
-    return box_nodes(np.log([C_RANGE[0] * x.min(), low]), np.log([C_RANGE[1], high]))
+    first = C_RANGE[0] * x.min() * (SOONER if form is FORMS[NO_CEILING] else 1.0)
+    return box_nodes(np.log([first, low]), np.log([C_RANGE[1], high]))
 
 
 def box_nodes(low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -268,7 +271,7 @@ def solve_nodes(
         solutions.append((weight, p, a, pp / det, aa / det, -pa / det, error))
     names = ["weight", "p", "a", "var_a", "var_p", "cov", "error"]
     grid = {name: np.array(values) for name, values in zip(names, zip(*solutions, strict=True), strict=True)}
-    priors = [C_PRIOR] if form.b_range[0] == form.b_range[1] else [C_PRIOR, form.b_prior]
+    priors = [form.c_prior] if form.b_range[0] == form.b_range[1] else [form.c_prior, form.b_prior]
     for values, (median, sd) in zip(nodes.T, priors, strict=False):
         grid["weight"] += stats.norm.logpdf(values, np.log(median), sd)
     return grid

@@ -52,9 +52,10 @@ def open_words(choice: dict, candidates: list[dict]) -> str:
     if len(candidates) < 2:
         return "There is nothing to compare."
     out = [start["start"] for start in candidates if choice["tied"] and start["start"] not in choice["tied"]]
+    seeds = "" if candidates[0]["estimate_se"] is None else f"; {seed_spread_words(candidates)}"
     if not out:
-        return "Nothing is excluded: any of the starts may be the best."
-    return f"{listed(out)} {'is' if len(out) == 1 else 'are'} excluded; any of the others may be the best."
+        return f"Nothing is excluded: any of the starts may be the best{seeds}."
+    return f"{listed(out)} {'is' if len(out) == 1 else 'are'} excluded; any of the others may be the best{seeds}."
 
 
 def rising_words(choice: dict, candidates: list[dict], continuations: list[dict]) -> str:
@@ -241,6 +242,14 @@ def basis_words(ranked: list[dict], basis: str) -> list[str]:
             "which all reach; final scores at other budgets are no evidence."
         )
     return reasons + [f"{name} did not finish." for start in ranked for name in start["unfinished"]]
+
+
+def out_words(out: list[dict]) -> list[str]:
+    """The starts that are out whatever else is compared."""
+    if not out:
+        return []
+    names = ", ".join(f"{start['start']} ({start['estimate']:.1f})" for start in out)
+    return [f"Far below the others, and left out of their comparison: {names}."]
 
 
 def choice_words(ranked: list[dict], tied: list[dict], chosen: dict, loss: float) -> list[str]:
