@@ -224,4 +224,4 @@ def verdict_on(start: dict, advice: dict) -> str:
         return "recommended"
     if start["start"] in advice["tied"]:
         return "may be the best"
-    return "open" if advice["needed"] else "excluded"
+    return "excluded" if advice["tied"] else "open"

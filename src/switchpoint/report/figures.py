@@ -103,7 +103,7 @@ def kind_of(start: dict, advice: dict) -> str:
     """What a start is called in the forest plot, a key of ``KINDS``."""
     if start["start"] == advice["recommended"]:
         return "recommended"
-    if start["start"] in advice["tied"] or (advice["needed"] and start in advice["candidates"]):
+    if start["start"] in advice["tied"] or (not advice["tied"] and start in advice["candidates"]):
         return "may be the best"
     return "excluded" if start in advice["candidates"] else "RL from the base"
 

@@ -14,11 +14,11 @@ def of_starts(advice: dict) -> str:
         if tied == 1:
             return f"{advice['recommended']} leads every other start"
         return f"{advice['recommended']} is the cheapest of {tied} starts that may be the best"
-    return (
-        "No start can be told from the others"
-        if len(advice["candidates"]) > 1
-        else "There is nothing to compare yet"
-    )
+    if len(advice["candidates"]) < 2:
+        return "There is nothing to compare yet"
+    if 0 < len(advice["tied"]) < len(advice["candidates"]):
+        return f"{len(advice['tied'])} of {len(advice['candidates'])} starts may be the best, too far apart to take the cheapest"
+    return "No start can be told from the others"
 
 
 def of_compute(pooled_curves: pd.DataFrame, problems: str) -> str:

@@ -104,7 +104,7 @@ def starts(advice: dict) -> Table:
             start["start"],
             "recommended" if start["start"] == advice["recommended"]
             else "may be the best" if start["start"] in advice["tied"]
-            else "" if advice["needed"] else "excluded",
+            else "excluded" if advice["tied"] else "",
             number(start["estimate_before"]), number(start["estimate"]), gain_of(start), number(start["estimate_se"]), f"{len(start['runs'])}",
             say(start["exaflops"], unit_of(start)), start["phase"],
         ]
