@@ -1,4 +1,4 @@
-"""Which Python jobs run in: that of Snakemake, or that of a conda environment by its name; conda itself is a stub here."""
+"""Which Python jobs run in: that of Snakemake, or that of a conda environment by its name; a script stands in for conda."""
 
 import os
 import sys

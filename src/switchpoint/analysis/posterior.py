@@ -34,10 +34,8 @@ from switchpoint.analysis.forms import FORMS, NAMES, NO_CEILING, SIGMOID, Form
 from switchpoint.analysis.sigmoid import MAX_SCORE, rise
 
 N_C, N_B, ZOOMS = 41, 23, 4
-C_RANGE, SOONER = (
-    (0.1, 30.0),
-    0.01,
-)  # of the smallest and the largest x; how much sooner growth without a ceiling may slow
+C_RANGE = 0.1, 30.0  # of the smallest and the largest x
+SOONER = 0.01  # of the lower end: growth without a ceiling may slow so much sooner
 # The noise of one evaluation: the autocorrelation rho, the part f of the variance that has it, the prior weight.
 NOISES = [
     (0.0, 1.0, 1.0), (0.3, 1.0, 1.0), (0.5, 1.0, 0.7), (0.7, 1.0, 0.4), (0.85, 1.0, 0.15),
