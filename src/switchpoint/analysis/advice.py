@@ -85,9 +85,8 @@ def advise(
     from_base = starts.pool_by_start(of_base, candidates[0]["compared_at"] if candidates else None)
     by_predictor = predictors and algorithm is None
     choice = choose_by_predictor(predictors) if by_predictor else choose_start(candidates, out)
-    comparison = compare_with_pure_rl(
-        starts.pool_by_start(of_starts + of_base) if of_starts and of_base else []
-    )
+    kept = [seed for seed in of_starts if seed["start"] not in {start["start"] for start in out}]
+    comparison = compare_with_pure_rl(starts.pool_by_start(kept + of_base) if kept and of_base else [])
     diagnoses = diagnose(choice["candidates"], seeds)
     continuations = [
         budget.continue_or_stop(seed["run"], seed["fit"], points[seed["run"]], seed["status"])
@@ -140,19 +139,42 @@ def target_of(choice: dict) -> str | None:
 def pool_candidates(seeds: list[dict]) -> tuple[list[dict], list[dict]]:
     """The starts that are compared, and those that are out whatever else is: these change neither the compute nor the basis
     nor the spread that the others are compared by."""
+    kept, out = seeds, []
+    while names := hopeless_starts(kept):
+        left = [seed for seed in kept if seed["start"] not in names]
+        if len({seed["start"] for seed in left}) < 2:
+            break
+        kept, out = left, out + [seed for seed in kept if seed["start"] in names]
+    pooled = starts.pool_by_start(kept)
+    return pooled, starts.pool_by_start(out, pooled[0]["compared_at"] if out else None)
+
+
+def hopeless_starts(seeds: list[dict]) -> set[str]:
+    """The starts that are hopeless beside the others, by all of their seeds or by each alone.
+
+    With one seed a start adds nothing to the spread of seeds, which those of a bad one could widen for all.  Of the others
+    those above it count, or two such starts would hide each other.
+    """
     pooled = starts.pool_by_start(seeds)
-    compared = [with_estimate(start, comparison_basis(pooled)) for start in pooled]
-    if len(pooled) < 2 or any(start["estimate_se"] is None for start in compared):
-        return pooled, []
-    names = {
-        start["start"] for start, gone in zip(compared, hopeless(*measured(compared)), strict=True) if gone
-    }
-    if not names or len(pooled) - len(names) < 2:
-        return pooled, []
-    kept = starts.pool_by_start([seed for seed in seeds if seed["start"] not in names])
-    return kept, starts.pool_by_start(
-        [seed for seed in seeds if seed["start"] in names], kept[0]["compared_at"]
-    )
+    if len(pooled) < 2:
+        return set()
+    basis, spent = comparison_basis(pooled), pooled[0]["compared_at"]
+
+    def found(some: list[dict]) -> set[str]:
+        compared = [with_estimate(start, basis) for start in starts.pool_by_start(some, spent)]
+        if any(start["estimate_se"] is None for start in compared):
+            return set()
+        gone = hopeless(*measured(compared))
+        return {start["start"] for start, out in zip(compared, gone, strict=True) if out}
+
+    names = found(seeds)
+    for start in pooled:
+        higher = {other["start"] for other in pooled if other[basis] > start[basis]}
+        above = [seed for seed in seeds if seed["start"] in higher]
+        own = [seed for seed in seeds if seed["start"] == start["start"]]
+        if above and all(start["start"] in found([seed, *above]) for seed in own):
+            names.add(start["start"])
+    return names
 
 
 def choose_start(candidates: list[dict], out: list[dict]) -> dict:

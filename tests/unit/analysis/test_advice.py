@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from scored_starts import study
 from typer.testing import CliRunner
 
 from switchpoint.analysis.advice import advise, crossing_of
@@ -16,38 +17,6 @@ PHASES = {
     "runs": {f"sft/a/seed_{s}": {"guarded": {"10": "adaptive", "20": "stable", "30": "mild", "90": "severe"}}
              for s in (0, 1)}
 }  # fmt: skip
-
-
-def study(scores: dict, se: float | None = 0.5, base: float | None = None, algorithm: str = "grpo"):
-    """Curves and runs; ``scores`` maps a start step to its seeds' final scores."""
-    starts = [(step, seed, score) for step, found in scores.items() for seed, score in enumerate(found)]
-    starts += [] if base is None else [(0, 0, base)]
-    curves, runs = [], []
-    for step, seed, score in starts:
-        run = f"rl/{algorithm}/{f'a-{step}' if step else 'base'}/seed_{seed}"
-        for exaflops, value in ((0.0, 20.0), (2.0, 99.0), (4.0, score)):
-            row = {
-                "run": run,
-                "phase": "rl",
-                "exaflops": exaflops,
-                "benchmark": "overall",
-                "score": value,
-                "se": se,
-            }
-            curves += [row, row | {"benchmark": "math", "score": 1.0}]
-        runs.append(
-            {"run": run, "parent": f"sft/a/seed_{seed}" if step else "base", "set": "a" if step else None,
-             "algorithm": algorithm, "seed": seed, "start_step": step, "sft_exaflops": step / 10,
-             "val_loss": 1.0,
-             "status": "finished"}
-        )  # fmt: skip
-    sft = {"run": "sft/a/seed_0", "parent": "base", "set": "a", "algorithm": "sft", "seed": 0,
-     "start_step": 0,
-           "sft_exaflops": 9.0, "val_loss": 1.0, "status": "finished"}  # fmt: skip
-    curves.append(
-        {"run": "sft/a/seed_0", "phase": "sft", "exaflops": 9.0, "benchmark": "overall", "score": 50.0}
-    )
-    return pd.DataFrame(curves), pd.DataFrame([*runs, sft])
 
 
 def run(*arguments, fits: dict | None = None, **options) -> dict:
@@ -76,15 +45,6 @@ def test_more_starts_need_a_larger_gap():
     assert run(scores)["tied"] == ["a-30"]
     rivals = {step: [66] for step in (40, 50, 60)}
     assert run(scores | rivals)["tied"] == ["a-30", "a-20"]  # 2.16 * sqrt(2.5) = 3.41 of five
-
-
-def test_hopeless_starts_change_nothing_among_the_others():
-    for scores in ({20: [69], 30: [70]}, {20: [70 - 2.7], 30: [70]}):
-        for se in (0.2, 2.0):
-            alone = run(scores, se=se)
-            beside = run(scores | {step: [30] for step in (10, 40, 50)}, se=se)
-            for key in ("verdict", "recommended", "best", "tied", "max_loss", "needed"):
-                assert beside[key] == alone[key]
 
 
 def test_final_score_is_the_last_point_not_the_best():
