@@ -15,6 +15,7 @@ OUTPUTS = (
     "curves", "losses", "runs", "results", "verdicts", "gains", "models", "pooled_curves", "pooled_results",
     "arms", "arm_curves", "arm_comparisons",
 )  # fmt: skip
+PROBLEM_COLUMNS = ["run", "benchmark", "id", "n", "c", "value"]
 RUN_FIELDS = ["parent", "set", "algorithm", "seed"]
 
 
@@ -27,7 +28,8 @@ def collect(
     pass_at: Sequence[int],
     out: str,
 ) -> None:
-    """Writes every table of ``OUTPUTS`` as csv into ``out``, ``validation.parquet``, ``lm_eval.json`` and their record.
+    """Writes every table of ``OUTPUTS`` as csv into ``out``, ``validation.parquet``, ``problems.parquet``, ``lm_eval.json`` and
+    their record.
 
     The first three are directories of evaluations, SFT runs and RL runs.  ``groups`` maps benchmarks to
     difficulty groups; neither these nor ``overall`` hold the benchmarks ``out_of_distribution``.
@@ -67,9 +69,10 @@ def collect(
         tables.write_csv(collected[name], f"{out}/{name}.csv")
     examples = pd.concat([pd.read_parquet(f"{path}/validation.parquet") for path in sft_runs])
     tables.write_parquet(examples, f"{out}/validation.parquet")
+    tables.write_parquet(problems(samples, runs, out_of_distribution), f"{out}/problems.parquet")
     harness = {f"{run}/step_{step}": scores.lm_eval(rows) for (run, step), rows in models.items()}
     files.write_json(f"{out}/lm_eval.json", harness)
-    made = [*(f"{name}.csv" for name in OUTPUTS), "validation.parquet", "lm_eval.json"]
+    made = [*(f"{name}.csv" for name in OUTPUTS), "validation.parquet", "problems.parquet", "lm_eval.json"]
     files.write_record(f"{out}/run.json", {"outputs": files.measure(out, made)})
 
 
@@ -127,6 +130,21 @@ def gains(samples: pd.DataFrame, runs: pd.DataFrame, out_of_distribution: Sequen
         for run in rl_rows(runs).to_dict("records")
     ]  # fmt: skip
     return pd.concat(parts) if parts else pd.DataFrame(columns=["run", *scores.PAIRED_COLUMNS])
+
+
+def problems(samples: pd.DataFrame, runs: pd.DataFrame, out_of_distribution: Sequence[str]) -> pd.DataFrame:
+    """The last test scores of every RL run problem by problem, of the benchmarks that make up ``overall``.
+
+    Columns ``PROBLEM_COLUMNS``: n samples, c of them right, value in points 0..100.
+    """
+    rl = samples["run"].isin(rl_rows(runs)["run"])
+    inside = samples[rl & ~samples["benchmark"].isin(list(out_of_distribution))]
+    last = inside[inside["step"] == inside.groupby("run")["step"].transform("max")]
+    parts = [
+        scores.per_problem(rows).assign(run=run, id=lambda table: table["id"].astype(str))
+        for run, rows in last.groupby("run")
+    ]
+    return pd.concat(parts)[PROBLEM_COLUMNS] if parts else pd.DataFrame(columns=PROBLEM_COLUMNS)
 
 
 def models_table(results: pd.DataFrame, losses: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

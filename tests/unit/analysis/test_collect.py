@@ -6,7 +6,7 @@ import pytest
 from named_runs import runs_of
 
 from switchpoint import files
-from switchpoint.analysis.collect import models_table, result_rows, rl_row, sft_row
+from switchpoint.analysis.collect import models_table, problems, result_rows, rl_row, sft_row
 from switchpoint.analysis.identity import identify
 
 RUN = ["run", "parent", "set", "algorithm", "seed", "start_step"]
@@ -60,6 +60,24 @@ def test_checkpoints_with_their_predictors_and_scores_after_rl():
     assert table[["pass_1_se", "pass_4_se"]].values.tolist() == [[1.0, 1.0]] * 2
     assert np.isnan(table.loc["S-20", "rl_score"])  # only GRPO, which has as many starts and comes second
     assert set(table["val_set"]) == {"validation"}
+
+
+def test_problems_of_the_last_tests_of_rl():
+    runs = runs_of(["base", "sft/S/seed_0", "rl/grpo/S-10/seed_0"])
+    rows = [
+        (run, step, benchmark, 7, correct)
+        for run, step in (("sft/S/seed_0", 10), ("rl/grpo/S-10/seed_0", 2), ("rl/grpo/S-10/seed_0", 4))
+        for benchmark in ("math", "trivia")
+        for correct in (True, step == 2, True, False)
+    ]
+    samples = pd.DataFrame(rows, columns=["run", "step", "benchmark", "id", "correct"])
+    table = problems(samples, runs, ["trivia"])
+    assert table.to_dict("records") == [
+        {"run": "rl/grpo/S-10/seed_0", "benchmark": "math", "id": "7", "n": 4, "c": 2, "value": 50.0}
+    ]
+    none = problems(samples, runs[:2], [])
+    assert none.empty
+    assert list(none) == list(table)
 
 
 def test_a_study_without_rl_has_no_scores_after_it():
