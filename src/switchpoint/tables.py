@@ -206,6 +206,11 @@ def read_parquet(path: str | Path) -> pd.DataFrame:
         raise InputError(f"{path}: not a parquet file ({problem}); give a table saved as parquet") from error
 
 
+def read_table(path: str | Path) -> pd.DataFrame:
+    """The table at ``path``, csv or parquet by its name; InputError when it is missing or no table."""
+    return read_parquet(path) if Path(path).suffix == ".parquet" else read_csv(path)
+
+
 def read_made(path: str | Path):
     """What another job of the study made: a table (csv, parquet), or the value of a JSON file.
 

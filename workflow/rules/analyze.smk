@@ -9,7 +9,7 @@ rule collect:
     output:
         outs(paths.ANALYSIS, "runs.csv", "losses.csv", "results.csv"),
         outs(paths.ANALYSIS, "verdicts.csv", "gains.csv", "lm_eval.json", "run.json"),
-        outs(paths.ANALYSIS, "models.csv", "validation.parquet"),
+        outs(paths.ANALYSIS, "models.csv", "validation.parquet", "problems.parquet"),
         outs(paths.ANALYSIS, "pooled_curves.csv", "pooled_results.csv"),
         outs(paths.ANALYSIS, "arms.csv", "arm_curves.csv", "arm_comparisons.csv"),
         curves=out(paths.ANALYSIS, "curves.csv"),
@@ -128,6 +128,7 @@ rule advise:
         ceilings=out(paths.ANALYSIS, "ceilings.json"),
         phases=out(paths.ANALYSIS, "phases.json"),
         results=out(paths.ANALYSIS, "results.csv"),
+        problems=out(paths.ANALYSIS, "problems.parquet"),
     output:
         out(paths.ANALYSIS, "advice.json"),
     log:
@@ -144,4 +145,5 @@ rule advise:
         recipe=RECIPES["analyze"],
     shell:
         "python -m switchpoint advise --curves {input.curves} --runs {input.runs} --ceilings {input.ceilings}"
-        " --phases {input.phases} --results {input.results} --out {output} > {log} 2>&1"
+        " --phases {input.phases} --results {input.results} --problems {input.problems}"
+        " --out {output} > {log} 2>&1"

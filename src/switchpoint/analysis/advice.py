@@ -54,6 +54,7 @@ def advise(
     predictors: dict | None = None,
     reference: str | None = None,
     results: pd.DataFrame | None = None,
+    problems: pd.DataFrame | None = None,
 ) -> dict:
     """Where to start RL, which runs to continue, and how the starts compare; with the reasons.
 
@@ -63,7 +64,8 @@ def advise(
     ``fits`` is what ``fit_curves`` returns, ``phases`` what ``label_phases`` returns, ``predictors`` what
     ``ranking.rank`` returns (used when no RL run starts from an SFT checkpoint), ``reference`` the RL
     run whose instability the others' is divided by, ``results`` a ``results.csv``, with the runs' scores on test
-    problems.
+    problems, ``problems`` a ``problems.parquet``, with these scores problem by problem: final test scores are then compared
+    by paired errors (``pairing``).
 
     Strict JSON; scores and errors in points: ``verdict``, ``headline``, ``needed`` (None but for
     ``insufficient_data``), ``summary`` (a sentence each: ``why``, ``sure``, ``next``), ``algorithm`` (the one with the most starts), ``basis``, ``family_error``,
@@ -77,15 +79,17 @@ def advise(
     runs = starts.check_runs(runs)
     points = starts.rl_points(curves, runs)
     table, remarks = starts.rl_runs(runs, points)
-    seeds = starts.seed_results(table, points, fits, phases, results)
+    tests = starts.final_tests(results)
+    of_problems = starts.problems_of(problems, runs, tests)
+    seeds = starts.seed_results(table, points, fits, phases, tests, of_problems)
     algorithm = starts.commonest_algorithm(seeds)
     of_starts = [seed for seed in seeds if starts.is_candidate(seed, algorithm)]
     of_base = [seed for seed in seeds if seed["parent"] == "base"]
     candidates, out = pool_candidates(of_starts)
-    from_base = starts.pool_by_start(of_base, candidates[0]["compared_at"] if candidates else None)
+    kept = [seed for seed in of_starts if seed["start"] not in {start["start"] for start in out}]
+    from_base = starts.pool_by_start(of_base, candidates[0]["compared_at"] if candidates else None, kept)
     by_predictor = predictors and algorithm is None
     choice = choose_by_predictor(predictors) if by_predictor else choose_start(candidates, out)
-    kept = [seed for seed in of_starts if seed["start"] not in {start["start"] for start in out}]
     comparison = compare_with_pure_rl(starts.pool_by_start(kept + of_base) if kept and of_base else [])
     diagnoses = diagnose(choice["candidates"], seeds)
     continuations = [
@@ -99,6 +103,7 @@ def advise(
         *words.algorithm_words(algorithm, seeds),
         *remarks,
         *words.seed_words(seeds, fits),
+        *([] if problems is None else words.unpaired_words([*of_starts, *of_base])),
         *words.comparison_words(comparison),
         *(
             f"{diagnosis['name'].replace('_', ' ').capitalize()}: {diagnosis['evidence']}."
@@ -146,7 +151,7 @@ def pool_candidates(seeds: list[dict]) -> tuple[list[dict], list[dict]]:
             break
         kept, out = left, out + [seed for seed in kept if seed["start"] in names]
     pooled = starts.pool_by_start(kept)
-    return pooled, starts.pool_by_start(out, pooled[0]["compared_at"] if out else None)
+    return pooled, starts.pool_by_start(out, pooled[0]["compared_at"] if out else None, kept)
 
 
 def hopeless_starts(seeds: list[dict]) -> set[str]:
@@ -215,7 +220,11 @@ def choose_start(candidates: list[dict], out: list[dict]) -> dict:
 
 
 def with_estimate(start: dict, basis: str) -> dict:
-    """The start with what it is compared on: ``estimate``, its error and what that is made of."""
+    """The start with what it is compared on: ``estimate``, its error and what that is made of; and whether it is ``paired``.
+
+    The interval ``estimate_ci95`` is of that error, for comparing: of paired scores without what their problems, being those and
+    no others, add to all alike.
+    """
     names = ("", "_se", "_own", "_sd", "_dof", "_limit", "_before")
     found = {f"estimate{name}": start[f"{basis}{name}"] for name in names}
     estimate, error = found["estimate"], found["estimate_se"]
@@ -223,7 +232,10 @@ def with_estimate(start: dict, basis: str) -> dict:
     return (
         start
         | found
-        | {"estimate_ci95": [None, None] if half is None else [estimate - half, estimate + half]}
+        | {
+            "estimate_ci95": [None, None] if half is None else [estimate - half, estimate + half],
+            "paired": start["paired"] and basis == "tested",
+        }
     )
 
 

@@ -46,16 +46,17 @@ def spread_of_seeds(groups: list[list[float | None]]) -> tuple[float, float]:
     return math.sqrt((squares + SEED_SD**2) / (dof + 1)), dof + 1.0
 
 
-def error_of_mean(own: float | None, n: int, sd: float, dof: float) -> float | None:
+def error_of_mean(own: float | None, n: int, sd: float, dof: float, lasting: float = 0.0) -> float | None:
     """The standard error of a mean over ``n`` seeds, whose own errors average ``own``; ``sd`` and ``dof`` of ``spread_of_seeds``.
 
     Seeds are evaluated on the same problems, so their own errors do not average out; they are part of the spread where that
-    is estimated, and beside it where it is assumed.  None where neither is known.
+    is estimated, but for ``lasting``, which all seeds of a start have in common, and beside it where it is assumed.  None
+    where neither is known.
     """
     of_seeds = sd / math.sqrt(n)
     if math.isinf(dof):
         return None if own is None else math.hypot(own, of_seeds)
-    return of_seeds if own is None else max(own, of_seeds)
+    return of_seeds if own is None else max(own, math.hypot(lasting, of_seeds))
 
 
 def half_width(error: float | np.ndarray, dof: float) -> float | np.ndarray:

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from switchpoint.errors import InputError
-from switchpoint.tables import check_columns, file_of, numbers, read_csv, read_parquet, refuse
+from switchpoint.tables import check_columns, file_of, numbers, read_csv, refuse
 
 STABLE_TOLERANCE = 0.02
 SEVERE_TOLERANCE = 0.10
@@ -159,13 +159,6 @@ def watch_losses(path: str | Path, every: float, wait: Callable[[float], None] =
             yield f"{path} is gone: the job has ended; its final losses are in its output directory"
             return
         wait(every)
-
-
-def read_examples(path: str | Path) -> pd.DataFrame:
-    """The table at ``path``, csv or parquet by its name; InputError when it is missing or no table."""
-    if Path(path).suffix != ".parquet":
-        return read_csv(path)
-    return read_parquet(path)
 
 
 def label_run(rows: pd.DataFrame) -> dict:

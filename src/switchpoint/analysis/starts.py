@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from switchpoint import units
-from switchpoint.analysis import budget
+from switchpoint.analysis import budget, pairing
 from switchpoint.analysis.comparisons import Z95, error_of_mean, spread_of_seeds
 from switchpoint.analysis.identity import SAME_START
 from switchpoint.analysis.points import FRACTIONS, check_scores, fractions
@@ -141,11 +141,20 @@ def final_tests(results: pd.DataFrame | None) -> dict[str, dict]:
     return last[["score", "se", "n"]].to_dict("index") | {"before": before}
 
 
+def problems_of(problems: pd.DataFrame | None, runs: pd.DataFrame, tests: dict) -> dict[str, pd.DataFrame]:
+    """``pairing.check_problems``, by run; none where no RL run was tested.  InputError without the test scores."""
+    if problems is None:
+        return {}
+    if not tests:
+        raise InputError("the problems need the test scores that they make up; give the results, too")
+    return pairing.check_problems(problems, runs, tests) if len(tests) > 1 else {}
+
+
 def seed_results(
-    table: pd.DataFrame, points: dict, fits: dict, phases: dict | None, results: pd.DataFrame | None = None
+    table: pd.DataFrame, points: dict, fits: dict, phases: dict | None, tests: dict, problems: dict
 ) -> list[dict]:
-    """``seed_result`` of every RL run of ``table`` that has points."""
-    tests = final_tests(results)
+    """``seed_result`` of every RL run of ``table`` that has points; ``tests`` of ``final_tests``, ``problems`` of
+    ``pairing.check_problems``."""
     return [
         seed_result(
             run,
@@ -154,6 +163,7 @@ def seed_results(
             phases,
             tests.get(run["run"]),
             tests.get("before", {}).get((run["parent"], float(run["start_step"]))),
+            problems.get(run["run"]),
         )
         for run in table.to_dict("records")
         if run["run"] in points
@@ -167,10 +177,12 @@ def seed_result(
     phases: dict | None,
     tested: dict | None = None,
     tested_before: float | None = None,
+    problems: pd.DataFrame | None = None,
 ) -> dict:
     """One RL run: its start, its ceiling, its peak, its test score and its last score, each with a standard error; and the
     scores before it.  InputError when its fit is of other points."""
     fit, last = fits["runs"].get(run["run"]) or {}, rows.iloc[-1]
+    n = (tested or last)["n"] if problems is None else len(problems)
     check_fit(fit, run["run"], last)
     low, high = fit.get("a_ci95") or [None, None]
     identified = fit.get("a") is not None and low is not None and high is not None
@@ -181,6 +193,7 @@ def seed_result(
     band = budget.curve_of(fit)
     return {
         "points": rows,
+        "problems": problems if tested else None,
         "band": band if band is not None and fit.get("status") != "collapsed" else None,
         **{
             key: run[key]
@@ -209,7 +222,7 @@ def seed_result(
         "tested_se": float(tested["se"]) if tested and pd.notna(tested["se"]) else None,
         "final": float(last["score"]),
         "final_se": error,
-        "n": int(n) if pd.notna(n := (tested or last)["n"]) else None,
+        "n": int(n) if pd.notna(n) else None,
         "n_points": len(rows),
         "noise_stands_in": stands_in,
         "fit": fit,
@@ -259,8 +272,12 @@ def common_budget(seeds: list[dict]) -> float:
     return min(seed["rl_exaflops"] for seed in seeds)
 
 
-def pool_by_start(seeds: list[dict], spent: float | None = None) -> list[dict]:
-    """The starts, each pooled over its seeds, at ``spent`` RL compute (without it what all of them reach)."""
+def pool_by_start(seeds: list[dict], spent: float | None = None, beside: list[dict] = ()) -> list[dict]:
+    """The starts, each pooled over its seeds, at ``spent`` RL compute (without it what all of them reach).
+
+    The errors of their test scores are those for comparing them with each other and with the starts of the seeds ``beside``,
+    where all problems of these are known (``paired``).
+    """
     if not seeds:
         return []
     spent = common_budget(seeds) if spent is None else spent
@@ -273,13 +290,19 @@ def pool_by_start(seeds: list[dict], spent: float | None = None) -> list[dict]:
     spreads = {
         key: spread_of_seeds([[seed[key] for seed in group] for group in groups.values()]) for key in BASES
     }
+    paired = pairing.errors_of_starts([*seeds, *beside])
     return [
-        pool_seeds(start, group, spreads) | {"compared_at": spent, "unequal": unequal}
+        pool_seeds(start, group, spreads, paired.get(start)) | {"compared_at": spent, "unequal": unequal}
         for start, group in sorted(groups.items())
     ]
 
 
-def pool_seeds(start: str, seeds: list[dict], spreads: dict[str, tuple[float, float]]) -> dict:
+def pool_seeds(
+    start: str,
+    seeds: list[dict],
+    spreads: dict[str, tuple[float, float]],
+    paired: tuple[float, float] | None,
+) -> dict:
     """One start: its seeds' mean compute, and what they pool to on every basis, with its error."""
     sft, rl = (math.fsum(seed[key] for seed in seeds) / len(seeds) for key in ("sft_exaflops", "rl_exaflops"))
     pooled = {
@@ -296,28 +319,31 @@ def pool_seeds(start: str, seeds: list[dict], spreads: dict[str, tuple[float, fl
         "unit": seeds[0]["unit"],
         "n": min((seed["n"] for seed in seeds if seed["n"]), default=None),
         "n_points": min(seed["n_points"] for seed in seeds),
+        "paired": paired is not None,
         "collapsed": [seed["run"] for seed in seeds if seed["fit"].get("status") == "collapsed"],
         "unfinished": [f"{seed['run']} ({seed['status']})" for seed in seeds if seed["status"] not in ENDED],
     }
     for key, spread in spreads.items():
         before = [seed["tested_before" if key == "tested" else "before"] for seed in seeds]
-        pooled |= mean_over_seeds(seeds, key, *spread)
+        pooled |= mean_over_seeds(seeds, key, *spread, paired if key == "tested" else None)
         pooled[f"{key}_before"] = None if None in before else math.fsum(before) / len(before)
     return pooled
 
 
-def mean_over_seeds(seeds: list[dict], key: str, sd: float, dof: float) -> dict:
+def mean_over_seeds(
+    seeds: list[dict], key: str, sd: float, dof: float, paired: tuple[float, float] | None = None
+) -> dict:
     """The mean over seeds as ``key``, its standard error (``_se``), the seeds' mean own one (``_own``), the spread of seeds
     (``_sd``) with its degrees of freedom (``_dof``, None for assumed), and what limits the error (``_limit``): ``seeds`` or
-    ``evaluation``.
+    ``evaluation``.  ``paired`` of ``pairing.errors_of_starts`` takes the place of the seeds' own errors.
     """
     n = len(seeds)
     values, errors = [seed[key] for seed in seeds], [seed[f"{key}_se"] for seed in seeds]
     names = [key, *(f"{key}_{name}" for name in ("se", "own", "sd", "dof", "limit"))]
     if None in values:
         return dict.fromkeys(names)
-    own = None if None in errors else math.fsum(errors) / n
-    error = error_of_mean(own, n, sd, dof)
+    own, lasting = paired or (None if None in errors else math.fsum(errors) / n, 0.0)
+    error = error_of_mean(own, n, sd, dof, lasting)
     limit = None if error is None else "seeds" if own is None or sd > own * math.sqrt(n) else "evaluation"
     found = [math.fsum(values) / n, error, own, sd, None if math.isinf(dof) else dof, limit]
     return dict(zip(names, found, strict=True))

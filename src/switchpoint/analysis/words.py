@@ -87,7 +87,9 @@ def why_words(chosen: dict, choice: dict, candidates: list[dict]) -> str:
             f"{chosen['start']} is the cheapest of the {len(choice['tied'])} of {len(candidates)} starts that cannot be told "
             f"from the best: {score}, the highest of them has {candidates[0]['estimate']:.1f}."
         )
-    if before is None or chosen["estimate"] - before > 2 * chosen["estimate_se"]:
+    # The score before is of the same problems: paired, it has an error of its own.
+    error = chosen["estimate_se"] * (math.sqrt(2) if chosen["paired"] else 1)
+    if before is None or chosen["estimate"] - before > 2 * error:
         return why
     return f"{why} RL adds nothing there that can be told from chance: its checkpoint may do as it is."
 
@@ -169,7 +171,7 @@ def what_settles(pair: list[dict], goal: float) -> str:
     now, spread = min(len(start["runs"]) for start in pair), 2 * pair[0]["estimate_sd"] ** 2
     own = math.fsum((start["estimate_own"] or 0) ** 2 for start in pair)
     room = goal**2
-    if pair[0]["estimate_dof"] is not None:  # the larger of the two counts
+    if pair[0]["estimate_dof"] is not None and not pair[0]["paired"]:  # the larger of the two counts
         seeds, times = spread / room, own / room
     elif own < room:  # both add up
         seeds, times = spread / (room - own), 1.0
@@ -216,6 +218,16 @@ def seed_words(seeds: list[dict], fits: dict) -> list[str]:
     return words
 
 
+def unpaired_words(seeds: list[dict]) -> list[str]:
+    """The runs whose scores are not known problem by problem, though those of others are."""
+    without = [seed["run"] for seed in seeds if seed["problems"] is None]
+    return (
+        [f"Not among the problems, so that nothing is paired with them: {', '.join(without)}."]
+        if without
+        else []
+    )
+
+
 def algorithm_words(algorithm: str | None, seeds: list[dict]) -> list[str]:
     """Which runs from SFT checkpoints are compared, and which are not."""
     if algorithm is None:
@@ -234,6 +246,8 @@ def basis_words(ranked: list[dict], basis: str) -> list[str]:
             f"The ceilings of {', '.join(unidentified)} are unidentified, so all starts are compared on "
             f"their {BASES[basis]}, which bounds a ceiling from below."
         )
+    if ranked and ranked[0]["paired"]:
+        reasons.append(f"Compared on the same {ranked[0]['n']} problems, problem by problem.")
     budgets = [start["rl_exaflops"] for start in ranked]
     if basis != "ceiling" and any(start["unequal"] for start in ranked):
         unit = ranked[0]["unit"]

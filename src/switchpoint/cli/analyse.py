@@ -60,7 +60,7 @@ def phases(
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 30.0,
 ) -> None:
     """Labels the SFT sub-phases by the validation loss: adaptive, stable, mild and severe overfitting (RETU Eq. 13-17)."""
-    from switchpoint.analysis.phases import label_phases, read_examples, watch_losses
+    from switchpoint.analysis.phases import label_phases, watch_losses
     from switchpoint.report import terminal
 
     if watch and (out or examples):
@@ -70,7 +70,7 @@ def phases(
             typer.echo(line)
         return
     check_out("phases", out, losses, examples)
-    table = None if examples is None else read_examples(examples)
+    table = None if examples is None else tables.read_table(examples)
     result = label_phases(tables.read_csv(losses), table)
     write(out, result)
     terminal.show(terminal.phases(result))
@@ -119,6 +119,10 @@ def advise(
     predictors: Annotated[str | None, typer.Option(help="What `rank` wrote, for use before any RL.")] = None,
     reference: Annotated[str | None, typer.Option(help="The run to measure others' instability by.")] = None,
     results: Annotated[str | None, typer.Option(help="Final scores on test problems, as a study's results.csv has them.")] = None,
+    problems: Annotated[
+        str | None,
+        typer.Option(help="These scores problem by problem, a csv or parquet file of run, benchmark, id, value (points), n: starts are compared on the same problems."),
+    ] = None,
 ) -> None:  # fmt: skip
     """Says where to start RL, what to stop or continue, and why."""
     from switchpoint.analysis import advice
@@ -127,7 +131,7 @@ def advise(
     from switchpoint.analysis.points import check_points
     from switchpoint.report import terminal
 
-    check_out("advise", out, curves, runs, ceilings, phases, predictors, results)
+    check_out("advise", out, curves, runs, ceilings, phases, predictors, results, problems)
     points = tables.read_csv(curves)
     result = advice.advise(
         points,
@@ -137,6 +141,7 @@ def advise(
         predictors=predictors and read_document(predictors, "rank"),
         reference=reference,
         results=None if results is None else tables.read_csv(results),
+        problems=None if problems is None else tables.read_table(problems),
     )
     write(out, result)
     typer.echo(result["headline"])

@@ -202,10 +202,16 @@ def starts_caption(advice: dict, inputs: dict) -> str:
     problems = "the test problems" if "test" in advice["basis"] else inputs["curve_problems"]
     first = advice["candidates"][0]
     dof = first["estimate_dof"]
+    compared = (
+        "The starts are compared problem by problem: the intervals are for comparing them, without the luck of the problems, "
+        "which is the same for all. "
+        if first["paired"]
+        else ""
+    )
     spread = f"{number(first['estimate_sd'])} points, {'assumed' if dof is None else f'on {dof:.0f} degrees of freedom'}"
     return (
         f"The {advice['basis']} of RL with {advice['algorithm']} from every SFT checkpoint, and of RL alone, on {problems}: "
-        f"means over seeds with 95 % intervals, which hold the spread of seeds, {spread}. A start is excluded when another beats it by more than chance explains, with a "
+        f"means over seeds with 95 % intervals, which hold the spread of seeds, {spread}. {compared}A start is excluded when another beats it by more than chance explains, with a "
         "family error of 5 %."
     )
 

@@ -28,7 +28,7 @@ RECIPES = {
     "sft": 4,
     "rl": 4,
     "evaluate": 4,
-    "analyze": 3,
+    "analyze": 4,
     "browse": 1,
     "report": 2,
 }
