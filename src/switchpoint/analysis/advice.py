@@ -8,7 +8,8 @@ problems where every run was tested, or the last scores of the curves.  Peaks, t
 reach: a final score at another budget is no evidence.  A start is
 excluded when another beats it by more than chance explains, corrected for picking the best of
 several (``comparisons``): with probability 95 % the truly best start is not excluded.  The others are tied.
-Chance is that of evaluations and of seeds.
+Chance is that of evaluations and of seeds; final test
+scores that are known problem by problem are compared on the same problems (``pairing``).
 
 - ``start_here``: the cheapest tied start lies at most 3 points below the best (95 % bound).  It is the advice.
 - ``insufficient_data``: fewer than two starts, a start without an error, or the cheapest may lie more than 3 points below

@@ -31,52 +31,41 @@ def check_problems(
     ``problems`` has ``COLUMNS`` and optionally n, ``tests`` the runs' scores (``starts.final_tests``).  InputError names the row, or the
     run: of a run that ``runs`` lacks, of other problems than the first run's, with another mean than its test score.
     """
+    table, file = check_rows(problems, runs), file_of(problems)
+    found = {run: rows[["value", "sampling"]].sort_index() for run, rows in table.groupby("run")}
+    first, its = next(iter(found.items()))
+    for run, rows in found.items():
+        differing = its.index.symmetric_difference(rows.index)
+        if len(differing):
+            having, lacking = (first, run) if differing[0] in its.index else (run, first)
+            raise InputError(
+                f"{file}{lacking} has no problem {' '.join(differing[0])}, and {having} has; give the same problems of every run"
+            )
+        mean, score = float(rows["value"].mean()), tests.get(run, {}).get("score")
+        if score is not None and not math.isclose(mean, score, rel_tol=1e-6, abs_tol=ROUNDING):
+            raise InputError(
+                f"{file}the problems are of other evaluations: {run} has a mean of {mean:g} on them, and a test score of "
+                f"{score:g} in results"
+            )
+    return found
+
+
+def check_rows(problems: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """run, value and sampling of every row, by (benchmark, id); InputError names a bad one."""
     check_columns(problems, COLUMNS, "problems")
     for column in PROBLEM:
         refuse(problems, problems[column].isna(), column, f"name the {column}")
     value = numbers(problems, "value")
     refuse(problems, ~value.between(0, 100), "value", "give points from 0 to 100")
-    given = problems.get("n", pd.Series(np.nan, problems.index))
-    n = pd.to_numeric(given, errors="coerce").astype(float)
+    n = pd.Series(np.nan, problems.index)
     if "n" in problems:
-        bad = given.notna() & ~((n >= 1) & (n % 1 == 0) & np.isfinite(n))
+        n = pd.to_numeric(problems["n"], errors="coerce").astype(float)
+        bad = problems["n"].notna() & ~((n >= 1) & (n % 1 == 0) & np.isfinite(n))
         refuse(problems, bad, "n", "give the number of samples, or leave it blank")
-    names = problems["run"].astype(str)
-    refuse(problems, ~names.isin(runs["run"].astype(str)), "run", "give its row in runs")
-    refuse(
-        problems,
-        problems.duplicated(["run", *PROBLEM]),
-        "id",
-        "its run has this problem already; keep one row",
-    )
-    table = (
-        problems[PROBLEM]
-        .astype(str)
-        .assign(run=names, value=value, sampling=sampling_variances(value, n))
-        .set_index(PROBLEM)
-    )
-    found = {run: rows[["value", "sampling"]].sort_index() for run, rows in table.groupby("run")}
-    first = next(iter(found))
-    for run, rows in found.items():
-        check_same_problems(first, found[first].index, run, rows.index, file_of(problems))
-        score = tests.get(run, {}).get("score")
-        mean = float(rows["value"].mean())
-        if score is not None and not math.isclose(mean, score, rel_tol=1e-6, abs_tol=ROUNDING):
-            raise InputError(
-                f"{file_of(problems)}the problems are of other evaluations: {run} has a mean of {mean:g} on them, and a test "
-                f"score of {score:g} in results"
-            )
-    return found
-
-
-def check_same_problems(first: str, its: pd.Index, run: str, others: pd.Index, file: str) -> None:
-    """Raises InputError naming the first problem that only one of the two runs has."""
-    differing = its.symmetric_difference(others)
-    if len(differing):
-        having, lacking = (first, run) if differing[0] in its else (run, first)
-        raise InputError(
-            f"{file}{lacking} has no problem {' '.join(differing[0])}, and {having} has; give the same problems of every run"
-        )
+    table = problems[["run", *PROBLEM]].astype(str)
+    refuse(problems, ~table["run"].isin(runs["run"].astype(str)), "run", "give its row in runs")
+    refuse(problems, table.duplicated(), "id", "its run has this problem already; keep one row")
+    return table.assign(value=value, sampling=sampling_variances(value, n)).set_index(PROBLEM)
 
 
 def errors_of_starts(seeds: list[dict]) -> dict[str, tuple[float, float]]:

@@ -5,6 +5,7 @@ A start is an SFT checkpoint, named ``<set>-<step>``, or ``base (<algorithm>)``.
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -272,7 +273,7 @@ def common_budget(seeds: list[dict]) -> float:
     return min(seed["rl_exaflops"] for seed in seeds)
 
 
-def pool_by_start(seeds: list[dict], spent: float | None = None, beside: list[dict] = ()) -> list[dict]:
+def pool_by_start(seeds: list[dict], spent: float | None = None, beside: Sequence[dict] = ()) -> list[dict]:
     """The starts, each pooled over its seeds, at ``spent`` RL compute (without it what all of them reach).
 
     The errors of their test scores are those for comparing them with each other and with the starts of the seeds ``beside``,

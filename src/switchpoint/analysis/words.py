@@ -219,10 +219,10 @@ def seed_words(seeds: list[dict], fits: dict) -> list[str]:
 
 
 def unpaired_words(seeds: list[dict]) -> list[str]:
-    """The runs whose scores are not known problem by problem, though those of others are."""
+    """The runs whose test scores are not known problem by problem, though those of others are."""
     without = [seed["run"] for seed in seeds if seed["problems"] is None]
     return (
-        [f"Not among the problems, so that nothing is paired with them: {', '.join(without)}."]
+        [f"Not known problem by problem, so that nothing is paired with them: {', '.join(without)}."]
         if without
         else []
     )

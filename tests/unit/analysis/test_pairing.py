@@ -171,7 +171,7 @@ def test_a_run_without_problems_leaves_all_unpaired():
     advice = advised((curves, runs, results, problems[problems["run"] != "rl/grpo/a-20/seed_0"]))
     assert advice["candidates"] == advised(small(), paired=False)["candidates"]
     assert any(
-        reason == "Not among the problems, so that nothing is paired with them: rl/grpo/a-20/seed_0."
+        reason == "Not known problem by problem, so that nothing is paired with them: rl/grpo/a-20/seed_0."
         for reason in advice["reasons"]
     )
 
