@@ -9,7 +9,7 @@ Deviations
 - A collapsed tail is cut off before the default's fit, by the rule of ``collapse_start``.
 - All points are fitted, whatever the method (but for a collapsed tail); the paper keeps its last 15 % or so
   for validation, which ``heldout_rmse`` does here with a fit of its own.
-- A forecast beyond the last point is the curve's, plus what its noise remembers of the last
+- A forecast beyond the last point is the curves' median, plus what its noise remembers of the last
   residual, averaged with the median of the last 8 scores.  That constant weighs one half at the
   last point, and as much less as the compute lies further ahead; after a collapse it is all.
 - Standard errors of the scores do not weigh the fit: on one benchmark they share its problems.
@@ -30,7 +30,9 @@ from switchpoint.tables import check_columns, refuse
 
 METHODS = ("default", "paper", "scalerl")
 MAX_WIDTH = 5.0  # points; a wider 95 % interval leaves the ceiling unidentified
-ROOM, OPEN = 0.1, 0.025  # an interval is open when the top tenth of the room above the scores has 1 % of A
+UNBOUNDED = 0.01  # posterior weight of growth without a ceiling that leaves the ceiling unidentified
+ROOM, OPEN = 0.1, 0.025  # an interval is open when the top tenth of the room above the scores has 2.5 % of A
+REACHED = 0.4  # of the draws: the rise is over at the last point
 MIN_POINTS, MIN_FITTED = 8, 3  # for a verdict, for a curve
 TAIL, LEVEL, MIN_COLLAPSE = 3, 5, 1.0  # points of a tail, of the running median; fall in score
 HELD_OUT_FROM, NAIVE_LAST, NAIVE_WEIGHT = 0.85, 8, 0.5
@@ -75,7 +77,7 @@ def fit_curves(
     open is None), ``c_mid`` in ``unit``, as every ``exaflops`` is, ``plasticity`` = a - p_start (Definition 2), ``status``
     ``identified``, ``unidentified`` or ``collapsed`` (fitted before the collapse) with its ``reason`` and
     ``flags``: ``at_bound`` (published methods: A is on a bound), ``b_at_bound`` (B is; of the default, some of the sigmoid's
-    draws), ``open_interval``, ``wide_interval``, ``c_beyond_data``, ``collapsed_tail``.  ``observed_peak`` is the best score, ``observed_peak_smoothed`` that of the running
+    draws), ``constant_scores``, ``no_ceiling``, ``open_interval``, ``wide_interval``, ``c_beyond_data``, ``collapsed_tail``.  ``observed_peak`` is the best score, ``observed_peak_smoothed`` that of the running
     median of three; ``noise_sd`` and ``autocorrelation`` describe one evaluation's noise; ``alpha`` is the
     share of points in the trimmed fit, None without one; ``lts_spread``, the paper's, the lowest and the highest ceiling
     of the local optima of that fit, None without random starts.  ``curve`` is the fitted curve with the 95 % band of
@@ -188,17 +190,17 @@ def forecast(fit: Posterior, score: np.ndarray, at: np.ndarray) -> tuple[np.ndar
     """
     remembered, sd = fit.remembered(at)
     expected, ahead = fit.curves(at) + remembered, fit.ahead(at)
-    mean, tail = expected.mean(axis=0), score[len(fit.x) :]
+    middle, tail = np.median(expected, axis=0), score[len(fit.x) :]
     weight = np.where(
         ahead > 0, 1.0 if len(tail) else NAIVE_WEIGHT * fit.x[-1] / np.maximum(at, fit.x[-1]), 0
     )
     constant = np.median(score[-NAIVE_LAST:])
-    forecast = weight * constant + (1 - weight) * mean
+    forecast = weight * constant + (1 - weight) * middle
     rng = np.random.default_rng(0)
     if len(tail):
         drawn = after_collapse(expected, tail, ahead, rng)
     else:  # the curve, or the constant: what lies between them is no truth of its own
-        drawn = np.where(rng.random((len(expected), 1)) < weight, expected - mean + constant, expected)
+        drawn = np.where(rng.random((len(expected), 1)) < weight, expected - middle + constant, expected)
     sd = np.hypot(sd, DRIFT * np.sqrt(ahead / len(fit.x)) * fit.noise[:, None])
     return forecast, drawn + sd * rng.standard_normal(drawn.shape)
 
@@ -284,29 +286,28 @@ def estimate_ceiling(
     if method != "default":
         return published_estimate(x, score, p_start, method, settings)
     fit = posterior(x[:n], score[:n], p_start)
-    low, high = np.quantile(fit.ceiling, [0.025, 0.975])
+    ceiling = possible_ceilings(fit)
+    low, point, high = np.quantile(ceiling, [0.025, 0.5, 0.975])
     bounded, of_sigmoid = fit.bounded, fit.form == NAMES.index(SIGMOID)
-    point = float(np.median(fit.level[bounded])) if bounded.any() else MAX_SCORE
     beyond = float(np.mean(~bounded | (fit.c_mid > x[n - 1])))
     room = MAX_SCORE - score[:n].max()
     verdicts = {
-        "no_ceiling": fit.weights[NO_CEILING] > OPEN,
-        "open_interval": bool(np.mean(fit.ceiling > MAX_SCORE - ROOM * room) > OPEN) or n < MIN_POINTS,
+        "constant_scores": bool(np.ptp(score[:n]) == 0),
+        "no_ceiling": fit.weights[NO_CEILING] > UNBOUNDED,
+        "open_interval": bool(np.mean(ceiling > MAX_SCORE - ROOM * room) > OPEN) or n < MIN_POINTS,
         "wide_interval": high - low > MAX_WIDTH,
         "c_beyond_data": beyond > 0.5,
     }
     piled = near_bound(fit.b[of_sigmoid])
     flags += [name for name, holds in (verdicts | {"b_at_bound": piled}).items() if holds]
     reason = why_open(n, verdicts, fit, high - low)
-    if reason:  # it may be reached already
-        low = min(low, np.quantile(fit.curves(x[n - 1 : n]), 0.025))
     n_used = int(fit.used.sum())
     fall = collapse_words(len(x), n, n_used) if n < len(x) else None
     status = "collapsed" if fall else "unidentified" if reason else "identified"
     middle = np.median(fit.curves(x[:n][fit.used]), axis=0)
     return {
-        "a": None if reason else point,
-        "a_point": point,
+        "a": None if reason else float(point),
+        "a_point": float(point),
         "a_ci95": [
             None if n < MIN_POINTS else float(low),
             None if verdicts["open_interval"] else float(high),
@@ -327,6 +328,15 @@ def estimate_ceiling(
         "curve": curve_with_band(fit, x[-1]),
         "gains": expected_gains(fit, x[n - 1]),
     }
+
+
+def possible_ceilings(fit: Posterior) -> np.ndarray:
+    """The ceilings drawn, but for a share ``REACHED`` of the draws the curve's level at the last point.
+
+    A rise may be over by then, which no form says: each of them tends to its ceiling and never has it.
+    """
+    reached = np.random.default_rng(0).random(len(fit.form)) < REACHED
+    return np.where(reached, fit.curves(fit.x[-1:])[:, 0], fit.ceiling)
 
 
 def not_fitted(reason: str, flags: list[str]) -> dict:
@@ -359,6 +369,8 @@ def why_open(n: int, verdicts: dict[str, bool], fit: Posterior, width: float) ->
     """Why the data do not bound the ceiling; None when they do."""
     if n < MIN_POINTS:
         return f"{n} points, fewer than {MIN_POINTS}"
+    if verdicts["constant_scores"]:
+        return "all scores are the same, which tells nothing of their noise: are they of several checkpoints?"
     if verdicts["no_ceiling"]:
         share = 100 * fit.weights[NO_CEILING]
         return f"a curve without a ceiling is not ruled out (posterior weight {share:.0f} %)"

@@ -3,7 +3,7 @@
 ``c`` is the compute at half the gain, in units of the last point's, and ``b`` a shape, both positive:
 
 - ``sigmoid``: 1 / (1 + (x / c)^-b), RETU Eq. 11;
-- ``exponential``: 1 - 2^-(x / c);
+- ``exponential``: (1 - e^-(k x))^b, k = -ln(1 - 2^(-1/b)) / c, whose rise comes late for b > 1 (b = 1 is the plain one);
 - ``stretched exponential``: 1 - 2^-((x / c)^b);
 - ``power law``: 1 - (1 + k x)^-b, k = (2^(1/b) - 1) / c;
 - ``no ceiling``: ((1 + x / c)^b - 1) / ((1 + 1 / c)^b - 1), a logarithm for b near 0, which is 1 at the last point and goes on.
@@ -32,8 +32,8 @@ class Form(NamedTuple):
 
 
 def exponential(x: np.ndarray, c: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Has no shape: b is not used."""
-    return -np.expm1(-np.log(2) * x / c)
+    """What is left of the gain falls with an exponential of the compute in the end, as after a late logistic rise."""
+    return (-np.expm1(np.log1p(-(2 ** (-1 / b))) * x / c)) ** b
 
 
 def stretched(x: np.ndarray, c: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -54,9 +54,9 @@ def unbounded(x: np.ndarray, c: np.ndarray, b: np.ndarray) -> np.ndarray:
 SIGMOID, NO_CEILING = "sigmoid", "no ceiling"
 FORMS = {
     SIGMOID: Form(rise, (0.2, 12.0), (1.5, 0.52), 0.3),
-    "exponential": Form(exponential, (1.0, 1.0), (1.0, 1.0), 0.2),
+    "exponential": Form(exponential, (0.3, 10.0), (1.0, 0.7), 0.2),
     "stretched exponential": Form(stretched, (0.2, 4.0), (1.0, 0.5), 0.2),
     "power law": Form(power_law, (0.3, 10.0), (1.5, 0.7), 0.2),
-    NO_CEILING: Form(unbounded, (0.02, 1.0), (0.2, 1.0), 0.1, (0.05, 3.0)),
+    NO_CEILING: Form(unbounded, (0.02, 1.0), (0.1, 1.0), 0.2, (0.02, 3.0)),
 }
 NAMES = list(FORMS)

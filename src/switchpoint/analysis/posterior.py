@@ -11,8 +11,8 @@ score_i = P (1 - r_i) + A r_i + e_i,  corr(e_i, e_j) = f rho^|t_i - t_j| for i !
 Priors, stated before any fit
 -----------------------------
 The forms, their B and C as in ``forms``; A uniform on 0..100 (without a ceiling: the score at the last
-point); (rho, f) as in ``NOISES``, which prefer
-little autocorrelation, with a slow part for curves that wander; the noise variance inverse gamma, worth one observation of
+point); (rho, f) as in ``NOISES``: any autocorrelation up to
+0.5 alike, more of it less often, and a slow part for curves that wander; the noise variance inverse gamma, worth one observation of
 ``NOISE`` points.
 
 Deviations
@@ -26,9 +26,10 @@ Deviations
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from scipy import special, stats
+from scipy import linalg, special, stats
 
 from switchpoint.analysis.forms import FORMS, NAMES, NO_CEILING, SIGMOID, Form
 from switchpoint.analysis.sigmoid import MAX_SCORE, rise
@@ -38,8 +39,8 @@ C_RANGE = 0.1, 30.0  # of the smallest and the largest x
 SOONER = 0.01  # of the lower end: growth without a ceiling may slow so much sooner
 # The noise of one evaluation: the autocorrelation rho, the part f of the variance that has it, the prior weight.
 NOISES = [
-    (0.0, 1.0, 1.0), (0.3, 1.0, 1.0), (0.5, 1.0, 0.7), (0.7, 1.0, 0.4), (0.85, 1.0, 0.15),
-    (0.9, 0.3, 0.3), (0.9, 0.6, 0.3), (0.97, 0.3, 0.3), (0.97, 0.6, 0.3),
+    (0.0, 1.0, 1.0), (0.3, 1.0, 1.0), (0.5, 1.0, 1.0), (0.7, 1.0, 0.7), (0.85, 1.0, 0.4),
+    (0.9, 0.3, 0.5), (0.9, 0.6, 0.5), (0.97, 0.3, 0.5), (0.97, 0.6, 0.5),
 ]  # fmt: skip
 NOISE = 0.02
 TRIM, MAX_DROPPED, MAX_Z = 0.75, 0.2, 3.5
@@ -111,15 +112,48 @@ class Posterior:
         for place, (rho, part, _) in enumerate(NOISES):
             own = self.kind == place
             shared = part * rho**lag * (ahead > 0)[:, None]
-            gain = np.linalg.solve(correlation(time, rho, part), shared.T)
-            mean[own] = residual[own] @ gain
-            sd[own] = self.noise[own, None] * np.sqrt(1 - (shared * gain.T).sum(axis=1))
+            gain = precision(time, rho, part).times(shared)
+            mean[own] = residual[own] @ gain.T
+            sd[own] = self.noise[own, None] * np.sqrt(1 - (shared * gain).sum(axis=1))
         return mean, sd
 
 
-def correlation(time: np.ndarray, rho: float, part: float) -> np.ndarray:
-    """Of the noise of evaluations with these numbers (n,), shape (n, n)."""
-    return part * rho ** np.abs(time[:, None] - time) + (1 - part) * np.eye(len(time))
+class Precision(NamedTuple):
+    """The inverse of the noise's correlation, f R + (1 - f) I with the AR(1) correlation R, in time linear in its size.
+
+    R's inverse T is tridiagonal, of ``diagonal`` (n,) and ``beside`` (n - 1,) it; the correlation is M R with the tridiagonal
+    M = f I + (1 - f) T, of which ``factor`` (2, n) is the banded Cholesky factor, None where M is I.  ``log_det`` is of the
+    correlation.
+    """
+
+    diagonal: np.ndarray
+    beside: np.ndarray
+    factor: np.ndarray | None
+    log_det: float
+
+    def times(self, rows: np.ndarray) -> np.ndarray:
+        """The product with each of ``rows`` (k, n), shape (k, n)."""
+        solved = rows if self.factor is None else linalg.cho_solve_banded((self.factor, False), rows.T).T
+        product = self.diagonal * solved
+        product[:, 1:] += self.beside * solved[:, :-1]
+        product[:, :-1] += self.beside * solved[:, 1:]
+        return product
+
+
+def precision(time: np.ndarray, rho: float, part: float) -> Precision:
+    """Of the noise of evaluations with these numbers (n,), ascending."""
+    shared = rho ** np.diff(time)
+    alone = 1 - shared**2
+    diagonal = np.ones(len(time))
+    diagonal[1:] += shared**2 / alone
+    diagonal[:-1] += shared**2 / alone
+    beside, log_det = -shared / alone, np.log(alone).sum()
+    if part == 1:
+        return Precision(diagonal, beside, None, log_det)
+    bands = np.zeros((2, len(time)))
+    bands[0, 1:], bands[1] = (1 - part) * beside, part + (1 - part) * diagonal
+    factor = linalg.cholesky_banded(bands)
+    return Precision(diagonal, beside, factor, log_det + 2 * np.log(factor[1]).sum())
 
 
 def posterior(x: np.ndarray, score: np.ndarray, p_start: float) -> Posterior:
@@ -130,8 +164,8 @@ def posterior(x: np.ndarray, score: np.ndarray, p_start: float) -> Posterior:
     """
     unit = x[-1]
     used = ~outliers(x / unit, score - p_start)
-    factors = [np.linalg.cholesky(correlation(np.flatnonzero(used), *noise[:2])) for noise in NOISES]
-    grids = [refined_grid(form, x[used] / unit, score[used], factors, p_start) for form in FORMS.values()]
+    precisions = [precision(np.flatnonzero(used), rho, part) for rho, part, _ in NOISES]
+    grids = [refined_grid(form, x[used] / unit, score[used], precisions, p_start) for form in FORMS.values()]
     evidence = np.array([grid["evidence"] for grid in grids])
     weights = np.exp(evidence - special.logsumexp(evidence))
     rng = np.random.default_rng(SEED)
@@ -146,21 +180,20 @@ def posterior(x: np.ndarray, score: np.ndarray, p_start: float) -> Posterior:
 
 
 def refined_grid(
-    form: Form, x: np.ndarray, score: np.ndarray, factors: list[np.ndarray], p_start: float
+    form: Form, x: np.ndarray, score: np.ndarray, precisions: list[Precision], p_start: float
 ) -> dict:
     """What ``solve_nodes`` finds for a form where its weight lies, with the ``nodes`` and the log ``evidence``.
 
-    ``factors`` are the Cholesky factors of the correlation of every noise; x in units of the last.
+    ``precisions`` are those of every noise; x in units of the last.
     """
     nodes = whole_grid(form, x)
     for _ in range(ZOOMS):
-        grid = solve_nodes(form, nodes, x, score, factors, p_start)
+        grid = solve_nodes(form, nodes, x, score, precisions, p_start)
         smaller = zoom_nodes(nodes, np.exp(grid["weight"] - grid["weight"].max()).sum(axis=0))
         if smaller is None:
             break
         nodes = smaller
-    cell = np.log(steps(nodes)[np.ptp(nodes, axis=0) > 0]).sum()
-    evidence = special.logsumexp(grid["weight"]) + cell + np.log(form.weight)
+    evidence = special.logsumexp(grid["weight"]) + np.log(steps(nodes)).sum() + np.log(form.weight)
     return grid | {"nodes": nodes, "evidence": evidence}
 
 
@@ -219,8 +252,8 @@ def whole_grid(form: Form, x: np.ndarray) -> np.ndarray:
 
 
 def box_nodes(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Nodes (log C, log B) from ``low`` (2,) to ``high``, shape (k, 2); one value of B where both are equal."""
-    axes = np.linspace(low[0], high[0], N_C), np.linspace(low[1], high[1], N_B if high[1] > low[1] else 1)
+    """Nodes (log C, log B) from ``low`` (2,) to ``high``, shape (k, 2)."""
+    axes = np.linspace(low[0], high[0], N_C), np.linspace(low[1], high[1], N_B)
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
@@ -235,14 +268,16 @@ def zoom_nodes(nodes: np.ndarray, weight: np.ndarray) -> np.ndarray | None:
     low, high = nodes.min(axis=0), nodes.max(axis=0)
     first = np.maximum(inside.min(axis=0) - steps(nodes), low)
     last = np.minimum(inside.max(axis=0) + steps(nodes), high)
-    spread = high > low
-    return (
-        None if np.prod(((last - first) / (high - low + ~spread))[spread]) > 0.5 else box_nodes(first, last)
-    )
+    return None if np.prod((last - first) / (high - low)) > 0.5 else box_nodes(first, last)
 
 
 def solve_nodes(
-    form: Form, nodes: np.ndarray, x: np.ndarray, score: np.ndarray, factors: list[np.ndarray], p_start: float
+    form: Form,
+    nodes: np.ndarray,
+    x: np.ndarray,
+    score: np.ndarray,
+    precisions: list[Precision],
+    p_start: float,
 ) -> dict:
     """Log weight and conditional posterior of (P, A) at every (noise, node); arrays of shape (noises, k).
 
@@ -251,26 +286,24 @@ def solve_nodes(
     """
     shares, n = form.share(x, *np.exp(nodes).T[..., None]), len(x)
     solutions = []
-    for factor, (_, _, prior) in zip(factors, NOISES, strict=True):
-        whiten = np.linalg.inv(factor)
-        risen, y = shares @ whiten.T, whiten @ score
-        start = whiten.sum(axis=1) - risen
-        # The first term of each: the measured P_start, an observation of P with noise of its own.
-        pp, pa = 1 + (start**2).sum(-1), (start * risen).sum(-1)
-        aa = (risen**2).sum(-1) + 1e-9
-        py, ay = p_start + start @ y, risen @ y
+    for inverse, (_, _, prior) in zip(precisions, NOISES, strict=True):
+        weighted, (plain, scored) = inverse.times(shares), inverse.times(np.stack([np.ones(n), score]))
+        square, once = (weighted * shares).sum(-1), weighted.sum(-1)
+        # The measured P_start is an observation of P with noise of its own.
+        pp, pa, aa = 1 + plain.sum() - 2 * once + square, once - square, square + 1e-9
+        ay = weighted @ score
+        py, yy = p_start + scored.sum() - ay, scored @ score
         det = np.maximum(pp * aa - pa**2, 1e-12)
         p, a = (aa * py - pa * ay) / det, (pp * ay - pa * py) / det
-        error = np.maximum(p_start**2 + y @ y - p * py - a * ay, 0) + NOISE**2
+        error = np.maximum(p_start**2 + yy - p * py - a * ay, 0) + NOISE**2
         scale = np.sqrt(pp / det * error / n)
-        possible = stats.t.cdf((MAX_SCORE - a) / scale, n) - stats.t.cdf(-a / scale, n)
-        weight = -0.5 * np.log(det) - n / 2 * np.log(error) - np.log(np.diag(factor)).sum()
+        possible = special.stdtr(n, (MAX_SCORE - a) / scale) - special.stdtr(n, -a / scale)
+        weight = -0.5 * np.log(det) - n / 2 * np.log(error) - inverse.log_det / 2
         weight += np.log(prior) + np.log(np.maximum(possible, 1e-300))
         solutions.append((weight, p, a, pp / det, aa / det, -pa / det, error))
     names = ["weight", "p", "a", "var_a", "var_p", "cov", "error"]
     grid = {name: np.array(values) for name, values in zip(names, zip(*solutions, strict=True), strict=True)}
-    priors = [form.c_prior] if form.b_range[0] == form.b_range[1] else [form.c_prior, form.b_prior]
-    for values, (median, sd) in zip(nodes.T, priors, strict=False):
+    for values, (median, sd) in zip(nodes.T, [form.c_prior, form.b_prior], strict=True):
         grid["weight"] += stats.norm.logpdf(values, np.log(median), sd)
     return grid
 
