@@ -26,7 +26,7 @@ def judged(coverage: tuple[float, float], seeds: range, collapse: bool = False) 
 @pytest.mark.parametrize(("n", "room"), [(120, 0.03), pytest.param(300, 0, marks=pytest.mark.soak)])
 def test_well_covered_curves(n, room):
     found = judged(synthetic.WELL, range(1000, 1000 + n))
-    assert found["identified"] >= 0.85 - room  # other forms explain the rest as well
+    assert found["identified"] >= 0.82 - room  # other forms explain the rest as well
     assert found["median error"] <= 0.3
     assert found["median width"] <= 2.0
     assert 0.92 - room <= found["coverage"] <= 0.98 + room
