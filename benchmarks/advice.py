@@ -1,6 +1,6 @@
 """How often the advice excludes the best start, and a worse one, as Markdown tables.
 
-``python benchmarks/advice.py [--studies 200] [--paired 200]``: studies of 3 to 8 starts (the generators of the tests) that are
+``python benchmarks/advice.py [--studies 200] [--seeds 1 2 3] [--paired 200]``: studies of 3 to 8 starts (the generators of the tests) that are
 equal, but for the last one in the rows with a number of points below; first by their curves, then by final test scores on the
 same 250 problems, whose difficulty has a standard deviation of 40 points, with and without the scores problem by problem.
 """
@@ -65,10 +65,12 @@ def shares(judge: Callable, rows: list[tuple], columns: list[str], count: int) -
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=200)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--paired", type=int, default=200)
     arguments = parser.parse_args()
     if arguments.studies:
-        print(markdown(shares(judged, [*NULL, *POWER], COLUMNS, arguments.studies)))
+        rows = [row for row in (*NULL, *POWER) if row[0] in arguments.seeds]
+        print(markdown(shares(judged, rows, COLUMNS, arguments.studies)))
     if arguments.paired:
         print("\n" + markdown(shares(judged_paired, PAIRED, PAIRED_COLUMNS, arguments.paired)))
 
