@@ -32,7 +32,9 @@ import pandas as pd
 
 from switchpoint.analysis import budget, starts, words
 from switchpoint.analysis.comparisons import (
+    EACH_HOPELESS,
     FAMILY_ERROR,
+    HOPELESS,
     MAX_LOSS,
     SEED_SD,
     critical,
@@ -166,11 +168,11 @@ def hopeless_starts(seeds: list[dict]) -> set[str]:
         return set()
     basis, spent = comparison_basis(pooled), pooled[0]["compared_at"]
 
-    def found(some: list[dict]) -> set[str]:
+    def found(some: list[dict], chance: float = HOPELESS) -> set[str]:
         compared = [with_estimate(start, basis) for start in starts.pool_by_start(some, spent)]
         if any(start["estimate_se"] is None for start in compared):
             return set()
-        gone = hopeless(*measured(compared))
+        gone = hopeless(*measured(compared), chance)
         return {start["start"] for start, out in zip(compared, gone, strict=True) if out}
 
     names = found(seeds)
@@ -178,7 +180,8 @@ def hopeless_starts(seeds: list[dict]) -> set[str]:
         higher = {other["start"] for other in pooled if other[basis] > start[basis]}
         above = [seed for seed in seeds if seed["start"] in higher]
         own = [seed for seed in seeds if seed["start"] == start["start"]]
-        if above and all(start["start"] in found([seed, *above]) for seed in own):
+        chance = EACH_HOPELESS if len(own) > 1 else HOPELESS
+        if above and all(start["start"] in found([seed, *above], chance) for seed in own):
             names.add(start["start"])
     return names
 

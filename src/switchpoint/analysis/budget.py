@@ -232,8 +232,8 @@ def equal_compute(starts: list[dict], curves: dict, totals: dict, dof: float = m
 
     ``starts`` have ``start`` (a name) and ``set``; with one set, the starts themselves are compared.
     ``curves`` and ``totals`` map a start to its curve against RL compute, and against all compute, SFT
-    included; ``dof`` the degrees of freedom of their errors.  At equal total compute a start whose data end earlier has
-    its best so far: RL may always stop.
+    included; ``dof`` the degrees of freedom of their errors.  At equal total compute a start has its best so far, also
+    where its data end earlier: RL may always stop.
 
     Returns ``rl`` and ``total``: where at least two groups are measured, at the ends of the starts' data (of
     those within a fifth of each other the highest), {exaflops, scores, n_measured, leader, significant,
@@ -264,7 +264,7 @@ def compare_at(
 ) -> dict | None:
     """The groups at one budget; None when fewer than two are measured there.
 
-    ``carry``: what ended before has its best so far.
+    ``carry``: each has its best so far, also what ended before.
     """
     rows = pd.DataFrame(
         [
@@ -314,12 +314,13 @@ def compare_at(
 def value_at(curve: dict, x: float, carry: bool = False) -> dict:
     """{score, low, high, extrapolated} of the curve at compute x, within its range.
 
-    With ``carry`` the best so far of a curve whose data end before x.
+    With ``carry`` the best of the curve up to x, within its data.
     """
+    if carry:
+        end = min(x, curve["x_last"])
+        seen = curve["x"][curve["x"] < end]
+        return max((value_at(curve, at) for at in (*seen, end)), key=lambda value: value["score"])
     # A budget that is the curve's own end may differ from it by rounding.
     beyond = x > curve["x_last"] * (1 + 1e-9)
-    if carry and beyond:
-        seen = curve["x"][curve["x"] <= curve["x_last"]]
-        return max((value_at(curve, at) for at in (*seen, curve["x_last"])), key=lambda value: value["score"])
     values = {name: float(np.interp(x, curve["x"], curve[name])) for name in ("score", "low", "high")}
     return values | {"extrapolated": beyond}

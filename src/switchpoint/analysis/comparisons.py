@@ -31,6 +31,7 @@ MANY = 100  # estimates; the integrals of more take seconds to minutes
 FLOOR = 1e-9  # points; an error of 0 would divide by 0
 SEED_SD = 1.0  # points, of the seeds of a start; assumed where nothing has several
 HOPELESS = 1e-4  # the chance that an estimate which lies as far below another one is the higher
+EACH_HOPELESS = 1e-3  # the same of each of a start's seeds, if it has several
 
 
 def spread_of_seeds(groups: list[list[float | None]]) -> tuple[float, float]:
@@ -96,10 +97,12 @@ def criticals(errors: np.ndarray, dof: float = math.inf) -> np.ndarray:
     return np.array([critical(errors, i, dof=dof) for i in range(len(errors))])
 
 
-def hopeless(estimates: np.ndarray, errors: np.ndarray, dof: float = math.inf) -> np.ndarray:
+def hopeless(
+    estimates: np.ndarray, errors: np.ndarray, dof: float = math.inf, chance: float = HOPELESS
+) -> np.ndarray:
     """Mask, shape (k,), of the estimates that are out whatever else is compared."""
     lead = estimates[None] - estimates[:, None]
-    return (lead > stats.t.isf(HOPELESS, dof) * np.hypot(errors[:, None], errors)).any(axis=1)
+    return (lead > stats.t.isf(chance, dof) * np.hypot(errors[:, None], errors)).any(axis=1)
 
 
 def possible_bests(estimates: np.ndarray, errors: np.ndarray, dof: float = math.inf) -> np.ndarray:

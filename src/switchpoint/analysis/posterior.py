@@ -21,8 +21,8 @@ Deviations
   certainly the more points there are (``docs/ceilings.md``).
 - The paper fixes P_start at its one measured score; here that score has noise as the others have.
 - Points that a trimmed fit (Eq. 30, C-steps at every grid node) and then a second fit to the
-  rest leave with a modified z-score (Eq. 29) over 3.5 are dropped, at most a fifth; the paper
-  chooses limits run by run.
+  rest leave with a modified z-score (Eq. 29) over 3.5 are dropped, at most a fifth, and no three neighbours on one side:
+  a late rise is no outlier; the paper chooses limits run by run.
 """
 
 from dataclasses import dataclass
@@ -45,6 +45,7 @@ NOISES = [
 NOISE = 0.02
 TRIM, MAX_DROPPED, MAX_Z = 0.75, 0.2, 3.5
 C_STEPS = 8  # of the trimmed fit
+TOGETHER = 3  # neighbours off on the same side are no outliers
 MIN_ROBUST = 12  # points; with fewer no outlier is told from the curve
 MIN_SCALE = 0.1  # points; no smaller residual matters as an outlier
 DRAWS, SEED = 4000, 0
@@ -198,7 +199,10 @@ def refined_grid(
 
 
 def outliers(x: np.ndarray, gain: np.ndarray) -> np.ndarray:
-    """Mask of the points far off a trimmed fit, the worst fifth at most; x in units of the largest."""
+    """Mask of the points far off a trimmed fit, the worst fifth at most; x in units of the largest.
+
+    Outliers come alone: three neighbours that are off on the same side, or the last two, are the curve's own.
+    """
     n = len(x)
     bad = np.zeros(n, dtype=bool)
     if n < MIN_ROBUST:
@@ -212,6 +216,10 @@ def outliers(x: np.ndarray, gain: np.ndarray) -> np.ndarray:
         bad[np.argsort(-distance, kind="stable")[: int(MAX_DROPPED * n)]] = True
         bad &= distance > MAX_Z * scale
         residual = residuals(x, gain, ~bad)
+    side = np.where(bad, np.sign(residual - np.median(residual)), 0)
+    for stretch in np.split(np.arange(n), np.flatnonzero(np.diff(side)) + 1):
+        if len(stretch) >= TOGETHER or (len(stretch) > 1 and stretch[-1] == n - 1):
+            bad[stretch] = False
     return bad
 
 

@@ -114,7 +114,20 @@ def rl_runs(runs: pd.DataFrame, points: dict) -> tuple[pd.DataFrame, list[str]]:
             f"What SFT before {names} had cost is unknown ({cost} in runs), and left out of all compute."
         )
     remarks += [f"{run.run} ({run.status}) has no RL points." for run in kept[kept["without"]].itertuples()]
-    return kept.sort_values("run"), remarks
+    cut_short = failed_early(kept, points)
+    remarks += [
+        f"{run} failed before half of the RL compute of the others, and is left out: run it again."
+        for run in kept.loc[cut_short, "run"]
+    ]
+    return kept[~cut_short].sort_values("run"), remarks
+
+
+def failed_early(runs: pd.DataFrame, points: dict) -> pd.Series:
+    """Mask of the failed runs that spent less than half of the median of the others; at what they reached nothing is compared."""
+    ends = {run: rows["exaflops"].iloc[-1] for run, rows in points.items()}
+    spent = runs["run"].map(ends).astype(float)
+    failed = (runs["status"] == "failed") & spent.notna()
+    return failed & (spent < spent[~failed].median() / 2)
 
 
 def same_scores(points: dict, first: str, second: str) -> bool:

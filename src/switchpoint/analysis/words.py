@@ -34,7 +34,10 @@ def no_choice_words(choice: dict, candidates: list[dict]) -> str:
         return choice["reasons"][0]
     if len(candidates) < 2:
         return f"RL starts from {'one SFT checkpoint' if candidates else 'no SFT checkpoint'}."
-    left = [start for start in candidates if start["start"] in choice["tied"]] or candidates
+    if not choice["tied"]:
+        without = [start["start"] for start in candidates if start["estimate_se"] is None]
+        return f"Nothing is known of the errors of {listed(without)}, so the starts cannot be compared."
+    left = [start for start in candidates if start["start"] in choice["tied"]]
     highest, lowest = left[0], left[-1]
     which = (
         f"{len(left)} starts"
@@ -51,8 +54,10 @@ def open_words(choice: dict, candidates: list[dict]) -> str:
     """What is known where nothing is recommended."""
     if len(candidates) < 2:
         return "There is nothing to compare."
-    out = [start["start"] for start in candidates if choice["tied"] and start["start"] not in choice["tied"]]
-    seeds = "" if candidates[0]["estimate_se"] is None else f"; {seed_spread_words(candidates)}"
+    if not choice["tied"]:
+        return "Nothing is excluded, and nothing recommended."
+    out = [start["start"] for start in candidates if start["start"] not in choice["tied"]]
+    seeds = f"; {seed_spread_words(candidates)}"
     if not out:
         return f"Nothing is excluded: any of the starts may be the best{seeds}."
     return f"{listed(out)} {'is' if len(out) == 1 else 'are'} excluded; any of the others may be the best{seeds}."
@@ -91,6 +96,9 @@ def why_words(chosen: dict, choice: dict, candidates: list[dict]) -> str:
     error = chosen["estimate_se"] * (math.sqrt(2) if chosen["paired"] else 1)
     if before is None or chosen["estimate"] - before > 2 * error:
         return why
+    if before - chosen["estimate"] > 2 * error:
+        lost = f"{before - chosen['estimate']:.1f} points"
+        return f"{why} RL costs {lost} there, more than chance explains: its checkpoint is better as it is."
     return f"{why} RL adds nothing there that can be told from chance: its checkpoint may do as it is."
 
 

@@ -147,7 +147,7 @@ def advise(
     typer.echo(result["headline"])
     if result["candidates"]:
         terminal.show(terminal.starts(result))
-    typer.echo("\n".join(result["reasons"]))
+    typer.echo("\n".join([*result["summary"].values(), *result["reasons"]]))
 
 
 @app.command(epilog=example("report curves.csv runs.csv losses.csv --out page.html"))

@@ -483,6 +483,31 @@ def test_what_rl_adds_is_said():
     gained = run({20: [60], 30: [50]}, fits=fits)["summary"]["why"]
     assert "60.0, 40.0 before RL" in gained
     assert "adds nothing" not in gained
+    worse = {f"rl/grpo/a-{step}/seed_0": {"p_start": 75.0} for step in (20, 30)}
+    assert "RL costs 5.0 points there" in run({20: [60], 30: [70]}, fits=worse)["summary"]["why"]
+
+
+def test_a_run_that_failed_early_changes_nothing_among_the_others():
+    curves, runs = study({20: [60], 30: [70]})
+    row = runs.iloc[[0]].assign(run="x", start_step=40, status="failed")
+    early = pd.DataFrame(
+        {"run": ["x"], "phase": "rl", "exaflops": [0.4], "benchmark": "overall", "score": 11.0}
+    )
+    both = pd.concat([curves, early]), pd.concat([runs, row])
+    alone, beside = advise(curves, runs, {"runs": {}}), advise(*both, {"runs": {}})
+    for key in ("verdict", "recommended", "tied", "max_loss", "basis", "candidates"):
+        assert beside[key] == alone[key]
+    assert any("x failed before half of the RL compute of the others" in said for said in beside["reasons"])
+    late = both[0].assign(exaflops=both[0]["exaflops"].where(both[0]["run"] != "x", 3.0))
+    assert len(advise(late, both[1], {"runs": {}})["candidates"]) == 3
+
+
+def test_without_an_error_nothing_is_said_to_be_near():
+    curves, runs = study({20: [60], 30: [70]}, se=None)
+    summary = advise(curves, runs, {"runs": {}})["summary"]
+    assert "Nothing is known of the errors of a-30 and a-20" in summary["why"]
+    assert summary["sure"] == "Nothing is excluded, and nothing recommended."
+    assert "standard errors" in summary["next"]
 
 
 def test_an_excluded_start_that_still_rises_is_named():

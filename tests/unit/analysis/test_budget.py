@@ -272,3 +272,11 @@ def test_budgets_close_together_are_one():
     }
     starts = [{"start": name, "set": name} for name in curves]
     assert [row["exaflops"] for row in budget.equal_compute(starts, curves, {})["rl"]] == [10, 50, 60]
+
+
+def test_at_equal_total_compute_all_have_their_best_so_far():
+    """RL that only lowers the scores loses no start what it had."""
+    falling = {"e-1": line((1, 52), (21, 44)), "h-1": line((1, 50), (11, 40))}
+    starts = [{"start": name, "set": name[0]} for name in falling]
+    found = budget.equal_compute(starts, {}, falling)["total"]
+    assert [[score["score"] for score in row["scores"]] for row in found] == [[52, 50], [52, 50]]

@@ -96,6 +96,20 @@ def test_outliers_are_dropped_and_counted():
     assert found["a"] == pytest.approx(fit(curve())["a"], abs=0.5)
 
 
+@pytest.mark.parametrize(("n", "late"), [(20, 2), (30, 3), (40, 8)])
+def test_a_late_rise_is_no_outlier(n, late):
+    """A step of twelve standard deviations at the end: the level before it is no ceiling, and the next score may be there."""
+    x = np.arange(1, n + 1) / n
+    for seed in range(3):
+        score = 40 + 12 * (1 - np.exp(-x / 0.1)) + np.random.default_rng(seed).normal(0, 0.5, n)
+        score[-late:] += 6
+        points = pd.DataFrame({"run": "r", "exaflops": x, "score": score, "p_start": 40.0})
+        found = fit(points, pd.DataFrame({"run": ["r"], "exaflops": [1.01]}))
+        assert found["a"] is None
+        low, high = found["predictions"][0]["ci95"]
+        assert low <= 58 <= high
+
+
 def test_collapsed_tail():
     points = curve()
     points.loc[25:, "score"] -= [8, 15, 20, 22, 30]

@@ -52,3 +52,10 @@ def test_the_best_of_equal_starts_is_not_called_hopeless():
         assert not any(reason.startswith("Far below the others") for reason in advice["reasons"])
         excluded.append("a-10" not in advice["tied"])
     assert np.mean(excluded) <= 0.07 + 2 * math.sqrt(0.07 * 0.93 / n)
+
+
+def test_seeds_far_below_that_differ_by_half_as_much():
+    """39 to 51 points beside 60: seven standard errors of one seed, on few degrees of freedom."""
+    alone, beside = run(GOOD, se=0.7), run(GOOD | {10: [39, 45, 51]}, se=0.7)
+    assert beside["tied"] == alone["tied"]
+    assert beside["max_loss"] == alone["max_loss"]
