@@ -183,7 +183,7 @@ def test_every_verdict(claims):
         ("A Easy102K-1080", ["78.83 (+0.03)", "ends on its bound", "unidentified", "observed 77.56"]),
         ("A Easy102K-6120", ["not fitted", "74.40"]),
         ("A S1K-62", ["77.25 (-0.05)", "to open", "collapsed", "our fit finds a collapse"]),
-        ("A S1K-124", ["77.32 (+0.32)", "75.3 to open"]),
+        ("A S1K-124", ["77.32 (+0.32)", "75.5 to open"]),
         ("A (others)", ["Hard102K-1800", "SFT889K-14080"]),
     ],
 )
