@@ -147,7 +147,8 @@ def advise(
     typer.echo(result["headline"])
     if result["candidates"]:
         terminal.show(terminal.starts(result))
-    typer.echo("\n".join([*result["summary"].values(), *result["reasons"]]))
+    # Without any RL the first sentence is also the first reason.
+    typer.echo("\n".join(dict.fromkeys([*result["summary"].values(), *result["reasons"]])))
 
 
 @app.command(epilog=example("report curves.csv runs.csv losses.csv --out page.html"))
