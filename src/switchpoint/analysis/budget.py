@@ -301,13 +301,15 @@ def compare_at(
     verdict = (
         "significant" if able == {leader} else f"not significant against {', '.join(sorted(able - {leader}))}"
     )
+    level = measured["group"][measured["score"] == measured["score"].max()].unique()
+    lead = f"{' and '.join(level)} are level" if len(level) > 1 else f"{leader} leads{only}"
     return {
         "exaflops": budget,
         "scores": scores,
         "n_measured": measured["group"].nunique(),
         "leader": leader,
         "significant": able == {leader},
-        "words": f"At {say(budget, unit)}: {listed}; {leader} leads{only}, {verdict}.",
+        "words": f"At {say(budget, unit)}: {listed}; {lead}, {verdict}.",
     }
 
 

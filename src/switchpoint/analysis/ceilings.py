@@ -23,7 +23,7 @@ import pandas as pd
 from switchpoint import units
 from switchpoint.analysis.forms import FORMS, NAMES, NO_CEILING, SIGMOID
 from switchpoint.analysis.points import check_points
-from switchpoint.analysis.posterior import MIN_ROBUST, TRIM, Posterior, posterior
+from switchpoint.analysis.posterior import MIN_ROBUST, TRIM, Posterior, bend_noise, posterior
 from switchpoint.analysis.sigmoid import MAX_SCORE, SCALERL_HALF_WIDTH, Fit, PaperSettings, paper, scalerl
 from switchpoint.errors import InputError
 from switchpoint.tables import check_columns, refuse
@@ -77,7 +77,7 @@ def fit_curves(
     open is None), ``c_mid`` in ``unit``, as every ``exaflops`` is, ``plasticity`` = a - p_start (Definition 2), ``status``
     ``identified``, ``unidentified`` or ``collapsed`` (fitted before the collapse) with its ``reason`` and
     ``flags``: ``at_bound`` (published methods: A is on a bound), ``b_at_bound`` (B is; of the default, some of the sigmoid's
-    draws), ``constant_scores``, ``no_ceiling``, ``open_interval``, ``wide_interval``, ``c_beyond_data``, ``collapsed_tail``.  ``observed_peak`` is the best score, ``observed_peak_smoothed`` that of the running
+    draws), ``constant_scores``, ``last_apart`` (an outlier, or a change: the next one tells), ``no_ceiling``, ``open_interval``, ``wide_interval``, ``c_beyond_data``, ``collapsed_tail``.  ``observed_peak`` is the best score, ``observed_peak_smoothed`` that of the running
     median of three; ``noise_sd`` and ``autocorrelation`` describe one evaluation's noise; ``alpha`` is the
     share of points in the trimmed fit, None without one; ``lts_spread``, the paper's, the lowest and the highest ceiling
     of the local optima of that fit, None without random starts.  ``curve`` is the fitted curve with the 95 % band of
@@ -169,10 +169,8 @@ def collapse_start(score: np.ndarray) -> int:
     n = len(score)
     if n < LEVEL + TAIL:
         return n
-    bend = np.abs(score[1:-1] - (score[:-2] + score[2:]) / 2)
-    noise = 1.4826 * float(np.median(bend)) / math.sqrt(1.5)
     level = running_median(score, LEVEL).max()
-    alive = np.flatnonzero(score >= level - max(3 * noise, MIN_COLLAPSE))
+    alive = np.flatnonzero(score >= level - max(3 * bend_noise(score), MIN_COLLAPSE))
     start = int(alive[-1]) + 1
     return start if n - start >= TAIL else n
 
@@ -299,7 +297,8 @@ def estimate_ceiling(
         "c_beyond_data": beyond > 0.5,
     }
     piled = near_bound(fit.b[of_sigmoid])
-    flags += [name for name, holds in (verdicts | {"b_at_bound": piled}).items() if holds]
+    told = {"b_at_bound": piled, "last_apart": n == len(x) and not fit.used[-1]}
+    flags += [name for name, holds in (verdicts | told).items() if holds]
     reason = why_open(n, verdicts, fit, high - low)
     n_used = int(fit.used.sum())
     fall = collapse_words(len(x), n, n_used) if n < len(x) else None

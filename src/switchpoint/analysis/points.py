@@ -11,7 +11,7 @@ from switchpoint.errors import InputError
 from switchpoint.tables import check_columns, file_of, numbers, read_csv, refuse
 
 MAX_SCORE = 100.0
-FRACTIONS = "no score is above 1, as if they were fractions; multiply them all (p_start too) by 100"
+FRACTIONS = "no score is above 1, as if they were fractions; multiply them all by 100, and a p_start too"
 
 MIXED = "the run's start and its scores seem to be in different units, points (0 to 100) and fractions (0 to 1); give points for both"
 HIGH_START = 5.0  # points; no run that begins above it stays below 1

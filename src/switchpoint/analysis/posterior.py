@@ -23,8 +23,10 @@ Deviations
 - Points that a trimmed fit (Eq. 30, C-steps at every grid node) and then a second fit to the
   rest leave with a modified z-score (Eq. 29) over 3.5 are dropped, at most a fifth, and no three neighbours on one side:
   a late rise is no outlier; the paper chooses limits run by run.
+- The last point bends the curve towards itself, so it is judged by what the others predict: three standard deviations.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -48,6 +50,11 @@ C_STEPS = 8  # of the trimmed fit
 TOGETHER = 3  # neighbours off on the same side are no outliers
 MIN_ROBUST = 12  # points; with fewer no outlier is told from the curve
 MIN_SCALE = 0.1  # points; no smaller residual matters as an outlier
+APART, JUMP, BEFORE = (
+    3.0,
+    2.0,
+    3,
+)  # standard deviations of the prediction, of the noise; points before the jump
 DRAWS, SEED = 4000, 0
 
 
@@ -163,8 +170,31 @@ def posterior(x: np.ndarray, score: np.ndarray, p_start: float) -> Posterior:
     ``x`` is the compute, positive and ascending, ``score`` in points, both of shape (n,), n >= 3;
     ``p_start`` is the score at x = 0.
     """
+    used = ~outliers(x / x[-1], score - p_start)
+    if used[-1] and stands_apart(x, score, p_start, used):
+        used[-1] = False
+    return averaged(x, score, p_start, used)
+
+
+def stands_apart(x: np.ndarray, score: np.ndarray, p_start: float, used: np.ndarray) -> bool:
+    """Whether the last point lies further than ``APART`` from what the other used ones predict."""
+    if len(x) <= BEFORE + 2 or abs(score[-1] - np.median(score[-1 - BEFORE : -1])) < JUMP * bend_noise(score):
+        return False
+    others = averaged(x[:-1], score[:-1], p_start, used[:-1])
+    remembered, sd = others.remembered(x[-1:])
+    expected = others.curves(x[-1:]) + remembered
+    return abs(score[-1] - expected.mean()) > APART * np.sqrt(expected.var() + (sd**2).mean())
+
+
+def bend_noise(score: np.ndarray) -> float:
+    """A robust standard deviation of one evaluation's noise: of a point from the mean of its neighbours, so that no trend counts."""
+    bend = np.abs(score[1:-1] - (score[:-2] + score[2:]) / 2)
+    return 1.4826 * float(np.median(bend)) / math.sqrt(1.5)
+
+
+def averaged(x: np.ndarray, score: np.ndarray, p_start: float, used: np.ndarray) -> Posterior:
+    """The posterior given the points ``used``, (n,)."""
     unit = x[-1]
-    used = ~outliers(x / unit, score - p_start)
     precisions = [precision(np.flatnonzero(used), rho, part) for rho, part, _ in NOISES]
     grids = [refined_grid(form, x[used] / unit, score[used], precisions, p_start) for form in FORMS.values()]
     evidence = np.array([grid["evidence"] for grid in grids])

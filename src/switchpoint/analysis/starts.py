@@ -168,8 +168,8 @@ def seed_results(
     table: pd.DataFrame, points: dict, fits: dict, phases: dict | None, tests: dict, problems: dict
 ) -> list[dict]:
     """``seed_result`` of every RL run of ``table`` that has points; ``tests`` of ``final_tests``, ``problems`` of
-    ``pairing.check_problems``."""
-    return [
+    ``pairing.check_problems``.  Where nothing is known of a run's errors they are the largest of the others' (``lent``)."""
+    seeds = [
         seed_result(
             run,
             points[run["run"]],
@@ -182,6 +182,13 @@ def seed_results(
         for run in table.to_dict("records")
         if run["run"] in points
     ]
+    for seed in seeds:
+        seed["lent"] = seed["last_se"] is None
+    for key in ("last_se", "final_se", "tested_se"):
+        largest = max((seed[key] for seed in seeds if seed[key] is not None), default=None)
+        for seed in seeds:
+            seed[key] = largest if seed[key] is None else seed[key]
+    return seeds
 
 
 def seed_result(

@@ -223,6 +223,13 @@ def seed_words(seeds: list[dict], fits: dict) -> list[str]:
             "Without standard errors, and judged by the scatter around their fitted curve: "
             f"{', '.join(scattered)}."
         )
+    lent = [seed for seed in seeds if seed["lent"] and seed["last_se"] is not None]
+    if lent:
+        names = ", ".join(seed["run"] for seed in lent)
+        words.append(
+            f"Nothing is known of the errors of {names}, which are taken to be the largest of the others': "
+            f"{lent[0]['last_se']:.1f} points."
+        )
     return words
 
 
@@ -283,10 +290,14 @@ def choice_words(ranked: list[dict], tied: list[dict], chosen: dict, loss: float
     if len(tied) == 1:
         return [f"{chosen['start']} beats every other start, with a family error of 5 %, for {cost}."]
     mean = math.fsum(start["estimate"] for start in tied) / len(tied)
+    level = f"All have {mean:.1f}."
+    if ranked[0]["estimate"] > tied[-1]["estimate"]:
+        level = (
+            f"The highest, {ranked[0]['estimate']:.1f}, is picked by its score and so a little too high; "
+            f"their mean is {mean:.1f}."
+        )
     return [
-        f"{len(tied)} of {len(ranked)} starts may be the best, with a family error of 5 %: {names}. "
-        f"The highest, {ranked[0]['estimate']:.1f}, is picked by its score and so a little too high; "
-        f"their mean is {mean:.1f}.",
+        f"{len(tied)} of {len(ranked)} starts may be the best, with a family error of 5 %: {names}. {level}",
         f"{chosen['start']} is the cheapest of these: {cost}.",
         f"{chosen['start']} lies at most {loss:.1f} points below the best (95 % bound).",
     ]

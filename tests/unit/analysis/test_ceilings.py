@@ -110,6 +110,26 @@ def test_a_late_rise_is_no_outlier(n, late):
         assert low <= 58 <= high
 
 
+@pytest.mark.parametrize(("n", "off"), [(9, 4.0), (16, -4.0), (30, 3.0)])
+def test_a_last_evaluation_far_off_moves_no_ceiling(n, off):
+    """Noise of 0.4 points; an outlier or a change, which the next evaluation will tell: till then the others count."""
+    points = curve(n=n)
+    points.loc[n - 1, "score"] = A + off
+    next_one = pd.DataFrame({"run": ["r"], "exaflops": [points["exaflops"].iloc[-1] * 1.1]})
+    found, before = fit(points, next_one), fit(points.iloc[:-1], next_one)
+    assert found["n_dropped"] == 1
+    assert "last_apart" in found["flags"]
+    assert found["status"] == before["status"]
+    assert found["a_point"] == pytest.approx(before["a_point"], abs=0.3)
+    assert found["a_ci95"][0] <= A <= (found["a_ci95"][1] or 100)
+    assert found["predictions"][0]["score"] == pytest.approx(before["predictions"][0]["score"], abs=0.5)
+
+
+def test_the_last_evaluation_of_a_clean_curve_seldom_stands_apart():
+    found = [fit(curve(n=n, seed=seed)) for n in (8, 12, 20) for seed in range(10)]
+    assert sum("last_apart" in one["flags"] for one in found) <= 2
+
+
 def test_collapsed_tail():
     points = curve()
     points.loc[25:, "score"] -= [8, 15, 20, 22, 30]

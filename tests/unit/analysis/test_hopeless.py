@@ -59,3 +59,21 @@ def test_seeds_far_below_that_differ_by_half_as_much():
     alone, beside = run(GOOD, se=0.7), run(GOOD | {10: [39, 45, 51]}, se=0.7)
     assert beside["tied"] == alone["tied"]
     assert beside["max_loss"] == alone["max_loss"]
+
+
+def test_a_start_without_errors_has_the_largest_of_the_others():
+    """Far below it is out, near the best it is compared; the others need not wait for it."""
+    curves, runs = study({10: [20], 20: [69.5], 30: [70]}, se=0.2)
+    own = curves["run"].str.contains("a-10/")
+    unknown, lent = curves.copy(), curves.copy()
+    unknown.loc[own, "se"] = np.nan
+    lent.loc[curves["run"].str.contains("a-30/"), "se"] = 0.5
+    unknown.loc[curves["run"].str.contains("a-30/"), "se"] = 0.5
+    lent.loc[own, "se"] = 0.5
+    found, told = (advise(table, runs, {"runs": {}}) for table in (unknown, lent))
+    for key in ("verdict", "recommended", "tied", "max_loss", "candidates"):
+        assert found[key] == told[key]
+    assert found["recommended"] == "a-20"
+    said = "Nothing is known of the errors of rl/grpo/a-10/seed_0, which are taken to be the largest of the others': 0.5 points."
+    assert said in found["reasons"]
+    assert said not in told["reasons"]

@@ -255,7 +255,7 @@ def divided(text: str, *columns: str) -> str:
 
 WHOLE = [
     ("fit", "points.csv", divided(POINTS, "score", "p_start"), "row 1 (line 2, run a): score is 0.4; no score is above 1, "
-     "as if they were fractions; multiply them all (p_start too) by 100"),
+     "as if they were fractions; multiply them all by 100, and a p_start too"),
     ("fit", "points.csv", POINTS + divided(POINTS, "score", "p_start").replace("a,", "b,").partition("\n")[2],
      "row 7 (line 8, run b): score is 0.4; no score is above 1"),
     ("fit", "points.csv", without(POINTS, "p_start"), "run a: no start; add its row at exaflops 0, or p_start to its rows"),
