@@ -28,7 +28,7 @@ RECIPES = {
     "sft": 4,
     "rl": 4,
     "evaluate": 4,
-    "analyze": 4,
+    "analyze": 5,
     "browse": 1,
     "report": 2,
 }
