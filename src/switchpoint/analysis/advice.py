@@ -74,7 +74,7 @@ def advise(
     ``insufficient_data``), ``summary`` (a sentence each: ``why``, ``sure``, ``next``), ``algorithm`` (the one with the most starts), ``basis``, ``family_error``,
     ``recommended``, ``best``, ``tied`` (starts, highest first), ``max_loss`` (95 % bound on what the
     recommended, else the cheapest tied, start lies below the best), ``reasons``, ``comparison`` with RL from
-    the base model, ``diagnoses``, ``candidates`` (highest first) and ``from_base``, the starts; ``stop_continue`` (``continue_or_stop`` of
+    the base model, ``diagnoses``, ``candidates`` (highest first; each with its ``estimate`` and ``estimate_basis``) and ``from_base``, the starts; ``stop_continue`` (``continue_or_stop`` of
     every run), ``equal_compute`` (with ``omitted`` runs, which have no curve); ``crossovers`` of the
     recommended start (else of the highest) with every other, in RL and in total compute, and
     ``compute_to_reach`` its last fitted score; ``instability``.  InputError names the column, row or run.
@@ -82,7 +82,7 @@ def advise(
     runs = starts.check_runs(runs)
     points = starts.rl_points(curves, runs)
     table, remarks = starts.rl_runs(runs, points)
-    tests = starts.final_tests(results)
+    tests = starts.final_tests(results, points)
     of_problems = starts.problems_of(problems, runs, tests)
     seeds = starts.seed_results(table, points, fits, phases, tests, of_problems)
     algorithm = starts.commonest_algorithm(seeds)
@@ -102,10 +102,14 @@ def advise(
     compute = compare_at_equal_compute([*candidates, *out, *from_base], target_of(choice), fits)
     stability = instability(points, table, reference)
     choice["summary"] = words.summary(choice, choice["candidates"], continuations)
+    if comparison and comparison["significant"] and comparison["difference"] < 0:
+        choice["headline"] = f"{choice['headline']} {words.BASE_AHEAD}"
+        choice["summary"]["why"] += f" {words.base_ahead_words(comparison)}"
     choice["reasons"] += [
         *words.algorithm_words(algorithm, seeds),
         *remarks,
         *words.seed_words(seeds, fits),
+        *words.test_words(choice["basis"], tests, seeds),
         *([] if problems is None else words.unpaired_words([*of_starts, *of_base])),
         *words.comparison_words(comparison),
         *(
@@ -190,7 +194,10 @@ def choose_start(candidates: list[dict], out: list[dict]) -> dict:
     """The rule of the module's docstring on the pooled starts; ``out`` are excluded, and come last."""
     basis = comparison_basis(candidates)
     compared = [with_estimate(start, basis) for start in candidates]
-    others = [with_estimate(start, basis if start[basis] is not None else "final") for start in out]
+    others = [
+        with_estimate(start, basis if start[basis] is not None else "equal" if start["unequal"] else "final")
+        for start in out
+    ]
     ranked = sorted(compared, key=lambda start: (-start["estimate"], start["exaflops"], start["start"]))
     needed, tied, recommended, loss = missing_data(ranked), [], None, None
     if not needed:
@@ -237,6 +244,7 @@ def with_estimate(start: dict, basis: str) -> dict:
         start
         | found
         | {
+            "estimate_basis": BASES[basis],
             "estimate_ci95": [None, None] if half is None else [estimate - half, estimate + half],
             "paired": start["paired"] and basis == "tested",
         }
@@ -265,12 +273,12 @@ def missing_data(candidates: list[dict]) -> str | None:
     if len(candidates) < 2:
         return f"RL runs of one algorithm from at least 2 SFT checkpoints (so far {len(candidates)})"
     without = [start["start"] for start in candidates if start["estimate_se"] is None]
-    if without:
-        return (
-            f"standard errors (column se of the curves, a second seed, or 5 points for a fit) "
-            f"for {', '.join(without)}"
-        )
-    return None
+    if not without:
+        return None
+    ways = "column se of the curves, a second seed, or 5 points for a fit"
+    if candidates[0]["estimate_basis"] == BASES["tested"]:
+        ways = "column se of the results, or a second seed"
+    return f"standard errors ({ways}) for {', '.join(without)}"
 
 
 def choose_by_predictor(ranking: dict) -> dict:

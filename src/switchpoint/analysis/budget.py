@@ -237,7 +237,7 @@ def equal_compute(starts: list[dict], curves: dict, totals: dict, dof: float = m
 
     Returns ``rl`` and ``total``: where at least two groups are measured, at the ends of the starts' data (of
     those within a fifth of each other the highest), {exaflops, scores, n_measured, leader, significant,
-    words}; ``scores``, highest first, is [{group, start, score, ci95, extrapolated, n_starts}], the best
+    words}; ``scores``, highest first, is [{group, start, score, ci95, extrapolated, ends (of its data), n_starts}], the best
     start of every group there.  Only scores within the data lead; the lead is ``significant`` when no start
     of another group may be the best there, with family error 5 % (``possible_bests``).
     """
@@ -264,15 +264,21 @@ def compare_at(
 ) -> dict | None:
     """The groups at one budget; None when fewer than two are measured there.
 
-    ``carry``: each has its best so far, also what ended before.
+    ``carry``: each has its best so far, also what ended before, which the words say.
     """
+    unit = unit_of(next(iter(curves.values())))
     rows = pd.DataFrame(
         [
-            {"group": groups[start], "start": start, **value_at(curve, budget, carry)}
+            {
+                "group": groups[start],
+                "start": start,
+                "ends": curve["x_last"],
+                **value_at(curve, budget, carry),
+            }
             for start, curve in curves.items()
             if curve["x"][0] <= budget and (carry or budget <= curve["x"][-1])
         ],
-        columns=["group", "start", "score", "low", "high", "extrapolated"],
+        columns=["group", "start", "ends", "score", "low", "high", "extrapolated"],
     ).sort_values(["extrapolated", "score"], ascending=[True, False], kind="stable")
     measured = rows[~rows["extrapolated"].astype(bool)]
     if measured["group"].nunique() < 2:
@@ -288,29 +294,35 @@ def compare_at(
             "score": row.score,
             "ci95": [row.low, row.high],
             "extrapolated": bool(row.extrapolated),
+            "ends": row.ends,
             "n_starts": int(counts[row.group, row.extrapolated]),
         }
         for row in rows.drop_duplicates("group").sort_values("score", ascending=False).itertuples()
     ]
-    listed = ", ".join(
-        f"{row['group']} {row['score']:.1f}{' (extrapolated)' if row['extrapolated'] else ''}"
-        for row in scores
-    )
-    unit = unit_of(next(iter(curves.values())))
+    listed = ", ".join(f"{row['group']} {row['score']:.1f}{told_of(row, budget, unit)}" for row in scores)
     only = " of those measured" if rows["extrapolated"].any() else ""
     verdict = (
         "significant" if able == {leader} else f"not significant against {', '.join(sorted(able - {leader}))}"
     )
     level = measured["group"][measured["score"] == measured["score"].max()].unique()
-    lead = f"{' and '.join(level)} are level" if len(level) > 1 else f"{leader} leads{only}"
+    lead = f"{leader} leads{only}, {verdict}"
+    if len(level) > 1:
+        lead = f"{', '.join(level[:-1])} and {level[-1]} are level"
     return {
         "exaflops": budget,
         "scores": scores,
         "n_measured": measured["group"].nunique(),
         "leader": leader,
         "significant": able == {leader},
-        "words": f"At {say(budget, unit)}: {listed}; {lead}, {verdict}.",
+        "words": f"At {say(budget, unit)}: {listed}; {lead}.",
     }
+
+
+def told_of(row: dict, budget: float, unit: str) -> str:
+    """Of a score at a budget, in brackets: that it lies beyond the data, or that these end well before."""
+    if row["extrapolated"]:
+        return " (extrapolated)"
+    return f" (run to {say(row['ends'], unit)})" if row["ends"] < budget / APART else ""
 
 
 def value_at(curve: dict, x: float, carry: bool = False) -> dict:

@@ -309,7 +309,7 @@ def estimate_ceiling(
         "a_point": float(point),
         "a_ci95": [
             None if n < MIN_POINTS or verdicts["constant_scores"] else float(low),
-            None if verdicts["open_interval"] else float(high),
+            None if verdicts["open_interval"] or verdicts["constant_scores"] else float(high),
         ],
         **with_interval("c_mid", fit.c_mid[bounded]),
         **with_interval("b", fit.b[of_sigmoid]),

@@ -6,8 +6,10 @@ another.  Instruments that measure the same items are judged so (Grubbs 1948, Jo
 43:243): for k >= 3 starts his v_i are the least-squares fit of v_i + v_j to the variances of all differences; of two starts
 each has half.
 
-Estimates may be negative, or too small together for a pair: no error is below that of sampling alone, and of no pair is the
-error of the difference below the paired one.  Without the second, few problems exclude the best too often.
+Estimates may be negative, or too small together for a pair: no error is below that of sampling alone, nor below what one
+problem more would add on which two starts differ by one sample of all, and of no pair is the
+error of the difference below the paired one.  Without the second, few problems exclude the best too often, and on five that
+both solve alike two starts would be known to be equal.
 """
 
 import math
@@ -26,13 +28,13 @@ ROUNDING = 1e-3  # points, of scores as they are written
 def check_problems(
     problems: pd.DataFrame, runs: pd.DataFrame, tests: dict[str, dict]
 ) -> dict[str, pd.DataFrame]:
-    """value (points) and ``sampling_variances`` of every problem, by (benchmark, id), of every run of the table.
+    """value (points), ``sampling_variances`` and samples (1 if not known) of every problem, by (benchmark, id), of every run of the table.
 
     ``problems`` has ``COLUMNS`` and optionally n, ``tests`` the runs' scores (``starts.final_tests``).  InputError names the row, or the
     run: of a run that ``runs`` lacks, of other problems than the first run's, with another mean than its test score.
     """
     table, file = check_rows(problems, runs), file_of(problems)
-    found = {run: rows[["value", "sampling"]].sort_index() for run, rows in table.groupby("run")}
+    found = {run: rows[["value", "sampling", "samples"]].sort_index() for run, rows in table.groupby("run")}
     first, its = next(iter(found.items()))
     for run, rows in found.items():
         differing = its.index.symmetric_difference(rows.index)
@@ -65,7 +67,8 @@ def check_rows(problems: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     table = problems[["run", *PROBLEM]].astype(str)
     refuse(problems, ~table["run"].isin(runs["run"].astype(str)), "run", "give its row in runs")
     refuse(problems, table.duplicated(), "id", "its run has this problem already; keep one row")
-    return table.assign(value=value, sampling=sampling_variances(value, n)).set_index(PROBLEM)
+    known = {"value": value, "sampling": sampling_variances(value, n), "samples": n.fillna(1.0)}
+    return table.assign(**known).set_index(PROBLEM)
 
 
 def errors_of_starts(seeds: list[dict]) -> dict[str, tuple[float, float]]:
@@ -91,6 +94,9 @@ def errors_of_starts(seeds: list[dict]) -> dict[str, tuple[float, float]]:
         sum(float(rows["sampling"].sum()) for rows in group) / (len(group) * len(slices)) ** 2
         for group in groups.values()
     ]
+    fewest = min(float(rows["samples"].min()) for group in groups.values() for rows in group)
+    one_more = 100**2 / 2 / fewest / (len(slices) * (len(slices) + 1))
+    least = [max(variance, one_more) for variance in least]
     variances = individual(alone[:, None] + alone - 2 * covariance, np.array(least))
     freedom = sum(columns.shape[1] - 1 for columns in apart)
     squares = sum(float(((columns.T - columns.mean(axis=1)) ** 2).sum()) for columns in apart)

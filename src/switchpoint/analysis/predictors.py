@@ -518,4 +518,9 @@ def reliability_notes(entries: dict, best: str | None, among: int) -> list[str]:
     error = entries[best]["leave_one_out"]
     paid = f"; chosen among {among}, its intervals are wider for the choice" if among > 1 else ""
     notes = [f"{best} has the lowest leave-one-out error, {error['rmse']:.2f} points{paid}"]
+    rho = entries[best]["spearman"]["rho"]
+    if len(entries[best]["of"]) == 1 and rho is not None and rho < 0:
+        notes.append(
+            f"{best} runs the wrong way here (Spearman {rho:.2f}): the better by it, the lower the score after RL"
+        )
     return notes + ["no predictor beats the mean of the calibration runs"] * (error["r2"] <= 0)

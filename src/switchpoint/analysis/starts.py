@@ -14,7 +14,7 @@ from switchpoint import units
 from switchpoint.analysis import budget, pairing
 from switchpoint.analysis.comparisons import Z95, error_of_mean, spread_of_seeds
 from switchpoint.analysis.identity import SAME_START
-from switchpoint.analysis.points import FRACTIONS, check_scores, fractions
+from switchpoint.analysis.points import FRACTIONS, HIGH_START, check_scores, fractions
 from switchpoint.errors import InputError
 from switchpoint.tables import check_columns, numbers, refuse
 
@@ -114,20 +114,24 @@ def rl_runs(runs: pd.DataFrame, points: dict) -> tuple[pd.DataFrame, list[str]]:
             f"What SFT before {names} had cost is unknown ({cost} in runs), and left out of all compute."
         )
     remarks += [f"{run.run} ({run.status}) has no RL points." for run in kept[kept["without"]].itertuples()]
-    cut_short = failed_early(kept, points)
+    left_out = cut_short(kept, points)
     remarks += [
-        f"{run} failed before half of the RL compute of the others, and is left out: run it again."
-        for run in kept.loc[cut_short, "run"]
+        f"{run.run} ({run.status}) has less than half of the RL compute of the others, and is left out: run it on."
+        for run in kept[left_out].itertuples()
     ]
-    return kept[~cut_short].sort_values("run"), remarks
+    return kept[~left_out].sort_values("run"), remarks
 
 
-def failed_early(runs: pd.DataFrame, points: dict) -> pd.Series:
-    """Mask of the failed runs that spent less than half of the median of the others; at what they reached nothing is compared."""
+def cut_short(runs: pd.DataFrame, points: dict) -> pd.Series:
+    """Mask of the runs that have not ended and spent less than half of the median of those that have (without any, of those that did not
+    fail), so that nothing is compared at what they reached: if they failed or still run, or another seed of their start went on."""
     ends = {run: rows["exaflops"].iloc[-1] for run, rows in points.items()}
     spent = runs["run"].map(ends).astype(float)
-    failed = (runs["status"] == "failed") & spent.notna()
-    return failed & (spent < spent[~failed].median() / 2)
+    ended = runs["status"].isin(ENDED)
+    others = ended if (ended & spent.notna()).any() else runs["status"] != "failed"
+    short = ~ended & (spent < spent[others].median() / 2)
+    goes_on = runs["start"].isin(runs.loc[~short & spent.notna(), "start"])
+    return short & (goes_on | runs["status"].isin(["failed", "running"]))
 
 
 def same_scores(points: dict, first: str, second: str) -> bool:
@@ -138,16 +142,20 @@ def same_scores(points: dict, first: str, second: str) -> bool:
     return one.shape == two.shape and bool(np.allclose(one, two))
 
 
-def final_tests(results: pd.DataFrame | None) -> dict[str, dict]:
+def final_tests(results: pd.DataFrame | None, points: dict) -> dict[str, dict]:
     """score, se and n of every RL run's overall test score, by run, and ``before`` of what it starts from, by (run, step).
 
-    ``results`` is a ``results.csv``.  Of several tested steps of RL the last; InputError when a column is missing or no score.
+    ``results`` is a ``results.csv``.  Of several tested steps of RL the last; InputError when a column is missing, no score, or all
+    seem to be fractions beside ``points`` that are not (``rl_points``).
     """
     if results is None:
         return {}
     check_columns(results, ["run", "phase", "step", "metric", "benchmark", "score", "se", "n"], "results")
     score = numbers(results, "score")
     refuse(results, ~score.between(0, 100), "score", "give points from 0 to 100")
+    highest = max((rows["score"].max() for rows in points.values()), default=0.0)
+    small = fractions(score.to_frame(), pd.Series(True, score.index)) & (highest > HIGH_START)
+    refuse(results, small, "score", FRACTIONS)
     overall = results[(results["metric"] == "avg") & (results["benchmark"] == "overall")].sort_values("step")
     last = overall[overall["phase"] == "rl"].drop_duplicates("run", keep="last").set_index("run")
     starts = overall[overall["phase"] != "rl"]
@@ -207,11 +215,13 @@ def seed_result(
     check_fit(fit, run["run"], last)
     low, high = fit.get("a_ci95") or [None, None]
     identified = fit.get("a") is not None and low is not None and high is not None
-    # Without an error of its own, a score has that of the run's scores around their curve.
-    stands_in = pd.isna(last["se"]) and fit.get("noise_sd") is not None
+    # Without an error of its own, a score has that of the run's scores around their curve; if they are all the same, none.
+    flags = fit.get("flags") or []
+    stands_in = pd.isna(last["se"]) and fit.get("noise_sd") is not None and "constant_scores" not in flags
     error = fit["noise_sd"] if stands_in else None if pd.isna(last["se"]) else float(last["se"])
     labels = ((phases or {}).get("runs", {}).get(run["parent"]) or {}).get("guarded", {})
     band = budget.curve_of(fit)
+    apart = "last_apart" in flags and band is not None
     return {
         "points": rows,
         "problems": problems if tested else None,
@@ -241,7 +251,9 @@ def seed_result(
         "peak": budget.smoothed_peak(*rows[["exaflops", "score"]].to_numpy(float).T)[1],
         "tested": tested and float(tested["score"]),
         "tested_se": float(tested["se"]) if tested and pd.notna(tested["se"]) else None,
-        "final": float(last["score"]),
+        # The curve's, where the last evaluation is an outlier by all others.
+        "final": budget.value_at(band, band["x_last"])["score"] if apart else float(last["score"]),
+        "last_apart": float(last["score"]) if apart else None,
         "final_se": error,
         "n": int(n) if pd.notna(n) else None,
         "n_points": len(rows),
@@ -313,7 +325,8 @@ def pool_by_start(seeds: list[dict], spent: float | None = None, beside: Sequenc
     }
     paired = pairing.errors_of_starts([*seeds, *beside])
     return [
-        pool_seeds(start, group, spreads, paired.get(start)) | {"compared_at": spent, "unequal": unequal}
+        pool_seeds(start, group, spreads, paired.get(start), spent if unequal else math.inf)
+        | {"compared_at": spent, "unequal": unequal}
         for start, group in sorted(groups.items())
     ]
 
@@ -323,8 +336,12 @@ def pool_seeds(
     seeds: list[dict],
     spreads: dict[str, tuple[float, float]],
     paired: tuple[float, float] | None,
+    spent: float,
 ) -> dict:
-    """One start: its seeds' mean compute, and what they pool to on every basis, with its error."""
+    """One start: its seeds' mean compute, and what they pool to on every basis, with its error.
+
+    ``exaflops`` is its compute up to ``spent`` of RL, as far as starts are compared: one that ran less is no cheaper for it.
+    """
     sft, rl = (math.fsum(seed[key] for seed in seeds) / len(seeds) for key in ("sft_exaflops", "rl_exaflops"))
     pooled = {
         "start": start,
@@ -336,7 +353,7 @@ def pool_seeds(
         "phase": " or ".join(sorted({seed["phase"] for seed in seeds})),
         "sft_exaflops": sft,
         "rl_exaflops": rl,
-        "exaflops": sft + rl,
+        "exaflops": sft + min(rl, spent),
         "unit": seeds[0]["unit"],
         "n": min((seed["n"] for seed in seeds if seed["n"]), default=None),
         "n_points": min(seed["n_points"] for seed in seeds),

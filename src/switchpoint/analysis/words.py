@@ -6,6 +6,8 @@ from switchpoint.analysis.comparisons import MAX_LOSS
 from switchpoint.analysis.starts import BASES
 from switchpoint.units import say, say_range, scale_of, shown
 
+BASE_AHEAD = "RL from the base model reaches more."
+
 
 def summary(choice: dict, candidates: list[dict], continuations: list[dict]) -> dict[str, str]:
     """``why``, ``sure`` and ``next``: a sentence each."""
@@ -13,7 +15,7 @@ def summary(choice: dict, candidates: list[dict], continuations: list[dict]) -> 
     if chosen is None:
         return {
             "why": no_choice_words(choice, candidates),
-            "sure": open_words(choice, candidates),
+            "sure": open_words(choice, candidates) + rising_words(choice, candidates, continuations),
             "next": f"Needed: {choice['needed']}." if choice["needed"] else "Run RL from two checkpoints.",
         }
     blind = (
@@ -63,15 +65,25 @@ def open_words(choice: dict, candidates: list[dict]) -> str:
     return f"{listed(out)} {'is' if len(out) == 1 else 'are'} excluded; any of the others may be the best{seeds}."
 
 
+def base_ahead_words(comparison: dict) -> str:
+    """That no start comes up to RL from the base model."""
+    return (
+        f"RL from the base model ({comparison['pure_rl_algorithm']}) reaches {-comparison['difference']:.1f} points more than any "
+        "of the starts, more than chance explains."
+    )
+
+
 def rising_words(choice: dict, candidates: list[dict], continuations: list[dict]) -> str:
-    """Which excluded starts still rise, where the comparison is one at the compute spent."""
-    if choice["basis"] == BASES["ceiling"]:
+    """Which excluded starts still rise, of those that were not compared by their ceilings."""
+    if not choice["tied"]:
         return ""
     go_on = {advised["run"] for advised in continuations if advised["verdict"] == "continue"}
     rising = [
         start["start"]
         for start in candidates
-        if start["start"] not in choice["tied"] and go_on & set(start["runs"])
+        if start["start"] not in choice["tied"]
+        and start["estimate_basis"] != BASES["ceiling"]
+        and go_on & set(start["runs"])
     ]
     if not rising:
         return ""
@@ -88,9 +100,15 @@ def why_words(chosen: dict, choice: dict, candidates: list[dict]) -> str:
     if len(choice["tied"]) == 1:
         why = f"RL from {chosen['start']} reaches more than from every other start, by more than chance explains ({score})."
     else:
+        tied, highest = len(choice["tied"]), candidates[0]
+        count = f"the {tied} starts" if tied == len(candidates) else f"the {tied} of {len(candidates)} starts"
+        above = (
+            f", the highest of them has {highest['estimate']:.1f}"
+            if highest["estimate"] > chosen["estimate"]
+            else ""
+        )
         why = (
-            f"{chosen['start']} is the cheapest of the {len(choice['tied'])} of {len(candidates)} starts that cannot be told "
-            f"from the best: {score}, the highest of them has {candidates[0]['estimate']:.1f}."
+            f"{chosen['start']} is the cheapest of {count} that cannot be told from the best: {score}{above}."
         )
     # The score before is of the same problems: paired, it has an error of its own.
     error = chosen["estimate_se"] * (math.sqrt(2) if chosen["paired"] else 1)
@@ -223,6 +241,12 @@ def seed_words(seeds: list[dict], fits: dict) -> list[str]:
             "Without standard errors, and judged by the scatter around their fitted curve: "
             f"{', '.join(scattered)}."
         )
+    for seed in seeds:
+        if seed["last_apart"] is not None:
+            words.append(
+                f"The last evaluation of {seed['run']}, {seed['last_apart']:.1f}, is far from what the others predict, and its curve's "
+                f"{seed['final']:.1f} stands for it: an outlier, or a change, as the next one will tell."
+            )
     lent = [seed for seed in seeds if seed["lent"] and seed["last_se"] is not None]
     if lent:
         names = ", ".join(seed["run"] for seed in lent)
@@ -237,10 +261,24 @@ def unpaired_words(seeds: list[dict]) -> list[str]:
     """The runs whose test scores are not known problem by problem, though those of others are."""
     without = [seed["run"] for seed in seeds if seed["problems"] is None]
     return (
-        [f"Not known problem by problem, so that nothing is paired with them: {', '.join(without)}."]
+        [f"Not known problem by problem, so that no scores are paired: {', '.join(without)}."]
         if without
         else []
     )
+
+
+def test_words(basis: str, tests: dict, seeds: list[dict]) -> list[str]:
+    """Why known test scores are not what is compared, and whose they are if no run's."""
+    known = {seed["run"] for seed in seeds}
+    words, strangers = [], sorted(set(tests) - known - {"before"})
+    if strangers:
+        words.append(f"Test scores of runs that are not compared: {', '.join(strangers)}.")
+    if not known & set(tests) or basis == BASES["tested"]:
+        return words
+    without = [seed["run"] for seed in seeds if seed["tested"] is None]
+    if without:
+        return [*words, f"Without a test score, so that none are compared: {', '.join(without)}."]
+    return [*words, f"The test scores are not what is compared: {basis}s are."]
 
 
 def algorithm_words(algorithm: str | None, seeds: list[dict]) -> list[str]:
@@ -257,8 +295,9 @@ def basis_words(ranked: list[dict], basis: str) -> list[str]:
     reasons = []
     unidentified = [start["start"] for start in ranked if start["ceiling"] is None]
     if unidentified:
+        ceilings = "ceiling of {} is" if len(unidentified) == 1 else "ceilings of {} are"
         reasons.append(
-            f"The ceilings of {', '.join(unidentified)} are unidentified, so all starts are compared on "
+            f"The {ceilings.format(listed(unidentified))} unidentified, so all starts are compared on "
             f"their {BASES[basis]}, which bounds a ceiling from below."
         )
     if ranked and ranked[0]["paired"]:
@@ -270,22 +309,39 @@ def basis_words(ranked: list[dict], basis: str) -> list[str]:
             f"RL budgets differ, {say_range(min(budgets), max(budgets), unit)}: compared at {say(ranked[0]['compared_at'], unit)}, "
             "which all reach; final scores at other budgets are no evidence."
         )
-    return reasons + [f"{name} did not finish." for start in ranked for name in start["unfinished"]]
+    return reasons + [f"{name} has not finished." for start in ranked for name in start["unfinished"]]
 
 
 def out_words(out: list[dict]) -> list[str]:
     """The starts that are out whatever else is compared."""
     if not out:
         return []
-    names = ", ".join(f"{start['start']} ({start['estimate']:.1f})" for start in out)
+    names = ", ".join(f"{start['start']} ({out_by(start)})" for start in out)
     return [f"Far below the others, and left out of their comparison: {names}."]
+
+
+def out_by(start: dict) -> str:
+    """By what a start is out: its estimate, at which compute, and which of its runs have not finished."""
+    at = (
+        f" at {say(start['compared_at'], start['unit'])}" if start["estimate_basis"] == BASES["equal"] else ""
+    )
+    said = [
+        f"{start['estimate_basis']} {start['estimate']:.1f}{at}",
+        *(f"{run} has not finished" for run in start["unfinished"]),
+    ]
+    if start["estimate_basis"] != BASES["ceiling"] and start["ceiling"] is None:
+        said.append("its ceiling is unidentified")
+    return ", ".join(said)
 
 
 def choice_words(ranked: list[dict], tied: list[dict], chosen: dict, loss: float) -> list[str]:
     """Why ``chosen``."""
     names = ", ".join(start["start"] for start in tied)
     factor, unit = scale_of([chosen["exaflops"]], chosen["unit"])
-    total, sft, rl = (shown(chosen[key] * factor) for key in ("exaflops", "sft_exaflops", "rl_exaflops"))
+    spent = chosen["exaflops"] - chosen["sft_exaflops"]  # of RL, as far as starts are compared
+    total, sft, rl = (
+        shown(amount * factor) for amount in (chosen["exaflops"], chosen["sft_exaflops"], spent)
+    )
     cost = f"{total} {unit} ({sft} SFT, {rl} RL)"
     if len(tied) == 1:
         return [f"{chosen['start']} beats every other start, with a family error of 5 %, for {cost}."]
@@ -297,7 +353,7 @@ def choice_words(ranked: list[dict], tied: list[dict], chosen: dict, loss: float
             f"their mean is {mean:.1f}."
         )
     return [
-        f"{len(tied)} of {len(ranked)} starts may be the best, with a family error of 5 %: {names}. {level}",
+        f"{len(tied)} of the {len(ranked)} starts compared may be the best, with a family error of 5 %: {names}. {level}",
         f"{chosen['start']} is the cheapest of these: {cost}.",
         f"{chosen['start']} lies at most {loss:.1f} points below the best (95 % bound).",
     ]

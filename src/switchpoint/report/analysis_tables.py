@@ -224,4 +224,6 @@ def verdict_on(start: dict, advice: dict) -> str:
         return "recommended"
     if start["start"] in advice["tied"]:
         return "may be the best"
+    if start["estimate_basis"] != advice["basis"]:
+        return f"excluded, by {start['estimate_basis']}"
     return "excluded" if advice["tied"] else "open"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -13,9 +13,10 @@ from switchpoint.units import say, unit_of
 
 WIDTH = 120  # where the output is no terminal
 WHOLE = 24  # characters of a name that are not folded
+LAST_APART = "the last evaluation is far from what the others predict and left out, till the next one tells"
 
 
-def show(table: Table) -> None:
+def show(table: Table | Group) -> None:
     """Prints the table."""
     console().print(table)
 
@@ -48,17 +49,20 @@ def table_of(header: list[str], rows: Iterable[list[str]], words: Iterable[str] 
     return table
 
 
-def fits(document: dict) -> Table:
-    """What ``fit`` found: a line per run."""
-    rows = []
+def fits(document: dict) -> Group:
+    """What ``fit`` found: a line per run, and below them why runs have no ceiling."""
+    rows, why = [], []
     for run, fit in document["runs"].items():
-        doubling = next((gain for gain in fit["gains"] if gain["times"] == 2), {})
+        # After a collapse nothing is added but by going back.
+        collapsed = fit["status"] == "collapsed"
+        doubling = {} if collapsed else next((gain for gain in fit["gains"] if gain["times"] == 2), {})
         spent = fit["x_last"]
+        said = [fit["reason"], LAST_APART if "last_apart" in fit["flags"] else None]
+        why += [Text(f"{run}: {words}") for words in said if words]
         rows.append([
             run, fit["status"], form_of(fit), number(fit["a"]), interval(fit["a_ci95"]), number(fit["p_start"]),
             number(fit["observed_peak"]), "" if absent(spent) else say(spent, unit_of(fit)),
-            f"{signed(doubling.get('gain'))} ({signed_interval(*doubling.get('ci95', (None, None)))})",
-            fit["reason"] or "",
+            f"{signed(doubling.get('gain'))} ({signed_interval(*doubling.get('ci95', (None, None)))})" if doubling else "",
         ])  # fmt: skip
     header = [
         "run",
@@ -70,9 +74,8 @@ def fits(document: dict) -> Table:
         "peak",
         "compute",
         "twice of it adds (95 %)",
-        "why",
     ]
-    return table_of(header, rows, ["status", "form (weight)", "why"])
+    return Group(table_of(header, rows, ["status", "form (weight)"]), *why)
 
 
 def phases(document: dict) -> Table:
@@ -104,6 +107,7 @@ def starts(advice: dict) -> Table:
             start["start"],
             "recommended" if start["start"] == advice["recommended"]
             else "may be the best" if start["start"] in advice["tied"]
+            else f"excluded, by {start['estimate_basis']}" if start["estimate_basis"] != advice["basis"]
             else "excluded" if advice["tied"] else "",
             number(start["estimate_before"]), number(start["estimate"]), gain_of(start), number(start["estimate_se"]), f"{len(start['runs'])}",
             say(start["exaflops"], unit_of(start)), start["phase"],

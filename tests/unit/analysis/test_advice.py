@@ -110,7 +110,7 @@ def test_no_ceiling_is_compared_with_a_last_score():
     assert [start["estimate"] for start in advice["candidates"]] == [70, 60]
     assert any(
         reason.startswith(
-            "The ceilings of a-30 are unidentified, so all starts are compared on their final score"
+            "The ceiling of a-30 is unidentified, so all starts are compared on their final score"
         )
         for reason in advice["reasons"]
     )
@@ -258,7 +258,7 @@ def test_unfinished_runs_and_unequal_budgets_are_said():
     runs.loc[0, "status"] = "failed"
     curves.loc[(curves["run"] == "rl/grpo/a-30/seed_0") & (curves["exaflops"] == 4), "exaflops"] = 8.0
     advice = advise(curves, runs, {"runs": {}}, PHASES)
-    assert "rl/grpo/a-20/seed_0 (failed) did not finish." in advice["reasons"]
+    assert "rl/grpo/a-20/seed_0 (failed) has not finished." in advice["reasons"]
     assert (
         "RL budgets differ, 4 to 8 exaFLOPs: compared at 4 exaFLOPs, which all reach; final scores at other budgets "
         "are no evidence." in advice["reasons"]
@@ -497,7 +497,9 @@ def test_a_run_that_failed_early_changes_nothing_among_the_others():
     alone, beside = advise(curves, runs, {"runs": {}}), advise(*both, {"runs": {}})
     for key in ("verdict", "recommended", "tied", "max_loss", "basis", "candidates"):
         assert beside[key] == alone[key]
-    assert any("x failed before half of the RL compute of the others" in said for said in beside["reasons"])
+    assert any(
+        "x (failed) has less than half of the RL compute of the others" in said for said in beside["reasons"]
+    )
     late = both[0].assign(exaflops=both[0]["exaflops"].where(both[0]["run"] != "x", 3.0))
     assert len(advise(late, both[1], {"runs": {}})["candidates"]) == 3
 

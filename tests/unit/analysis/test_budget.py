@@ -222,8 +222,9 @@ def test_sets_at_equal_compute():
     assert first["significant"] is True
     assert first["scores"] == [
         {"group": "h", "start": "h-1", "score": 75, "ci95": [73.5, 76.5], "extrapolated": False,
-         "n_starts": 1},
-        {"group": "e", "start": "e-1", "score": 70, "ci95": [69, 71], "extrapolated": False, "n_starts": 2},
+         "ends": 20, "n_starts": 1},
+        {"group": "e", "start": "e-1", "score": 70, "ci95": [69, 71], "extrapolated": False, "ends": 10,
+         "n_starts": 2},
     ]  # fmt: skip
     assert first["words"] == "At 10 exaFLOPs: h 75.0, e 70.0; h leads, significant."
     # At 20 exaFLOPs e-1 (71.7) is extrapolated and gives way to e-2, which is measured.

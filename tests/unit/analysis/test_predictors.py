@@ -493,7 +493,7 @@ def test_columns_not_used_are_told():
 
 
 @settings(max_examples=10, deadline=None)
-@given(st.floats(0.01, 1.4), st.floats(0, 8), st.randoms(use_true_random=False))
+@given(st.floats(0.01, 1.4), st.floats(0, 6), st.randoms(use_true_random=False))
 def test_scale_of_a_predictor_and_order_of_rows_do_not_matter(factor, offset, random):
     table = models(9, 7, noise=3.0)
     found = predict(table, repeats=20)
