@@ -11,39 +11,35 @@ from switchpoint.report.analysis_tables import form_of, gain_of
 from switchpoint.report.formatting import absent, interval, number, signed, signed_interval
 from switchpoint.units import say, unit_of
 
-WIDTH = 120  # where the output is no terminal
-WHOLE = 24  # characters of a name that are not folded
+WIDE = 1000  # characters, where the output is no terminal: a table then takes what it needs
 LAST_APART = "the last evaluation is far from what the others predict and left out, till the next one tells"
 
 
 def show(table: Table | Group) -> None:
     """Prints the table."""
-    console().print(table)
+    console().print(table, crop=False)
 
 
 def as_text(table: Table) -> str:
     """The table as it would be printed, without a line break at its end."""
     screen = console()
     with screen.capture() as captured:
-        screen.print(table)
+        screen.print(table, crop=False)
     return captured.get().rstrip("\n")
 
 
 def console() -> Console:
-    """Standard output: as wide as the terminal, or ``WIDTH``."""
+    """Standard output: as wide as the terminal, or ``WIDE``."""
     screen = Console()
-    return screen if screen.is_terminal else Console(width=WIDTH)
+    return screen if screen.is_terminal else Console(width=WIDE)
 
 
 def table_of(header: list[str], rows: Iterable[list[str]], words: Iterable[str] = ()) -> Table:
     """A table of plain text; the columns ``words`` are sentences, which wrap, the others but the first are numbers."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    rows = list(rows)
-    longest = max((len(row[0]) for row in rows), default=0)
     for place, name in enumerate(header):
         is_text = place == 0 or name in words
-        least = min(longest, WHOLE) if place == 0 else 4
-        table.add_column(name, justify="left" if is_text else "right", overflow="fold", min_width=least)
+        table.add_column(name, justify="left" if is_text else "right", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
     return table
