@@ -280,7 +280,7 @@ def estimate_ceiling(
     n = collapse_start(score) if method == "default" else len(x)
     flags = ["collapsed_tail"] if n < len(x) else []
     if n < MIN_FITTED:
-        return not_fitted(f"{n} points, fewer than {MIN_POINTS}", flags)
+        return not_fitted(f"{n} point{'s' if n != 1 else ''}, fewer than {MIN_POINTS}", flags)
     if method != "default":
         return published_estimate(x, score, p_start, method, settings)
     fit = posterior(x[:n], score[:n], p_start)

@@ -46,6 +46,10 @@ def no_choice_words(choice: dict, candidates: list[dict]) -> str:
         if len(left) == len(candidates)
         else f"{len(left)} of {len(candidates)} starts may be the best, and"
     )
+    if f"{highest['estimate']:.1f}" == f"{lowest['estimate']:.1f}":
+        return (
+            f"By the {choice['basis']} {which} have {highest['estimate']:.1f} alike, with too large errors."
+        )
     return (
         f"By the {choice['basis']} {which} lie between {lowest['estimate']:.1f} ({lowest['start']}) and "
         f"{highest['estimate']:.1f} ({highest['start']}), nearer together than their errors can tell."
@@ -278,7 +282,7 @@ def test_words(basis: str, tests: dict, seeds: list[dict]) -> list[str]:
     without = [seed["run"] for seed in seeds if seed["tested"] is None]
     if without:
         return [*words, f"Without a test score, so that none are compared: {', '.join(without)}."]
-    return [*words, f"The test scores are not what is compared: {basis}s are."]
+    return [*words, f"Compared is the {basis}, not the test score."]
 
 
 def algorithm_words(algorithm: str | None, seeds: list[dict]) -> list[str]:

@@ -174,7 +174,7 @@ def test_short_curves(n):
     if n < 5:
         assert found["status"] == "unidentified"
         assert found["a_ci95"] == [None, None]
-        assert f"{n} points" in found["reason"]
+        assert f"{n} point" in found["reason"]
     assert (found["heldout_rmse"] is None) == (n < 7)
 
 

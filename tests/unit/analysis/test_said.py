@@ -138,7 +138,7 @@ def test_test_scores_that_are_not_compared_are_accounted_for():
     tested = results_of({"S-100/0": 50.0, "S-200/0": 80.0})
     advice = advise(*ceilings, results=tested)
     assert advice["basis"] == "ceiling"
-    assert "The test scores are not what is compared: ceilings are." in advice["reasons"]
+    assert "Compared is the ceiling, not the test score." in advice["reasons"]
 
 
 def test_scores_that_are_all_the_same_have_no_error():

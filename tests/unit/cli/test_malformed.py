@@ -442,7 +442,7 @@ def test_what_is_left_out_is_counted(run):
 def test_too_few_points_or_calibration_runs_give_a_verdict(run):
     code, _, _, record = run("fit", points_csv="".join(lines(POINTS)[:2]))
     assert (code, record["runs"]["a"]["status"]) == (0, "unidentified")
-    assert record["runs"]["a"]["reason"] == "1 points, fewer than 8"
+    assert record["runs"]["a"]["reason"] == "1 point, fewer than 8"
     code, out, _, record = run("predict", models_csv=MODELS.replace("0.5,61", "0.5,"))
     assert (code, record["verdict"]) == (0, "undefined: 2 calibration models, fewer than 3")
     assert "undefined: 2 calibration models, fewer than 3; run RL on more of the models." in out
