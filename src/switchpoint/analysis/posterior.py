@@ -50,11 +50,11 @@ C_STEPS = 8  # of the trimmed fit
 TOGETHER = 3  # neighbours off on the same side are no outliers
 MIN_ROBUST = 12  # points; with fewer no outlier is told from the curve
 MIN_SCALE = 0.1  # points; no smaller residual matters as an outlier
-APART, JUMP, BEFORE = (
-    3.0,
+APART = 3.0  # standard deviations of the prediction: a last point further off is left out
+JUMP, BEFORE = (
     2.0,
     3,
-)  # standard deviations of the prediction, of the noise; points before the jump
+)  # standard deviations of the noise; points before the last: nearer to them it is not looked at
 DRAWS, SEED = 4000, 0
 
 
