@@ -238,3 +238,21 @@ def test_two_processes_make_what_one_makes(tmp_path, alone, engine, rollouts):
     weights = [models.load(directory / "rl/model").model.state_dict() for directory in (one, tmp_path)]
     assert weights[0].keys() == weights[1].keys()
     assert json.loads((tmp_path / "rl/model/config.json").read_text())["dtype"] == "float32"
+
+
+ENDED = """
+from switchpoint.training.engine import ranks
+
+ranks.start()
+ranks.gather([1])
+ranks.total({"a": 1.0})
+if ranks.is_main():
+    print("FOUND[]")
+"""
+
+
+@pytest.mark.parametrize("times", [4, pytest.param(40, marks=pytest.mark.soak)])
+def test_processes_whose_work_is_done_end_without_an_error(times):
+    """Left to the interpreter, some were aborted at its end by the threads of their communication."""
+    for _ in range(times):
+        assert found_by(ENDED, processes=2) == []

@@ -4,6 +4,7 @@ Every rank holds the whole batch, as token ids, and computes its share of it; ra
 is a rank, too, and needs none of torch's process groups.
 """
 
+import atexit
 import contextlib
 import os
 import sys
@@ -22,6 +23,8 @@ def start() -> None:
         dist.init_process_group("cpu:gloo,cuda:nccl")
     else:
         dist.init_process_group("gloo")
+    # Left to the interpreter's end, the threads of the group now and then abort a process whose work is done.
+    atexit.register(dist.destroy_process_group)
     if not is_main():
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
 
