@@ -123,13 +123,17 @@ def rl_runs(runs: pd.DataFrame, points: dict) -> tuple[pd.DataFrame, list[str]]:
 
 
 def cut_short(runs: pd.DataFrame, points: dict) -> pd.Series:
-    """Mask of the runs that have not ended and spent less than half of the median of those that have (without any, of those that did not
-    fail), so that nothing is compared at what they reached: if they failed or still run, or another seed of their start went on."""
+    """Mask of the runs that have not ended and spent less than half of the median of those that have, so that nothing is compared
+    at what they reached: if they failed or still run, or another seed of their start went on.
+
+    The median is that of all RL from SFT checkpoints, or of all from the base; where none has ended, of those that did not fail.
+    """
     ends = {run: rows["exaflops"].iloc[-1] for run, rows in points.items()}
     spent = runs["run"].map(ends).astype(float)
-    ended = runs["status"].isin(ENDED)
-    others = ended if (ended & spent.notna()).any() else runs["status"] != "failed"
-    short = ~ended & (spent < spent[others].median() / 2)
+    ended = runs["status"].isin(ENDED) & spent.notna()
+    kind = runs["parent"] == "base"
+    others = ended | (~ended.groupby(kind).transform("any") & (runs["status"] != "failed"))
+    short = ~ended & (spent < spent.where(others).groupby(kind).transform("median") / 2)
     goes_on = runs["start"].isin(runs.loc[~short & spent.notna(), "start"])
     return short & (goes_on | runs["status"].isin(["failed", "running"]))
 

@@ -69,6 +69,14 @@ def test_a_seed_that_is_behind_does_not_hold_up_the_others(status):
     )
 
 
+def test_long_rl_from_the_base_makes_no_run_from_a_checkpoint_short():
+    base = [start(0, 20, 60, ends=[STEPS] * 3)]
+    running = start(200, 50, 76, ends=[9], status="running")
+    advice = advise(*curves_of(*base, start(100, 50, 70, ends=[9], status="running"), running))
+    assert {one["start"] for one in advice["candidates"]} == {"S-100", "S-200"}
+    assert "S-200/0 (running) has not finished." in advice["reasons"]
+
+
 def test_a_diverged_seed_is_a_result_and_counts():
     whole = [start(200, 50, 76, ends=[STEPS] * 3), start(300, 52, 70, ends=[STEPS] * 3)]
     advice = advise(*curves_of(start(100, 50, 79, ends=[STEPS, STEPS, 5], status="diverged"), *whole))
