@@ -48,6 +48,8 @@ from switchpoint.analysis.instability import instability
 from switchpoint.analysis.starts import BASES
 from switchpoint.units import say, say_range, unit_of
 
+EARLY = 0.5  # of a start's RL compute: what holds before it says little of the end
+
 
 def advise(
     curves: pd.DataFrame,
@@ -74,17 +76,17 @@ def advise(
     ``insufficient_data``), ``summary`` (a sentence each: ``why``, ``sure``, ``next``), ``algorithm`` (the one with the most starts), ``basis``, ``family_error``,
     ``recommended``, ``best``, ``tied`` (starts, highest first), ``max_loss`` (95 % bound on what the
     recommended, else the cheapest tied, start lies below the best), ``reasons``, ``comparison`` with RL from
-    the base model, ``diagnoses``, ``candidates`` (highest first; each with its ``estimate`` and ``estimate_basis``) and ``from_base``, the starts; ``stop_continue`` (``continue_or_stop`` of
+    the base model, ``diagnoses``, ``candidates`` (highest first; each with its ``estimate``, ``estimate_basis`` and whether it is ``out``, far below) and ``from_base``, the starts; ``stop_continue`` (``continue_or_stop`` of
     every run), ``equal_compute`` (with ``omitted`` runs, which have no curve); ``crossovers`` of the
     recommended start (else of the highest) with every other, in RL and in total compute, and
     ``compute_to_reach`` its last fitted score; ``instability``.  InputError names the column, row or run.
     """
     runs = starts.check_runs(runs)
     points = starts.rl_points(curves, runs)
-    table, remarks = starts.rl_runs(runs, points)
-    tests = starts.final_tests(results, points)
-    of_problems = starts.problems_of(problems, runs, tests)
-    seeds = starts.seed_results(table, points, fits, phases, tests, of_problems)
+    table, remarks, left_out = starts.rl_runs(runs, points)
+    tests, before = starts.final_tests(results, points)
+    of_problems = starts.problems_of(problems, runs, results, tests)
+    seeds = starts.seed_results(table, points, fits, phases, tests, before, of_problems)
     algorithm = starts.commonest_algorithm(seeds)
     of_starts = [seed for seed in seeds if starts.is_candidate(seed, algorithm)]
     of_base = [seed for seed in seeds if seed["parent"] == "base"]
@@ -92,7 +94,7 @@ def advise(
     kept = [seed for seed in of_starts if seed["start"] not in {start["start"] for start in out}]
     from_base = starts.pool_by_start(of_base, candidates[0]["compared_at"] if candidates else None, kept)
     by_predictor = predictors and algorithm is None
-    choice = choose_by_predictor(predictors) if by_predictor else choose_start(candidates, out)
+    choice = choose_by_predictor(predictors) if by_predictor else choose_start(candidates, out, left_out)
     comparison = compare_with_pure_rl(starts.pool_by_start(kept + of_base) if kept and of_base else [])
     diagnoses = diagnose(choice["candidates"], seeds)
     continuations = [
@@ -102,15 +104,15 @@ def advise(
     compute = compare_at_equal_compute([*candidates, *out, *from_base], target_of(choice), fits)
     stability = instability(points, table, reference)
     choice["summary"] = words.summary(choice, choice["candidates"], continuations)
-    if comparison and comparison["significant"] and comparison["difference"] < 0:
+    if comparison and is_base_ahead(comparison):
         choice["headline"] = f"{choice['headline']} {words.BASE_AHEAD}"
         choice["summary"]["why"] += f" {words.base_ahead_words(comparison)}"
     choice["reasons"] += [
         *words.algorithm_words(algorithm, seeds),
         *remarks,
-        *words.seed_words(seeds, fits),
-        *words.test_words(choice["basis"], tests, seeds),
-        *([] if problems is None else words.unpaired_words([*of_starts, *of_base])),
+        *words.seed_words(seeds, fits, choice["basis"]),
+        *([] if results is None else words.test_words(choice["basis"], tests, of_starts, seeds)),
+        *([] if problems is None else words.unpaired_words(choice["basis"], of_starts, of_base)),
         *words.comparison_words(comparison),
         *(
             f"{diagnosis['name'].replace('_', ' ').capitalize()}: {diagnosis['evidence']}."
@@ -190,16 +192,17 @@ def hopeless_starts(seeds: list[dict]) -> set[str]:
     return names
 
 
-def choose_start(candidates: list[dict], out: list[dict]) -> dict:
-    """The rule of the module's docstring on the pooled starts; ``out`` are excluded, and come last."""
+def choose_start(candidates: list[dict], out: list[dict], left_out: list[str]) -> dict:
+    """The rule of the module's docstring on the pooled starts; ``out`` are excluded, and come last; ``left_out`` are runs cut short."""
     basis = comparison_basis(candidates)
     compared = [with_estimate(start, basis) for start in candidates]
     others = [
         with_estimate(start, basis if start[basis] is not None else "equal" if start["unequal"] else "final")
+        | {"out": True}
         for start in out
     ]
     ranked = sorted(compared, key=lambda start: (-start["estimate"], start["exaflops"], start["start"]))
-    needed, tied, recommended, loss = missing_data(ranked), [], None, None
+    needed, tied, recommended, loss = missing_data(ranked, left_out), [], None, None
     if not needed:
         estimates, errors, dof = measured(ranked)
         tied = [ranked[i] for i in np.flatnonzero(possible_bests(estimates, errors, dof))]
@@ -245,6 +248,7 @@ def with_estimate(start: dict, basis: str) -> dict:
         | found
         | {
             "estimate_basis": BASES[basis],
+            "out": False,
             "estimate_ci95": [None, None] if half is None else [estimate - half, estimate + half],
             "paired": start["paired"] and basis == "tested",
         }
@@ -268,14 +272,15 @@ def comparison_basis(compared: list[dict]) -> str:
     return "tested" if all(start["tested"] is not None for start in compared) else "final"
 
 
-def missing_data(candidates: list[dict]) -> str | None:
+def missing_data(candidates: list[dict], left_out: list[str]) -> str | None:
     """What is missing for any comparison; None when nothing is."""
     if len(candidates) < 2:
-        return f"RL runs of one algorithm from at least 2 SFT checkpoints (so far {len(candidates)})"
+        short = f"; run {words.listed(left_out)} on" if left_out else ""
+        return f"RL runs of one algorithm from at least 2 SFT checkpoints (so far {len(candidates)}){short}"
     without = [start["start"] for start in candidates if start["estimate_se"] is None]
     if not without:
         return None
-    ways = "column se of the curves, a second seed, or 5 points for a fit"
+    ways = "column se of the curves, a second seed, or more points for a fit"
     if candidates[0]["estimate_basis"] == BASES["tested"]:
         ways = "column se of the results, or a second seed"
     return f"standard errors ({ways}) for {', '.join(without)}"
@@ -331,14 +336,25 @@ def compare_with_pure_rl(compared: list[dict]) -> dict | None:
         "basis": BASES[basis],
         "start": highest["start"],
         "sequential": highest["estimate"],
+        "compared_at": pure["compared_at"] if pure["unequal"] and basis in ("equal", "peak") else None,
+        "unit": pure["unit"],
         "pure_rl_algorithm": pure["algorithm"],
         "pure_rl": pure["estimate"],
         "difference": difference,
         "se": error,
         "significant": significant,
         "sequential_exaflops": highest["exaflops"],
+        "sequential_rl_exaflops": highest["rl_exaflops"],
         "pure_rl_exaflops": pure["exaflops"],
     }
+
+
+def is_base_ahead(comparison: dict) -> bool:
+    """Whether RL from the base model is higher than the best start beyond noise, and not only early on."""
+    if not comparison["significant"] or comparison["difference"] > 0:
+        return False
+    at = comparison["compared_at"]
+    return at is None or at >= EARLY * comparison["sequential_rl_exaflops"]
 
 
 def diagnose(candidates: list[dict], seeds: list[dict]) -> list[dict]:

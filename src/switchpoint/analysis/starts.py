@@ -72,8 +72,8 @@ def rl_points(curves: pd.DataFrame, runs: pd.DataFrame) -> dict[str, pd.DataFram
     return {run: rows.sort_values("exaflops") for run, rows in points.groupby("run")}
 
 
-def rl_runs(runs: pd.DataFrame, points: dict) -> tuple[pd.DataFrame, list[str]]:
-    """The RL runs with their ``start``, each seed of a start once; and what to say of those left out."""
+def rl_runs(runs: pd.DataFrame, points: dict) -> tuple[pd.DataFrame, list[str], list[str]]:
+    """The RL runs with their ``start``, each seed of a start once; what to say of those left out; those of them cut short."""
     runs = runs.assign(run=runs["run"].astype(str))
     refuse(runs, runs["run"].duplicated(), "run", "it has a row already; keep one")
     unnamed = runs["algorithm"].isna() & runs["run"].isin(points)
@@ -119,19 +119,20 @@ def rl_runs(runs: pd.DataFrame, points: dict) -> tuple[pd.DataFrame, list[str]]:
         f"{run.run} ({run.status}) has less than half of the RL compute of the others, and is left out: run it on."
         for run in kept[left_out].itertuples()
     ]
-    return kept[~left_out].sort_values("run"), remarks
+    return kept[~left_out].sort_values("run"), remarks, kept.loc[left_out, "run"].tolist()
 
 
 def cut_short(runs: pd.DataFrame, points: dict) -> pd.Series:
     """Mask of the runs that have not ended and spent less than half of the median of those that have, so that nothing is compared
     at what they reached: if they failed or still run, or another seed of their start went on.
 
-    The median is that of all RL from SFT checkpoints, or of all from the base; where none has ended, of those that did not fail.
+    The median is that of an algorithm's runs from SFT checkpoints, or of those from the base; where none has ended, of those that
+    did not fail.
     """
     ends = {run: rows["exaflops"].iloc[-1] for run, rows in points.items()}
     spent = runs["run"].map(ends).astype(float)
     ended = runs["status"].isin(ENDED) & spent.notna()
-    kind = runs["parent"] == "base"
+    kind = [runs["algorithm"], runs["parent"] == "base"]
     others = ended | (~ended.groupby(kind).transform("any") & (runs["status"] != "failed"))
     short = ~ended & (spent < spent.where(others).groupby(kind).transform("median") / 2)
     goes_on = runs["start"].isin(runs.loc[~short & spent.notna(), "start"])
@@ -146,14 +147,14 @@ def same_scores(points: dict, first: str, second: str) -> bool:
     return one.shape == two.shape and bool(np.allclose(one, two))
 
 
-def final_tests(results: pd.DataFrame | None, points: dict) -> dict[str, dict]:
-    """score, se and n of every RL run's overall test score, by run, and ``before`` of what it starts from, by (run, step).
+def final_tests(results: pd.DataFrame | None, points: dict) -> tuple[dict[str, dict], dict[tuple, float]]:
+    """score, se and n of every RL run's overall test score, by run; and the scores of what they start from, by (run, step).
 
     ``results`` is a ``results.csv``.  Of several tested steps of RL the last; InputError when a column is missing, no score, or all
     seem to be fractions beside ``points`` that are not (``rl_points``).
     """
     if results is None:
-        return {}
+        return {}, {}
     check_columns(results, ["run", "phase", "step", "metric", "benchmark", "score", "se", "n"], "results")
     score = numbers(results, "score")
     refuse(results, ~score.between(0, 100), "score", "give points from 0 to 100")
@@ -164,22 +165,30 @@ def final_tests(results: pd.DataFrame | None, points: dict) -> dict[str, dict]:
     last = overall[overall["phase"] == "rl"].drop_duplicates("run", keep="last").set_index("run")
     starts = overall[overall["phase"] != "rl"]
     before = {(row.run, float(row.step)): float(row.score) for row in starts.itertuples()}
-    return last[["score", "se", "n"]].to_dict("index") | {"before": before}
+    return last[["score", "se", "n"]].to_dict("index"), before
 
 
-def problems_of(problems: pd.DataFrame | None, runs: pd.DataFrame, tests: dict) -> dict[str, pd.DataFrame]:
+def problems_of(
+    problems: pd.DataFrame | None, runs: pd.DataFrame, results: pd.DataFrame | None, tests: dict
+) -> dict[str, pd.DataFrame]:
     """``pairing.check_problems``, by run; none where no RL run was tested.  InputError without the test scores."""
     if problems is None:
         return {}
-    if not tests:
+    if results is None:
         raise InputError("the problems need the test scores that they make up; give the results, too")
-    return pairing.check_problems(problems, runs, tests) if len(tests) > 1 else {}
+    return pairing.check_problems(problems, runs, tests) if tests else {}
 
 
 def seed_results(
-    table: pd.DataFrame, points: dict, fits: dict, phases: dict | None, tests: dict, problems: dict
+    table: pd.DataFrame,
+    points: dict,
+    fits: dict,
+    phases: dict | None,
+    tests: dict,
+    before: dict,
+    problems: dict,
 ) -> list[dict]:
-    """``seed_result`` of every RL run of ``table`` that has points; ``tests`` of ``final_tests``, ``problems`` of
+    """``seed_result`` of every RL run of ``table`` that has points; ``tests`` and ``before`` of ``final_tests``, ``problems`` of
     ``pairing.check_problems``.  Where nothing is known of a run's errors they are the largest of the others' (``lent``)."""
     seeds = [
         seed_result(
@@ -188,18 +197,18 @@ def seed_results(
             fits,
             phases,
             tests.get(run["run"]),
-            tests.get("before", {}).get((run["parent"], float(run["start_step"]))),
+            before.get((run["parent"], float(run["start_step"]))),
             problems.get(run["run"]),
         )
         for run in table.to_dict("records")
         if run["run"] in points
     ]
-    for seed in seeds:
-        seed["lent"] = seed["last_se"] is None
     for key in ("last_se", "final_se", "tested_se"):
         largest = max((seed[key] for seed in seeds if seed[key] is not None), default=None)
         for seed in seeds:
-            seed[key] = largest if seed[key] is None else seed[key]
+            if seed[key] is None and largest is not None:
+                seed[key] = largest
+                seed["lent"].add(key)
     return seeds
 
 
@@ -262,6 +271,7 @@ def seed_result(
         "n": int(n) if pd.notna(n) else None,
         "n_points": len(rows),
         "noise_stands_in": stands_in,
+        "lent": set(),
         "fit": fit,
     }
 

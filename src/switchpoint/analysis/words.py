@@ -61,7 +61,9 @@ def open_words(choice: dict, candidates: list[dict]) -> str:
     if len(candidates) < 2:
         return "There is nothing to compare."
     if not choice["tied"]:
-        return "Nothing is excluded, and nothing recommended."
+        far = [start["start"] for start in candidates if start["out"]]
+        also = f"Far below the others: {listed(far)}. Nothing else is" if far else "Nothing is"
+        return f"{also} excluded, and nothing recommended."
     out = [start["start"] for start in candidates if start["start"] not in choice["tied"]]
     seeds = f"; {seed_spread_words(candidates)}"
     if not out:
@@ -73,7 +75,16 @@ def base_ahead_words(comparison: dict) -> str:
     """That no start comes up to RL from the base model."""
     return (
         f"RL from the base model ({comparison['pure_rl_algorithm']}) reaches {-comparison['difference']:.1f} points more than any "
-        "of the starts, more than chance explains."
+        f"of the starts compared{at_words(comparison)}, more than chance explains."
+    )
+
+
+def at_words(comparison: dict) -> str:
+    """At which RL compute, where that is less than all of it."""
+    return (
+        ""
+        if comparison["compared_at"] is None
+        else f" at {say(comparison['compared_at'], comparison['unit'])}"
     )
 
 
@@ -235,7 +246,7 @@ def gap_words(start: dict, highest: dict) -> str:
     )
 
 
-def seed_words(seeds: list[dict], fits: dict) -> list[str]:
+def seed_words(seeds: list[dict], fits: dict, basis: str) -> list[str]:
     """The runs that were judged without a fit, or without standard errors of their own."""
     words = []
     if unfitted := [seed["run"] for seed in seeds if seed["run"] not in fits["runs"]]:
@@ -251,38 +262,46 @@ def seed_words(seeds: list[dict], fits: dict) -> list[str]:
                 f"The last evaluation of {seed['run']}, {seed['last_apart']:.1f}, is far from what the others predict, and its curve's "
                 f"{seed['final']:.1f} stands for it: an outlier, or a change, as the next one will tell."
             )
-    lent = [seed for seed in seeds if seed["lent"] and seed["last_se"] is not None]
+    counts = {BASES["ceiling"]: None, BASES["tested"]: "tested_se"}.get(basis, "last_se")
+    lent = [seed for seed in seeds if counts in seed["lent"]]
     if lent:
         names = ", ".join(seed["run"] for seed in lent)
         words.append(
             f"Nothing is known of the errors of {names}, which are taken to be the largest of the others': "
-            f"{lent[0]['last_se']:.1f} points."
+            f"{lent[0][counts]:.1f} points."
         )
     return words
 
 
-def unpaired_words(seeds: list[dict]) -> list[str]:
-    """The runs whose test scores are not known problem by problem, though those of others are."""
-    without = [seed["run"] for seed in seeds if seed["problems"] is None]
-    return (
-        [f"Not known problem by problem, so that no scores are paired: {', '.join(without)}."]
-        if without
-        else []
+def unpaired_words(basis: str, of_starts: list[dict], of_base: list[dict]) -> list[str]:
+    """The runs whose test scores are not known problem by problem, though those of others are, where test scores are compared."""
+    if basis != BASES["tested"]:
+        return []
+    starts, base = (
+        [seed["run"] for seed in seeds if seed["problems"] is None] for seeds in (of_starts, of_base)
     )
+    if starts:
+        return [f"Not known problem by problem, so that no scores are paired: {', '.join(starts)}."]
+    if base:
+        return [f"Not known problem by problem, and so compared unpaired: {', '.join(base)}."]
+    return []
 
 
-def test_words(basis: str, tests: dict, seeds: list[dict]) -> list[str]:
+def test_words(basis: str, tests: dict, of_starts: list[dict], seeds: list[dict]) -> list[str]:
     """Why known test scores are not what is compared, and whose they are if no run's."""
     known = {seed["run"] for seed in seeds}
-    words, strangers = [], sorted(set(tests) - known - {"before"})
-    if strangers:
-        words.append(f"Test scores of runs that are not compared: {', '.join(strangers)}.")
-    if not known & set(tests) or basis == BASES["tested"]:
-        return words
-    without = [seed["run"] for seed in seeds if seed["tested"] is None]
-    if without:
-        return [*words, f"Without a test score, so that none are compared: {', '.join(without)}."]
-    return [*words, f"Compared is the {basis}, not the test score."]
+    if not known & set(tests):
+        return ["The results have no overall test score (metric avg, phase rl) of these runs."]
+    strangers = sorted(set(tests) - known)
+    words = [f"Test scores of runs that are not compared: {', '.join(strangers)}."] if strangers else []
+    if basis == BASES["final"]:
+        without = [seed["run"] for seed in of_starts if seed["tested"] is None]
+        words += (
+            [f"Without a test score, so that none are compared: {', '.join(without)}."] if without else []
+        )
+    elif basis != BASES["tested"]:
+        words.append(f"Compared is the {basis}, not the test score.")
+    return words
 
 
 def algorithm_words(algorithm: str | None, seeds: list[dict]) -> list[str]:
@@ -306,13 +325,15 @@ def basis_words(ranked: list[dict], basis: str) -> list[str]:
         )
     if ranked and ranked[0]["paired"]:
         reasons.append(f"Compared on the same {ranked[0]['n']} problems, problem by problem.")
-    budgets = [start["rl_exaflops"] for start in ranked]
-    if basis != "ceiling" and any(start["unequal"] for start in ranked):
-        unit = ranked[0]["unit"]
-        reasons.append(
-            f"RL budgets differ, {say_range(min(budgets), max(budgets), unit)}: compared at {say(ranked[0]['compared_at'], unit)}, "
-            "which all reach; final scores at other budgets are no evidence."
+    if any(start["unequal"] for start in ranked):
+        unit, spent = ranked[0]["unit"], ranked[0]["compared_at"]
+        longest = max(start["rl_exaflops"] for start in ranked)
+        rule = (
+            f"compared at {say(spent, unit)}, which all reach; final scores at other budgets are no evidence"
         )
+        if basis == "ceiling":
+            rule = f"what a start costs is counted up to {say(spent, unit)}, which all reach"
+        reasons.append(f"RL budgets differ, {say_range(spent, longest, unit)}: {rule}.")
     return reasons + [f"{name} has not finished." for start in ranked for name in start["unfinished"]]
 
 
@@ -371,7 +392,7 @@ def comparison_words(comparison: dict | None) -> list[str]:
     error = "" if comparison["se"] is None else f" (se {comparison['se']:.1f})"
     return [
         f"Against RL from the base model ({comparison['pure_rl_algorithm']}), {comparison['start']} differs "
-        f"by {comparison['difference']:+.1f} points{error} in {comparison['basis']}: "
+        f"by {comparison['difference']:+.1f} points{error} in {comparison['basis']}{at_words(comparison)}: "
         f"{verdict[comparison['significant']]}."
     ]
 

@@ -162,3 +162,61 @@ def test_test_scores_in_fractions_beside_points_are_refused():
     results = results_of({f"rl/grpo/a-{step}/seed_0": 0.5 + step / 100 for step in (20, 30)})
     with pytest.raises(InputError, match="as if they were fractions"):
         advise(curves, runs, {"runs": {}}, results=results)
+
+
+def test_a_run_may_be_called_before():
+    curves, runs = study({20: [60], 30: [70]})
+    curves, runs = (table.replace("rl/grpo/a-20/seed_0", "before") for table in (curves, runs))
+    advice = advise(curves, runs, {"runs": {}}, results=results_of({"before": 50, "rl/grpo/a-30/seed_0": 60}))
+    assert advice["basis"] == "final test score"
+
+
+def test_rl_from_the_base_that_ended_early_is_no_headline():
+    base = start(0, 20, 72, 0.2, ends=[4], status="stopped")
+    advice = advise(*curves_of(base, start(100, 30, 90, 20), start(200, 30, 95, 20)))
+    assert advice["comparison"]["difference"] < 0
+    assert advice["comparison"]["significant"]
+    assert "base model" not in advice["headline"] + advice["summary"]["why"]
+    assert any(
+        "score at equal RL compute at 4 exaFLOPs: significant" in reason for reason in advice["reasons"]
+    )
+
+
+def test_a_run_of_another_algorithm_that_ended_makes_none_short():
+    runs_of = [start(step, 50, 70 + step / 100, ends=[9], status="running") for step in (100, 200)]
+    curves, runs, fits = curves_of(*runs_of, start(300, 50, 70))
+    runs.loc[runs["start_step"] == 300, "algorithm"] = "dapo"
+    assert len(advise(curves, runs, fits)["candidates"]) == 2
+
+
+def test_with_one_start_left_it_is_said_what_has_to_run_on():
+    advice = advise(*curves_of(start(100, 50, 70), start(200, 50, 76, ends=[3], status="running")))
+    assert advice["needed"].endswith("(so far 1); run S-200/0 on")
+
+
+def test_an_error_that_is_lent_is_said_where_it_counts():
+    curves, runs = study({20: [60], 30: [70]})
+    names = [f"rl/grpo/a-{step}/seed_0" for step in (20, 30)]
+    results = results_of(dict(zip(names, (50, 60), strict=True)))
+    blank = results.assign(se=[1.0, None])
+    said = "Nothing is known of the errors of"
+    lent = advise(curves, runs, {"runs": {}}, results=blank)["reasons"]
+    assert f"{said} {names[1]}, which are taken to be the largest of the others': 1.0 points." in lent
+    curves.loc[curves["run"] == names[0], "se"] = None
+    assert said not in " ".join(advise(curves, runs, {"runs": {}}, results=results)["reasons"])
+    assert said in " ".join(advise(curves, runs, {"runs": {}})["reasons"])
+
+
+def test_results_without_any_usable_score_are_said():
+    curves, runs = study({20: [60], 30: [70]})
+    of_sft = results_of({"sft/a/seed_0": 50.0}).assign(phase="sft")
+    said = " ".join(advise(curves, runs, {"runs": {}}, results=of_sft)["reasons"])
+    assert "no overall test score (metric avg, phase rl)" in said
+
+
+def test_what_is_far_below_is_named_where_nothing_else_can_be_said():
+    curves, runs = study({20: [60], 30: [62], 40: [10]})
+    names = [f"rl/grpo/a-{step}/seed_0" for step in (20, 30)]
+    results = results_of(dict.fromkeys(names, 50.0), se=None)
+    sure = advise(curves, runs, {"runs": {}}, results=results)["summary"]["sure"]
+    assert sure == "Far below the others: a-40. Nothing else is excluded, and nothing recommended."
