@@ -44,7 +44,7 @@ def test_one_collapsed_seed_of_three_is_no_hopeless_start():
 
 
 def test_the_best_of_equal_starts_is_not_called_hopeless():
-    rng, n = np.random.default_rng(0), 100
+    rng, n = np.random.default_rng(0), 60
     excluded = []
     for _ in range(n):
         scores = {10 * (i + 1): rng.normal(60, 1, 2).tolist() for i in range(int(rng.integers(3, 6)))}

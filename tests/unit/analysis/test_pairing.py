@@ -131,7 +131,7 @@ def test_pairing_excludes_what_problems_would_hide(n_starts):
 @pytest.mark.parametrize("seeds", [1, 2])
 @pytest.mark.parametrize("n_starts", [2, 3, 8])
 def test_the_best_of_equal_starts_is_rarely_excluded(n_starts, seeds):
-    rng, n = np.random.default_rng([n_starts, seeds]), 40
+    rng, n = np.random.default_rng([n_starts, seeds]), 20
     studies = (drawn(rng, n_starts, seeds, n_problems=100, taste=10.0) for _ in range(n))
     out = np.mean(["a-10" not in advised(study)["tied"] for study in studies])
     assert out <= 0.07 + 2 * math.sqrt(0.07 * 0.93 / n)

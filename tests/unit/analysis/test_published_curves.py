@@ -19,6 +19,12 @@ def points():
 
 
 @pytest.fixture(scope="module")
+def whole(points):
+    """The fits of all points."""
+    return fit_curves(points)["runs"]
+
+
+@pytest.fixture(scope="module")
 def errors(points):
     """RMSE on the last 15 % of each run's points, by method, forecast from the others as a user would."""
     first, rest = [], []
@@ -53,17 +59,15 @@ def test_forecast_beats_the_paper_least_squares_and_the_naive_constant(errors):
     assert errors["ours"].median() <= errors["naive"].median() + 0.02
 
 
-def test_held_out_error_is_that_of_the_forecast(points, errors):
-    fits = fit_curves(points)["runs"]
+def test_held_out_error_is_that_of_the_forecast(whole, errors):
     for run, row in errors.iterrows():
-        assert fits[run]["heldout_rmse"] == pytest.approx(row["ours"])
-        assert fits[run]["heldout_rmse_naive"] == pytest.approx(row["naive"])
+        assert whole[run]["heldout_rmse"] == pytest.approx(row["ours"])
+        assert whole[run]["heldout_rmse_naive"] == pytest.approx(row["naive"])
 
 
-def test_statuses(points):
-    fits = fit_curves(points)
-    json.dumps(fits, allow_nan=False)
-    runs = fits["runs"]
+def test_statuses(whole):
+    runs = whole
+    json.dumps(runs, allow_nan=False)
     assert runs["S1K-62"]["status"] == "collapsed"
     assert [run for run in runs if runs[run]["status"] == "collapsed"] == ["S1K-62"]
     for fit in runs.values():
@@ -81,12 +85,12 @@ def test_statuses(points):
 
 # Share of the points to come within the 95 % interval of one new evaluation.
 @pytest.mark.parametrize(("cut", "share"), [(0.5, 0.88), (0.7, 0.90), (0.85, 0.92)])
-def test_later_points_lie_in_the_prediction_intervals(points, cut, share):
+def test_later_points_lie_in_the_prediction_intervals(points, whole, cut, share):
     """And no ceiling that the first points identify lies outside what all points leave possible, but for one at half."""
     n = points.groupby("run")["run"].transform("size")
     early = points.groupby("run").cumcount() < np.ceil(cut * n)
     first, rest = points[early], points[~early]
-    fits, whole = fit_curves(first, rest)["runs"], fit_curves(points)["runs"]
+    fits = fit_curves(first, rest)["runs"]
     inside, contradicted = [], 0
     for run, rows in rest.groupby("run"):
         ends = [prediction["ci95"] for prediction in fits[run]["predictions"]]

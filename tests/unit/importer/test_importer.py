@@ -166,7 +166,7 @@ floats = st.floats(0.01, 100, allow_subnormal=False)
 @settings(max_examples=5, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), floats), min_size=1, max_size=12, unique_by=lambda row: row),
-    floats,
+    st.floats(2, 100),  # one below 1 beside scores of 50 is refused as a fraction
 )
 def test_every_csv_score_is_a_point_or_counted(tmp_path_factory, found, start):
     path = tmp_path_factory.mktemp("csv") / "a.csv"
