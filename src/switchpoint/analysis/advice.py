@@ -11,6 +11,8 @@ several (``comparisons``): with probability 95 % the truly best start is not exc
 Chance is that of evaluations and of seeds; final test
 scores that are known problem by problem are compared on the same problems (``pairing``).
 
+What a start costs is its SFT and the RL compute that all reach, so that less RL makes none cheaper.
+
 - ``start_here``: the cheapest tied start lies at most 3 points below the best (95 % bound).  It is the advice.
 - ``insufficient_data``: fewer than two starts, a start without an error, or the cheapest may lie more than 3 points below
   the best, however many others are excluded.  ``needed`` says what would settle it.
@@ -111,7 +113,7 @@ def advise(
         *words.algorithm_words(algorithm, seeds),
         *remarks,
         *words.seed_words(seeds, fits, choice["basis"]),
-        *([] if results is None else words.test_words(choice["basis"], tests, of_starts, seeds)),
+        *([] if results is None else words.tested_words(choice["basis"], tests, of_starts, seeds)),
         *([] if problems is None else words.unpaired_words(choice["basis"], of_starts, of_base)),
         *words.comparison_words(comparison),
         *(

@@ -51,10 +51,8 @@ TOGETHER = 3  # neighbours off on the same side are no outliers
 MIN_ROBUST = 12  # points; with fewer no outlier is told from the curve
 MIN_SCALE = 0.1  # points; no smaller residual matters as an outlier
 APART = 3.0  # standard deviations of the prediction: a last point further off is left out
-JUMP, BEFORE = (
-    2.0,
-    3,
-)  # standard deviations of the noise; points before the last: nearer to them it is not looked at
+JUMP = 2.0  # standard deviations of the noise: a last point nearer to those before it is not looked at
+BEFORE = 3  # points, of which the median is what the last one jumped from
 DRAWS, SEED = 4000, 0
 
 

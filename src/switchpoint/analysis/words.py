@@ -287,9 +287,11 @@ def unpaired_words(basis: str, of_starts: list[dict], of_base: list[dict]) -> li
     return []
 
 
-def test_words(basis: str, tests: dict, of_starts: list[dict], seeds: list[dict]) -> list[str]:
+def tested_words(basis: str, tests: dict, of_starts: list[dict], seeds: list[dict]) -> list[str]:
     """Why known test scores are not what is compared, and whose they are if no run's."""
     known = {seed["run"] for seed in seeds}
+    if not known:
+        return []
     if not known & set(tests):
         return ["The results have no overall test score (metric avg, phase rl) of these runs."]
     strangers = sorted(set(tests) - known)

@@ -189,7 +189,7 @@ def answer(inputs: dict) -> list[str]:
 def forest_data(advice: dict) -> pd.DataFrame:
     """What the forest plot shows, to download."""
     rows = [
-        {"start": start["start"], "basis": advice["basis"], "before": start["estimate_before"], "estimate": start["estimate"],
+        {"start": start["start"], "basis": start["estimate_basis"], "before": start["estimate_before"], "estimate": start["estimate"],
          "low": start["estimate_ci95"][0], "high": start["estimate_ci95"][1],
          "verdict": analysis_tables.verdict_on(start, advice)}
         for start in [*advice["candidates"], *advice.get("from_base", [])]

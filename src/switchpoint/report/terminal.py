@@ -7,7 +7,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from switchpoint.report.analysis_tables import form_of, gain_of
+from switchpoint.report.analysis_tables import form_of, gain_of, verdict_on
 from switchpoint.report.formatting import absent, interval, number, signed, signed_interval
 from switchpoint.units import say, unit_of
 
@@ -100,11 +100,7 @@ def starts(advice: dict) -> Table:
     """The starts that ``advise`` compared, highest first."""
     rows = [
         [
-            start["start"],
-            "recommended" if start["start"] == advice["recommended"]
-            else "may be the best" if start["start"] in advice["tied"]
-            else f"excluded, by {start['estimate_basis']}" if start["estimate_basis"] != advice["basis"]
-            else "excluded" if advice["tied"] else "",
+            start["start"], verdict_on(start, advice),
             number(start["estimate_before"]), number(start["estimate"]), gain_of(start), number(start["estimate_se"]), f"{len(start['runs'])}",
             say(start["exaflops"], unit_of(start)), start["phase"],
         ]

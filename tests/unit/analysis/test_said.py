@@ -212,6 +212,10 @@ def test_results_without_any_usable_score_are_said():
     of_sft = results_of({"sft/a/seed_0": 50.0}).assign(phase="sft")
     said = " ".join(advise(curves, runs, {"runs": {}}, results=of_sft)["reasons"])
     assert "no overall test score (metric avg, phase rl)" in said
+    no_rl = advise(
+        curves[curves["phase"] == "sft"], runs[runs["algorithm"] == "sft"], {"runs": {}}, results=of_sft
+    )
+    assert not any("test score" in reason for reason in no_rl["reasons"])
 
 
 def test_what_is_far_below_is_named_where_nothing_else_can_be_said():
