@@ -14,7 +14,7 @@ scores that are known problem by problem are compared on the same problems (``pa
 What a start costs is its SFT and the RL compute that all reach, so that less RL makes none cheaper.
 
 - ``start_here``: the cheapest tied start lies at most 3 points below the best (95 % bound).  It is the advice.
-- ``insufficient_data``: fewer than two starts, a start without an error, or the cheapest may lie more than 3 points below
+- ``insufficient_data``: fewer than two starts, no error known of any, or the cheapest may lie more than 3 points below
   the best, however many others are excluded.  ``needed`` says what would settle it.
 
 Without any RL run a ranking by predictors gives its favourite, marked as such.
